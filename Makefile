@@ -1,0 +1,41 @@
+.DEFAULT_GOAL := help
+.PHONY: help install serve dev test lint format lock
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(READY)  ## make .venv with everything, from pinned and hashed requirements
+
+$(READY): requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes -r requirements-dev.txt
+	@touch $@
+
+serve: $(READY)  ## serve the models on http://127.0.0.1:8000
+	$(BIN)/gunicorn -c conf/gunicorn.py
+
+dev: $(READY)  ## the same, reloading on every change of code
+	$(BIN)/gunicorn -c conf/gunicorn.py --reload
+
+test: $(READY)  ## run all tests that need no containers
+	$(BIN)/pytest
+
+lint: $(READY)  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)  ## rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(READY)  ## compile requirements*.txt from pyproject.toml
+	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--extra packaging --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt

@@ -1,0 +1,92 @@
+"""How Gunicorn runs the service: `gunicorn -c conf/gunicorn.py`; the command line's own options go before these."""
+
+import os
+import sys
+from pathlib import Path
+
+# Before any import that starts threads: a thread pool does not survive the fork of the workers.
+for _library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import gc
+import signal
+
+from gunicorn.arbiter import Arbiter
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+from gunicorn.workers.base import Worker
+
+from service import logs
+
+
+def _cpus() -> int:
+    """The CPUs that this process may use: its affinity, and the quota of its container (cgroup v2)."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return allowed
+    return allowed if quota == "max" else min(allowed, max(1, round(int(quota) / int(period))))
+
+
+class ServiceLogger(Logger):
+    """Gunicorn's error log and the service's own, in one form."""
+
+    def setup(self, cfg: Config) -> None:
+        """Take over the handlers."""
+        super().setup(cfg)
+        logs.configure(loglevel)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(logs.formatter())
+
+
+wsgi_app = "service.app:main()"
+chdir = str(ROOT)  # so that the command works from anywhere
+bind = "127.0.0.1:8000"
+
+workers = int(os.environ.get("WEB_CONCURRENCY") or max(2, _cpus()))  # predictions are CPU-bound; two outlive a crash
+worker_class = "sync"  # one shared queue, least CPU a request, and a killed worker takes one request with it
+preload_app = "--reload" not in sys.argv  # models are loaded once and shared; a reload of code must load it anew
+
+timeout = 30  # past nginx' read timeout, so that the client gets nginx' 504
+graceful_timeout = 30  # what is in hand when it stops may finish
+max_requests = 0  # nothing leaks, and new workers start cold
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # the heartbeat must not wait for a disk
+control_socket_disable = True  # it needs a writable home, and a thread in a process that forks
+
+http_parser = "python"  # the C parser on the registry takes bare line feeds
+limit_request_line = 8190  # nginx' own limits are lower, and its errors have our shape
+limit_request_fields = 120
+limit_request_field_size = 8190
+forwarder_headers = ""  # nothing here depends on the proxy's word for scheme or script name
+secure_scheme_headers: dict[str, str] = {}
+
+loglevel = os.environ.get("LOG_LEVEL") or "info"
+logger_class = ServiceLogger
+
+
+def when_ready(server: Arbiter) -> None:
+    """Freeze what the workers share, and let Ctrl-C stop as gracefully as SIGTERM does."""
+    _freeze()
+    signal.signal(signal.SIGINT, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Leave Ctrl-C, which reaches the whole process group, to the master."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def on_reload(server: Arbiter) -> None:
+    """On SIGHUP, look at the models again before the new workers are forked."""
+    if preload_app:
+        server.app.wsgi().repository.refresh()
+        _freeze()
+
+
+def _freeze() -> None:
+    """Keep the collector from touching, and so copying, the pages that the workers share."""
+    gc.collect()
+    gc.freeze()

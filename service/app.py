@@ -1,0 +1,65 @@
+"""The application: collaborators in, routes out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import falcon
+
+from service import middleware, problems
+from service.loading import Loader
+from service.repository import ModelRepository
+from service.resources import health, pages, prediction
+from service.settings import Settings, SettingsError
+
+SKOPS_TYPES = Path(__file__).resolve().parent.parent / "conf" / "skops-types.txt"
+
+
+class Service(falcon.App[falcon.Request, falcon.Response]):
+    """A Falcon app that knows its repository, so that a rollout can refresh it."""
+
+    def __init__(self, settings: Settings, repository: ModelRepository) -> None:
+        super().__init__(middleware=_middleware(settings, repository), cors_enable=False)
+        self.repository = repository
+
+
+def create_app(settings: Settings, repository: ModelRepository) -> Service:
+    """Build the app around a repository."""
+    app = Service(settings, repository)
+    problems.install(app)
+    predict, status = prediction.Predict(), prediction.ModelStatus(repository)
+    app.add_route("/", pages.Root())
+    app.add_route("/healthz", health.Health())
+    app.add_route("/readyz", health.Readiness(repository))
+    app.add_route("/prediction", prediction.DefaultPredict(repository))
+    app.add_route("/v1/models", prediction.Models(repository))
+    app.add_route("/v1/models/{name}", status)
+    app.add_route("/v1/models/{name}/versions/{version}", status)
+    app.add_route("/v1/models/{name}:predict", predict)
+    app.add_route("/v1/models/{name}/versions/{version}:predict", predict, compile=True)
+    return app
+
+
+def main() -> Service:
+    """Build the app that the environment describes, its models loaded: what Gunicorn calls."""
+    try:
+        settings = Settings.from_environ(os.environ)
+    except SettingsError as ex:
+        raise SystemExit(str(ex)) from None
+    repository = open_repository(settings)
+    return create_app(settings, repository)
+
+
+def open_repository(settings: Settings) -> ModelRepository:
+    """The repository that the settings name, with all that it has loaded or refused."""
+    repository = ModelRepository(settings.models_dir, Loader(settings, SKOPS_TYPES), settings.default_model)
+    repository.refresh()
+    return repository
+
+
+def _middleware(settings: Settings, repository: ModelRepository) -> list[Any]:
+    authentication = [middleware.Authentication.from_file(settings.api_keys_file)] if settings.api_keys_file else []
+    validation = middleware.JSONValidation(repository, settings.max_body_bytes)
+    return [middleware.RequestId(), *authentication, validation]

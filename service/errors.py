@@ -1,0 +1,50 @@
+"""What can go wrong with a request, in the words of the domain; `problems` gives each its HTTP status."""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """
+    Base of everything that is told to a client.
+
+    Attributes:
+        detail: the sentence for the caller: it names no path and repeats no value.
+        pointer: where in the body the fault is (RFC 6901); None where no body is at fault.
+    """
+
+    def __init__(self, detail: str, pointer: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.pointer = pointer
+
+
+class NotJSON(ServiceError):
+    """The body is no JSON document (RFC 8259)."""
+
+
+class MalformedQuery(ServiceError):
+    """The query string cannot be read."""
+
+
+class InvalidInput(ServiceError):
+    """The input can be read, but is not what the model takes."""
+
+
+class TooManyRows(ServiceError):
+    """The request holds more rows than the service takes at once."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"At most {most} rows are taken at once.")
+
+
+class ModelNotFound(ServiceError):
+    """There is no such model or version."""
+
+
+class ModelNotReady(ServiceError):
+    """The model is there, but was refused when it was loaded."""
+
+
+def pointer(*parts: str | int) -> str:
+    """The JSON pointer (RFC 6901) through these keys and positions."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)

@@ -1,0 +1,173 @@
+"""One model version: from the bytes on disk to what answers."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from service import trial
+from service.agreement import compare
+from service.errors import ServiceError
+from service.instances import Instances
+from service.manifest import ONNX, SKOPS, Golden, Manifest, digest, read
+from service.runtimes import OnnxRuntime, Runtime, SklearnRuntime, import_onnxruntime
+from service.settings import Settings
+from service.signature import Signature
+from service.table import CellRefused, Table
+
+_ARTIFACTS = {"onnx": ONNX, "sklearn": SKOPS}
+
+
+class Refused(Exception):
+    """Why a model version is not served; the message is the reason, for the operator."""
+
+
+class Model(Struct, frozen=True, eq=False):
+    """
+    A model version that serves. Immutable, shared by all requests.
+
+    Attributes:
+        manifest: what is known of it.
+        signature: what it takes and gives.
+        runtime: what computes.
+        instances: decodes the bodies of its requests.
+    """
+
+    manifest: Manifest
+    signature: Signature
+    runtime: Runtime
+    instances: Instances
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.manifest.name
+
+    @property
+    def version(self) -> int:
+        """The number of this version."""
+        return self.manifest.version
+
+
+class Loader:
+    """Loads model versions, or says why not. What it loads is the very bytes that it verified."""
+
+    def __init__(self, settings: Settings, skops_types: Path) -> None:
+        self._settings = settings
+        self._skops_types = skops_types
+
+    def __call__(self, directory: Path) -> Model:
+        """
+        Load the version in a directory <name>/<version>.
+
+        It is loaded and answers its golden rows in a forked child first, where it may crash or hang.
+
+        Raises:
+            Refused: it does not verify.
+        """
+        manifest = _manifest(directory)
+        signature = manifest.signature
+        kind = manifest.runtime if self._settings.runtime == "auto" else self._settings.runtime
+        artifact = _verified(directory, manifest, _ARTIFACTS[kind])
+        build = self._builder(kind, manifest, artifact)
+        reason = trial.run(lambda: replay(build(), signature, manifest.golden), self._settings.trial_seconds)
+        if reason is not None:
+            raise Refused(f"{_ARTIFACTS[kind]}: {reason}")
+        return Model(manifest, signature, build(), Instances(signature, self._settings.max_rows))
+
+    def _builder(self, kind: str, manifest: Manifest, artifact: bytes) -> Callable[[], Runtime]:
+        """What makes the runtime; all that it imports is imported here, once, and not in each trial."""
+        signature = manifest.signature
+        if kind == "onnx":
+            import_onnxruntime()
+            return lambda: OnnxRuntime(artifact, signature)
+        made, here = manifest.versions.sklearn, installed("scikit-learn")
+        if made.split(".")[:2] != here.split(".")[:2]:
+            raise Refused(f"{SKOPS}: made by scikit-learn {made}, and this is {here}")
+        import skops.io  # noqa: F401
+
+        types = trusted_types(self._skops_types)
+        return lambda: SklearnRuntime(load_skops(artifact, types), signature)
+
+
+def trusted_types(path: Path) -> list[str]:
+    """The types that skops may build, a line each; '#' starts a comment."""
+    lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line]
+
+
+def load_skops(artifact: bytes, types: list[str]) -> Any:
+    """
+    The estimator in a skops file; nothing in it is run.
+
+    Raises:
+        Refused: it holds a type that is not listed.
+    """
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    try:
+        return skops.io.loads(artifact, trusted=types)
+    except UntrustedTypesFoundException:
+        unknown = skops.io.get_untrusted_types(file=io.BytesIO(artifact))
+        listed = ", ".join(sorted(set(unknown) - set(types)))
+        raise Refused(f"types that conf/skops-types.txt does not list: {listed}") from None
+
+
+def replay(runtime: Runtime, signature: Signature, golden: Golden) -> None:
+    """
+    Compare a runtime's answers for the golden rows with those in the manifest.
+
+    Raises:
+        Refused: they differ.
+    """
+    try:
+        prediction = runtime.predict(Table.from_rows(signature, golden.rows))
+    except (ServiceError, CellRefused) as ex:
+        raise Refused(f"the golden rows are not taken: {ex}") from None
+    agreement = compare(prediction, golden.prediction, golden.scale)
+    if not agreement.holds:
+        raise Refused(
+            f"the golden rows are answered differently ({agreement.labels} other labels, "
+            f"largest difference {agreement.difference:.1e})"
+        )
+
+
+def _manifest(directory: Path) -> Manifest:
+    try:
+        manifest = read(directory)
+    except FileNotFoundError:
+        raise Refused("there is no manifest.json") from None
+    except OSError as ex:
+        raise Refused(f"manifest.json cannot be read: {ex.strerror}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as ex:
+        raise Refused(f"manifest.json is not a manifest: {ex}") from None
+    if (manifest.name, str(manifest.version)) != (directory.parent.name, directory.name):
+        raise Refused(f"manifest.json is that of {manifest.name}/{manifest.version}")
+    return manifest
+
+
+def _verified(directory: Path, manifest: Manifest, artifact: str) -> bytes:
+    """The bytes of an artifact, once every file of the version has the checksum in its manifest."""
+    if artifact not in manifest.files:
+        raise Refused(f"there is no {artifact} in this version")
+    content = b""
+    for name, checksum in manifest.files.items():
+        read = _bytes(directory / Path(name).name)
+        if digest(read) != checksum:
+            raise Refused(f"{name}: its sha256 is not the one in manifest.json")
+        content = read if name == artifact else content
+    return content
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as ex:
+        raise Refused(f"{path.name} cannot be read: {ex.strerror}") from None

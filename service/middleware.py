@@ -1,0 +1,128 @@
+"""What surrounds every request, in this order: its id, its authentication, the validation of its body."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import falcon
+
+from service.loading import Model
+from service.problems import Problem
+from service.repository import ModelRepository
+from service.table import Table
+
+OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/ping", "/metrics", "/v2/health/live", "/v2/health/ready"})
+"""Probes and scrapers carry no key."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class RequestId:
+    """Gives each request an id, the client's own where it is well-formed, and echoes it."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Set `req.context.request_id` and the header X-Request-ID."""
+        given = req.env.get("HTTP_X_REQUEST_ID", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+        req.context.request_id = request_id
+        resp.set_header("X-Request-ID", request_id)
+
+
+class Authentication:
+    """Asks for an API key: `Authorization: Bearer KEY` (RFC 6750)."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        # Digests, so that the time of the look-up tells nothing of the keys.
+        self._digests = frozenset(sha256(key.encode()).digest() for key in keys)
+
+    @classmethod
+    def from_file(cls, path: Path) -> Authentication:
+        """Read keys from a file, one a line; blank lines and those that start with '#' do not count."""
+        lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+        return cls(line for line in lines if line and not line.startswith("#"))
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Let the request pass, or answer 401 or 403."""
+        if req.path in OPEN_PATHS:
+            return
+        scheme, _, key = req.env.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() != "bearer" or not key:
+            detail = "An API key is needed: send it as Authorization: Bearer KEY."
+            raise Problem(401, detail, headers={"WWW-Authenticate": "Bearer"})
+        if sha256(key.strip().encode()).digest() not in self._digests:
+            raise Problem(403, "This API key is not known.")
+
+
+@runtime_checkable
+class Validated(Protocol):
+    """A resource that takes a JSON body for a model: it says how the body is decoded."""
+
+    def decode(self, model: Model, body: bytes) -> Table:
+        """Decode the body; the errors that it raises are answered by the contract."""
+        ...
+
+
+class JSONValidation:
+    """
+    Looks up the model of a request and turns the body into a table, before the resource sees either.
+
+    They arrive in the responder as `model` and `table`.
+    """
+
+    def __init__(self, repository: ModelRepository, max_body_bytes: int) -> None:
+        self._repository = repository
+        self._max_body_bytes = max_body_bytes
+
+    def process_resource(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, Any]
+    ) -> None:
+        """Check the cheap things first: the model, the headers, the size, then the body."""
+        decode = getattr(resource, "decode", None)
+        if decode is None or req.method != "POST":
+            return
+        model = self._repository.get(params.pop("name", None), params.pop("version", None))
+        _check_headers(req)
+        params["model"] = model
+        params["table"] = decode(model, read_body(req, self._max_body_bytes))
+
+
+def _check_headers(req: falcon.Request) -> None:
+    content_type = req.content_type
+    if content_type and content_type.partition(";")[0].strip().lower() != falcon.MEDIA_JSON:
+        raise Problem(415, "The body must be JSON: send Content-Type: application/json.")
+    if req.env.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
+        raise Problem(415, "The body must not be compressed: send no Content-Encoding.")
+
+
+def read_body(req: falcon.Request, most: int) -> bytes:
+    """
+    The whole body of a request.
+
+    Raises:
+        Problem: 413 where it is longer than `most` bytes, unread where the length is announced; 400 where it cannot be
+            read.
+    """
+    length = req.content_length
+    if length is None:
+        # Only a chunked body has no length; servers that decode it say so.
+        if not req.env.get("wsgi.input_terminated"):
+            return b""
+        length = most + 1
+    elif length > most:
+        raise _too_large(most)
+    try:
+        body: bytes = req.env["wsgi.input"].read(length)
+    except OSError:
+        raise Problem(400, "The body cannot be read to its end.") from None
+    if len(body) > most:
+        raise _too_large(most)
+    return body
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(413, f"The body must not be longer than {most} bytes.")

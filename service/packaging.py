@@ -1,0 +1,144 @@
+"""
+From a fitted estimator and sample rows to a model version on disk, with its proof.
+
+Needs the packaging dependencies; nothing that serves imports this module.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from service.conversion import convert
+from service.inspection import PackagingError, inspect, sample_rows
+from service.manifest import FILENAME, NAME, ONNX, SKOPS, VERSION, Manifest, Proof, Versions, digest
+from service.proof import Examiner
+from service.runtimes import OnnxRuntime, SklearnRuntime
+from service.signature import Label, Signature
+
+
+def save_model(
+    estimator: Any,
+    sample: Any,
+    *,
+    name: str,
+    version: int | None = None,
+    classes: Sequence[Label] | None = None,
+    example: Sequence[Any] | None = None,
+    root: str | os.PathLike[str] = "models",
+) -> Path:
+    """
+    Write a model version that the service can serve.
+
+    The model is converted to ONNX and compared with scikit-learn: it serves as ONNX where both give the same answers
+    for the sample, for random rows over the features' ranges and for rows far outside, and as it is otherwise.
+
+    Args:
+        estimator: any fitted scikit-learn classifier or regressor, pipelines included.
+        sample: rows like those that it was fitted on, shape (rows, features), as an array or a DataFrame. Features take
+            their names from the estimator, else from the columns, else x0, x1...
+        name: the model's name in the URL: letters, digits, '-' and '_'.
+        version: its number; one more than the highest there is where it is None.
+        classes: what to call a classifier's labels, in the order of its `classes_`.
+        example: a row to show and to predict where no values are given; the sample's first where it is None.
+        root: the models directory.
+
+    Returns:
+        The directory written: root/name/version.
+
+    Raises:
+        PackagingError: the model cannot be served.
+    """
+    home = Path(root) / name
+    number = _number(home, name, version)
+    rows = sample_rows(sample)
+    signature = inspect(estimator, sample, rows, classes, example)
+    reference = SklearnRuntime(estimator, signature)
+    examiner = Examiner(reference, rows)
+    limit, model, proof = _converted(estimator, signature, examiner)
+    artifacts = {SKOPS: skops_bytes(estimator)} | ({ONNX: model} if model is not None else {})
+    manifest = Manifest(
+        name=name,
+        version=number,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        task=signature.task,
+        features=tuple(replace(feature, limit=limit) for feature in signature.features),
+        outputs=signature.outputs,
+        classes=signature.classes,
+        form=signature.form,
+        files={file: digest(content) for file, content in artifacts.items()},
+        runtime="onnx" if proof.holds else "sklearn",
+        proof=proof,
+        golden=examiner.golden(signature.example),
+        versions=Versions(platform.python_version(), installed("scikit-learn"), installed("numpy")),
+    )
+    return _write(home, number, artifacts | {FILENAME: manifest.encode()})
+
+
+def _converted(estimator: Any, signature: Signature, examiner: Examiner) -> tuple[float, bytes | None, Proof]:
+    """The limit of what serves, the converted model where it may serve, and its proof or why there is none."""
+    reasons = []
+    for candidate in convert(estimator, len(signature.features)):
+        if candidate.model is None:
+            reasons.append(str(candidate.reason))
+            continue
+        limit, proof = examiner.examine(OnnxRuntime(candidate.model, signature))
+        if proof.holds:
+            return limit, candidate.model, proof
+        reasons.append(f"{candidate.precision}: {proof.reason}")
+    return examiner.limit, None, Proof(False, reason="; ".join(reasons))
+
+
+def skops_bytes(estimator: Any) -> bytes:
+    """
+    The estimator as a skops file.
+
+    Raises:
+        PackagingError: skops cannot hold it.
+    """
+    import skops.io
+
+    try:
+        content: bytes = skops.io.dumps(estimator)
+    except Exception as ex:  # skops raises anything for what it does not know
+        raise PackagingError(f"skops cannot write {type(estimator).__name__}: {ex}") from ex
+    return content
+
+
+def _write(home: Path, number: int, files: dict[str, bytes]) -> Path:
+    """Write the files beside their place and move them there at once, for any user to read."""
+    home.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{number}.", dir=home))
+    try:
+        beside.chmod(0o755)
+        for name, content in files.items():
+            (beside / name).write_bytes(content)
+            (beside / name).chmod(0o644)
+        beside.rename(home / str(number))
+    except BaseException:
+        shutil.rmtree(beside)
+        raise
+    return home / str(number)
+
+
+def _number(home: Path, name: str, version: int | None) -> int:
+    """The version's number, once name and number are known to be free and well-formed."""
+    if not NAME.fullmatch(name):
+        raise PackagingError(f"A model's name matches {NAME.pattern}; {name!r} does not.")
+    if version is None:
+        taken = [int(each.name) for each in home.glob("*") if VERSION.fullmatch(each.name)]
+        return max(taken, default=0) + 1
+    if not VERSION.fullmatch(str(version)):
+        raise PackagingError(f"A version is a whole number from 1 to 999999999; {version!r} is not.")
+    if (home / str(version)).exists():
+        raise PackagingError(f"{name}/{version} exists, and a version never changes: take another number, or none.")
+    return version

@@ -1,0 +1,111 @@
+"""The error contract: each error goes out as one problem document (RFC 9457), which is an Open Inference error, too."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import falcon
+import msgspec
+
+from service import errors
+
+_log = logging.getLogger(__name__)
+
+STATUS: dict[type[errors.ServiceError], int] = {
+    errors.NotJSON: 400,
+    errors.MalformedQuery: 400,
+    errors.ModelNotFound: 404,
+    errors.TooManyRows: 413,
+    errors.InvalidInput: 422,
+    errors.ModelNotReady: 503,
+}
+"""The one table from domain error to HTTP status."""
+
+_DETAILS = {
+    400: "A header of the request cannot be read.",
+    404: "There is nothing at this path.",
+    405: "This path takes {allow}.",
+    500: "The service failed. Its log has the reason under this request id.",
+}
+
+_PROTOCOLS = ("/v1", "/v2")
+"""Below these paths the official clients read errors from application/json only."""
+
+
+class Problem(falcon.HTTPError):
+    """An error with all that its document says; raise it where the fault is one of HTTP and not of the domain."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        pointer: str | None = None,
+        headers: dict[str, str] | None = None,
+        members: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(status, description=detail, headers=headers)
+        self.pointer = pointer
+        self.members = members or {}
+
+
+def install(app: falcon.App[falcon.Request, falcon.Response]) -> None:
+    """Make an app answer every error by this contract."""
+    app.add_error_handler(Exception, _unexpected)
+    app.add_error_handler(errors.ServiceError, _expected)
+    app.add_error_handler(falcon.HTTPError, _http)
+
+
+def _expected(req: falcon.Request, resp: falcon.Response, ex: errors.ServiceError, params: dict[str, Any]) -> None:
+    _write(req, resp, STATUS[type(ex)], ex.detail, ex.pointer)
+
+
+def _http(req: falcon.Request, resp: falcon.Response, ex: falcon.HTTPError, params: dict[str, Any]) -> None:
+    """Answer an HTTP error; Falcon's own sentences are not shown."""
+    status = falcon.http_status_to_code(ex.status)
+    headers = dict(ex.headers or {})
+    resp.set_headers(headers)
+    if isinstance(ex, Problem):
+        _write(req, resp, status, str(ex.description), ex.pointer, ex.members)
+        return
+    detail = _DETAILS.get(status, "The request cannot be answered.")
+    _write(req, resp, status, detail.format(allow=headers.get("Allow", "")))
+
+
+def _unexpected(req: falcon.Request, resp: falcon.Response, ex: Exception, params: dict[str, Any]) -> None:
+    _log.error("request failed", exc_info=ex, extra={"request_id": request_id(req), "route": req.uri_template})
+    _write(req, resp, 500, _DETAILS[500])
+
+
+def request_id(req: falcon.Request) -> str | None:
+    """The id that middleware gave the request."""
+    return getattr(req.context, "request_id", None)
+
+
+def _write(
+    req: falcon.Request,
+    resp: falcon.Response,
+    status: int,
+    detail: str,
+    pointer: str | None = None,
+    members: dict[str, Any] | None = None,
+) -> None:
+    line = falcon.code_to_http_status(status)
+    document = {
+        "type": "about:blank",
+        "title": line.partition(" ")[2],
+        "status": status,
+        "detail": detail,
+        "error": detail,
+        "request_id": request_id(req),
+    }
+    if pointer is not None:
+        document["pointer"] = pointer
+    resp.status = line
+    resp.content_type = falcon.MEDIA_JSON if _is_protocol(req.path) else "application/problem+json"
+    resp.data = msgspec.json.encode(document | (members or {}))
+
+
+def _is_protocol(path: str) -> bool:
+    return any(path == prefix or path.startswith(prefix + "/") for prefix in _PROTOCOLS)

@@ -1,0 +1,156 @@
+"""/prediction, and /v1/models for the clients of TensorFlow Serving, KServe V1 and Vertex AI."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+import falcon
+import msgspec
+
+from service.errors import InvalidInput, MalformedQuery
+from service.loading import Model
+from service.repository import ModelRepository
+from service.runtimes import Prediction
+from service.signature import Feature, Label, Signature, Value
+from service.table import CellRefused, Table
+from service.walk import json_number
+
+_encoder = msgspec.json.Encoder()
+
+
+class Predict:
+    """POST /v1/models/{name}[/versions/{version}]:predict takes rows and gives a prediction for each."""
+
+    def decode(self, model: Model, body: bytes) -> Table:
+        """The body's instances."""
+        return model.instances.decode(body)
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, model: Model, table: Table) -> None:
+        """Predict every row."""
+        prediction = model.runtime.predict(table)
+        answer = {"predictions": labels(model.signature, prediction)}
+        if prediction.probabilities is not None:
+            answer["probabilities"] = prediction.probabilities.tolist()
+        if prediction.scores is not None:
+            answer["scores"] = prediction.scores.tolist()
+        if model.signature.classes is not None:
+            answer["classes"] = list(model.signature.classes)
+        resp.data = _encoder.encode({**answer, "model": model.name, "version": model.version})
+
+
+class DefaultPredict(Predict):
+    """/prediction: the default model, and one row from the query string, too."""
+
+    def __init__(self, repository: ModelRepository) -> None:
+        self._repository = repository
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Predict the row in the query string, or the model's example where there is none."""
+        model = self._repository.get()
+        prediction = model.runtime.predict(_table(model.signature, req.query_string))
+        answer: dict[str, Any] = {"prediction": labels(model.signature, prediction)[0]}
+        classes = [_text(each) for each in model.signature.classes or ()]
+        if prediction.probabilities is not None:
+            answer["probabilities"] = dict(zip(classes, prediction.probabilities[0].tolist(), strict=True))
+        if prediction.scores is not None:
+            answer["scores"] = prediction.scores[0].tolist()
+        resp.data = _encoder.encode({**answer, "model": model.name, "version": model.version})
+
+    on_head = on_get
+
+
+class Models:
+    """GET /v1/models: the names of all models."""
+
+    def __init__(self, repository: ModelRepository) -> None:
+        self._repository = repository
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """List them."""
+        resp.data = _encoder.encode({"models": list(self._repository.entries)})
+
+    on_head = on_get
+
+
+class ModelStatus:
+    """GET /v1/models/{name}[/versions/{version}]: what a model takes and gives."""
+
+    def __init__(self, repository: ModelRepository) -> None:
+        self._repository = repository
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, name: str, version: str | None = None) -> None:
+        """Describe it."""
+        model = self._repository.get(name, version)
+        manifest = model.manifest
+        status = {
+            "name": model.name,
+            "ready": True,
+            "version": model.version,
+            "versions": [int(each) for each in self._repository.entry(name).versions],
+            "task": manifest.task,
+            "features": manifest.features,
+            "platform": model.runtime.platform,
+            "created": manifest.created,
+        }
+        if manifest.classes is not None:
+            status["classes"] = manifest.classes
+        resp.data = _encoder.encode(status)
+
+    on_head = on_get
+
+
+def labels(signature: Signature, prediction: Prediction) -> list[Any]:
+    """What JSON says for each row: a class, a number, or a list of them."""
+    values: list[Any] = prediction.predict.tolist()
+    if signature.classes is None:
+        return values
+    return [signature.classes[position] for position in values]
+
+
+def _table(signature: Signature, query: str) -> Table:
+    """One row, from `name=value` pairs; the example where there are none."""
+    if not query:
+        return Table.from_rows(signature, [signature.example])
+    given = _pairs(query)
+    unknown = given.keys() - set(signature.names)
+    if unknown:
+        raise InvalidInput(f"The query names an unknown feature; the model takes {', '.join(signature.names)}.")
+    missing = [name for name in signature.names if name not in given]
+    if missing:
+        raise InvalidInput(f"{missing[0]} is missing from the query.")
+    try:
+        return Table.from_rows(signature, [[_value(each, given[each.name]) for each in signature.features]])
+    except CellRefused as ex:
+        raise InvalidInput(ex.detail) from None
+
+
+def _pairs(query: str) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict")
+    except ValueError:
+        raise MalformedQuery("The query must be name=value pairs, percent-encoded UTF-8, joined by &.") from None
+    given = dict(pairs)
+    if len(given) < len(pairs):
+        raise InvalidInput("The query names a feature more than once.")
+    return given
+
+
+def _value(feature: Feature, text: str) -> Value:
+    """A cell from its text: numbers by JSON's grammar; nothing at all is a missing value where one is taken."""
+    value: Value = text
+    if text == "" and feature.missing:
+        return None
+    if feature.type == "bool":
+        value = {"true": True, "false": False}.get(text, text)
+    elif feature.numeric:
+        number = json_number(text)
+        value = text if number is None else number
+    refusal = feature.refusal(value)
+    if refusal:
+        raise InvalidInput(refusal)
+    return value
+
+
+def _text(label: Label) -> str:
+    return label if isinstance(label, str) else msgspec.json.encode(label).decode()

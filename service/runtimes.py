@@ -1,0 +1,139 @@
+"""What computes: a Table goes in, a Prediction comes out. Nothing here knows HTTP or JSON."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any, Protocol
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from service.errors import InvalidInput
+from service.signature import Signature
+from service.table import Table
+
+
+class Prediction(Struct, frozen=True, eq=False):
+    """
+    What a model says of the rows of one table.
+
+    Attributes:
+        predict: a classifier's positions in `Signature.classes`, int64, shape (rows,); otherwise the values, shape
+            (rows,) or (rows, outputs).
+        probabilities: float64, shape (rows, classes), where the model has them.
+        scores: the decision function, float64, shape (rows,) or (rows, scores), where the model has that instead.
+    """
+
+    predict: NDArray[Any]
+    probabilities: NDArray[np.float64] | None = None
+    scores: NDArray[np.float64] | None = None
+
+
+class Runtime(Protocol):
+    """The one seam that a new model format fills."""
+
+    platform: str
+    """What the Open Inference Protocol calls this format."""
+
+    def predict(self, table: Table) -> Prediction:
+        """
+        Predict each row of a table that fits the model's signature.
+
+        Raises:
+            InvalidInput: the arithmetic overflowed.
+        """
+        ...
+
+
+class OnnxRuntime:
+    """A model converted to ONNX: its first output is `predict`, the second its probabilities or scores."""
+
+    platform = "onnx_onnxv1"
+
+    def __init__(self, model: bytes, signature: Signature) -> None:
+        onnxruntime = import_onnxruntime()
+        options = onnxruntime.SessionOptions()
+        # One thread: there is no pool to lose when the process forks, and workers are the parallelism.
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._inputs = [(each.name, _DTYPES[each.type]) for each in self._session.get_inputs()]
+        self._outputs = [each.name for each in self._session.get_outputs()]
+        self._signature = signature
+
+    def predict(self, table: Table) -> Prediction:
+        """Predict each row."""
+        outputs = self._session.run(self._outputs, self._feeds(table))
+        return _prediction(self._signature, outputs)
+
+    def _feeds(self, table: Table) -> dict[str, NDArray[Any]]:
+        """The table as the graph wants it: one matrix, or a column of shape (rows, 1) for each feature."""
+        if table.matrix is not None:
+            name, dtype = self._inputs[0]
+            return {name: table.matrix.astype(dtype, copy=False)}
+        inputs = zip(self._inputs, table.columns, strict=True)
+        return {name: column.astype(dtype, copy=False).reshape(-1, 1) for (name, dtype), column in inputs}
+
+
+def import_onnxruntime() -> Any:
+    """
+    Import ONNX Runtime without its telemetry.
+
+    That would send events to its maker, from a thread that keeps every forked process from ending.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    return onnxruntime
+
+
+class SklearnRuntime:
+    """A fitted scikit-learn estimator, answering as it would on its own."""
+
+    platform = "sklearn_skops"
+
+    def __init__(self, estimator: Any, signature: Signature) -> None:
+        self._estimator = estimator
+        self._signature = signature
+
+    def predict(self, table: Table) -> Prediction:
+        """Predict each row."""
+        try:
+            outputs = [call(self._estimator, output.name, table.matrix) for output in self._signature.outputs]
+        except ValueError as ex:  # the table fits the signature: it is infinity in the middle of a pipeline
+            raise InvalidInput("The model cannot compute with these numbers.") from ex
+        if self._signature.classes is not None:
+            outputs[0] = np.searchsorted(self._estimator.classes_, outputs[0])
+        return _prediction(self._signature, outputs)
+
+
+def call(estimator: Any, method: str, rows: Any) -> NDArray[Any]:
+    """What a method of an estimator says of these rows, in silence: what it would warn of is checked elsewhere."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return np.asarray(getattr(estimator, method)(rows))
+
+
+def _prediction(signature: Signature, outputs: list[NDArray[Any]]) -> Prediction:
+    """The outputs in their places, refused where one is not finite."""
+    for output in outputs:
+        if output.dtype.kind == "f" and not np.isfinite(output).all():
+            raise InvalidInput("The model's arithmetic overflows with these numbers.")
+    predict, *rest = outputs
+    if not rest:
+        return Prediction(predict)
+    if signature.outputs[1].name == "predict_proba":
+        # Float32 arithmetic gives 1.0000001 now and then.
+        return Prediction(predict, np.clip(rest[0].astype(np.float64, copy=False), 0.0, 1.0))
+    return Prediction(predict, None, rest[0].astype(np.float64, copy=False))
+
+
+_DTYPES: dict[str, Any] = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+    "tensor(string)": object,
+}

@@ -1,0 +1,59 @@
+"""Every environment variable that the service reads; conf/gunicorn.py reads those of the processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+Level = Literal["debug", "info", "warning", "error", "critical"]
+
+
+class SettingsError(Exception):
+    """An environment variable has a value that it cannot have."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """
+    The settings; each field is an environment variable in upper case.
+
+    Attributes:
+        models_dir: where the models are: <name>/<version>/manifest.json.
+        default_model: the model behind /prediction; else the only one, else iris.
+        max_body_bytes: larger request bodies are answered 413.
+        max_rows: requests with more rows are answered 413.
+        api_keys_file: a file of API keys, one a line; without it, no key is asked for.
+        allow_pickle: whether a model may be unpickled, which runs code from its file.
+        runtime: serve through this runtime only; "auto" takes the one that each manifest names.
+        trial_seconds: how long a model may take to load and to answer its golden rows.
+        log_level: the least severe level that is logged.
+    """
+
+    models_dir: Path = Path("models")
+    default_model: str | None = None
+    max_body_bytes: int = 16 * 1024 * 1024
+    max_rows: int = 100_000
+    api_keys_file: Path | None = None
+    allow_pickle: bool = False
+    runtime: Literal["auto", "onnx", "sklearn"] = "auto"
+    trial_seconds: float = 60.0
+    log_level: Level = "info"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """
+        Read the settings from the environment; an empty variable counts as unset.
+
+        Raises:
+            SettingsError: a value cannot be read.
+        """
+        names = {name.upper(): name for name in cls.__struct_fields__}
+        given = {names[key]: value for key, value in environ.items() if key in names and value}
+        try:
+            return msgspec.convert(given, cls, strict=False, dec_hook=lambda kind, value: kind(value))
+        except msgspec.ValidationError as ex:
+            name = str(ex).rpartition("$.")[2].rstrip("`")
+            raise SettingsError(f"{name.upper()}: {str(ex).partition(' - at ')[0]}.") from None

@@ -1,0 +1,172 @@
+"""What a model takes and what it gives: the one source for validation, schemas and tensor metadata."""
+
+from __future__ import annotations
+
+import sys
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+Label = str | int | float | bool
+"""What a class may be called: anything that JSON has a scalar for."""
+
+Value = float | bool | str | None
+"""One cell of a request: numbers are floats, None is a missing value."""
+
+Task = Literal["classifier", "regressor", "clusterer", "outlier_detector"]
+
+Form = Literal["matrix", "frame", "text"]
+"""How the estimator wants its table: a float64 matrix, a DataFrame, or one 1-D array of texts."""
+
+LARGEST = sys.float_info.max
+EXACT_INTEGER = 2.0**53
+"""The largest magnitude up to which float64 holds every integer exactly."""
+
+
+class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """
+    One input of a model.
+
+    Attributes:
+        name: what the model calls it; never empty, unique in its signature.
+        type: "float", "int" and "bool" are numbers to the model; "category" and "text" are strings.
+        example: a value that the model takes.
+        missing: whether null is taken.
+        categories: the strings that the model knows; None where any string will do.
+        open: whether a string outside `categories` is taken, too.
+        range: smallest and largest value of the sample, for numbers.
+        limit: the largest magnitude that the model's arithmetic takes (float32's for bare trees).
+    """
+
+    name: str
+    type: Literal["float", "int", "bool", "category", "text"]
+    example: Value = None
+    missing: bool = False
+    categories: tuple[str, ...] | None = None
+    open: bool = False
+    range: tuple[float, float] | None = None
+    limit: float = LARGEST
+
+    @property
+    def numeric(self) -> bool:
+        """Whether a cell is a number to the model."""
+        return self.type in ("float", "int", "bool")
+
+    @property
+    def closed(self) -> tuple[str, ...] | None:
+        """The only strings that are taken, or None where there is no such list."""
+        return None if self.open else self.categories
+
+    @property
+    def wants(self) -> str:
+        """What a cell must be, as the end of a sentence."""
+        kind = {
+            "float": "a number",
+            "int": "a whole number",
+            "bool": "true or false",
+            "category": "a string",
+            "text": "a string",
+        }[self.type]
+        if self.closed is not None:
+            kind = f"one of {_some(self.closed)}"
+        return f"{kind} or null" if self.missing else kind
+
+    def refusal(self, value: object) -> str | None:
+        """Say why `value` is not taken as a cell of this feature; None where it is."""
+        if value is None:
+            return None if self.missing else f"{self.name} must be {self.wants}, not null."
+        if not self.numeric:
+            return self._refused_string(value)
+        if self.type == "bool":
+            return None if isinstance(value, bool) else f"{self.name} must be {self.wants}."
+        return self._refused_number(value)
+
+    def _refused_string(self, value: object) -> str | None:
+        known = isinstance(value, str) and (self.closed is None or value in self.closed)
+        return None if known else f"{self.name} must be {self.wants}."
+
+    def _refused_number(self, value: object) -> str | None:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return f"{self.name} must be {self.wants}."
+        if not abs(value) <= self.limit:
+            return f"{self.name} is too large for this model: it computes with numbers up to {self.limit:.4g}."
+        if self.type == "int" and not (float(value).is_integer() and abs(value) <= EXACT_INTEGER):
+            return f"{self.name} must be a whole number of at most 2^53."
+        return None
+
+
+class Output(Struct, frozen=True, forbid_unknown_fields=True):
+    """
+    One thing that a model gives for each row.
+
+    Attributes:
+        name: the estimator's method: "predict", "predict_proba" or "decision_function".
+        width: values for each row; None where it is one scalar and not a list of one.
+    """
+
+    name: Literal["predict", "predict_proba", "decision_function"]
+    width: int | None = None
+
+
+class Signature(Struct, frozen=True, dict=True):
+    """
+    What a model takes and gives.
+
+    Attributes:
+        task: what kind of estimator it is.
+        features: the inputs, in the order in which the model was fitted.
+        outputs: what it gives, "predict" first.
+        classes: a classifier's labels, in the order of its probabilities; else None.
+        form: how the estimator wants its table.
+    """
+
+    task: Task
+    features: tuple[Feature, ...]
+    outputs: tuple[Output, ...]
+    classes: tuple[Label, ...] | None = None
+    form: Form = "matrix"
+
+    @cached_property
+    def numeric(self) -> bool:
+        """Whether a request is one matrix of numbers."""
+        return all(feature.numeric for feature in self.features)
+
+    @cached_property
+    def limits(self) -> NDArray[np.float64]:
+        """The features' limits, shape (features,)."""
+        return np.array([feature.limit for feature in self.features])
+
+    @cached_property
+    def gaps(self) -> NDArray[np.bool_] | None:
+        """Which features may be missing, shape (features,); None where none may."""
+        missing = np.array([feature.missing for feature in self.features])
+        return missing if missing.any() else None
+
+    @cached_property
+    def whole(self) -> NDArray[np.intp] | None:
+        """The positions of the features that take whole numbers only; None where there are none."""
+        positions = [i for i, feature in enumerate(self.features) if feature.type in ("int", "bool")]
+        return np.array(positions) if positions else None
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The features' names, in order."""
+        return tuple(feature.name for feature in self.features)
+
+    @cached_property
+    def example(self) -> tuple[Value, ...]:
+        """A row that the model takes."""
+        return tuple(feature.example for feature in self.features)
+
+    def output(self, name: str) -> Output | None:
+        """The output of that name, if the model has it."""
+        return next((output for output in self.outputs if output.name == name), None)
+
+
+def _some(names: tuple[str, ...], at_most: int = 20) -> str:
+    """The first names, quoted, for a sentence."""
+    shown = ", ".join(f'"{name}"' for name in names[:at_most])
+    return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"

@@ -1,0 +1,117 @@
+"""The rows of one request, in the form in which models compute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from service.signature import EXACT_INTEGER, Feature, Signature, Value
+
+Row = Sequence[Value]
+
+
+class CellRefused(Exception):
+    """
+    A value that the model does not take.
+
+    Attributes:
+        row: the row's position in the table.
+        column: the feature's position in the signature.
+        detail: the sentence for the caller.
+    """
+
+    def __init__(self, row: int, column: int, detail: str) -> None:
+        super().__init__(detail)
+        self.row = row
+        self.column = column
+        self.detail = detail
+
+
+class Table(Struct, frozen=True, eq=False):
+    """
+    Rows that fit a signature.
+
+    Attributes:
+        rows: how many there are.
+        matrix: float64, shape (rows, features), NaN where a value is missing; None where a feature is a string.
+        columns: one array of shape (rows,) for each feature where `matrix` is None: float64 with NaN, or objects
+            that are str or None.
+    """
+
+    rows: int
+    matrix: NDArray[np.float64] | None = None
+    columns: tuple[NDArray[Any], ...] = ()
+
+    @classmethod
+    def from_rows(cls, signature: Signature, rows: Sequence[Row]) -> Table:
+        """
+        Make a table of rows whose cells have the JSON types of their features already, in feature order.
+
+        Raises:
+            CellRefused: a number is past its limit, or not whole where it must be.
+        """
+        if signature.numeric:
+            return cls.from_matrix(signature, _matrix(signature, rows))
+        columns = [
+            _column(feature, cells) for feature, cells in zip(signature.features, zip(*rows, strict=True), strict=True)
+        ]
+        _check_numbers(signature, columns)
+        return cls(len(rows), None, tuple(columns))
+
+    @classmethod
+    def from_matrix(cls, signature: Signature, matrix: NDArray[np.float64]) -> Table:
+        """
+        Make a table of numbers, shape (rows, features), for a signature that is all numeric.
+
+        Raises:
+            CellRefused: a number is missing, past its limit, or not whole where it must be.
+        """
+        accepted = np.abs(matrix) <= signature.limits
+        if signature.whole is not None:
+            accepted[:, signature.whole] &= _whole(matrix[:, signature.whole])
+        if signature.gaps is not None:
+            accepted |= np.isnan(matrix) & signature.gaps
+        if not accepted.all():
+            row, column = np.argwhere(~accepted)[0].tolist()
+            _refuse(signature.features[column], matrix[row, column].item(), row, column)
+        return cls(len(matrix), matrix)
+
+
+def _matrix(signature: Signature, rows: Sequence[Row]) -> NDArray[np.float64]:
+    if signature.gaps is not None:
+        return np.array(rows, dtype=np.float64)
+    size = len(rows) * len(signature.features)
+    return np.fromiter(chain.from_iterable(rows), np.float64, size).reshape(len(rows), -1)
+
+
+def _column(feature: Feature, cells: Sequence[Value]) -> NDArray[Any]:
+    return np.array(cells, dtype=np.float64 if feature.numeric else object)
+
+
+def _check_numbers(signature: Signature, columns: Sequence[NDArray[Any]]) -> None:
+    for position, (feature, column) in enumerate(zip(signature.features, columns, strict=True)):
+        if not feature.numeric:
+            continue
+        accepted = np.abs(column) <= feature.limit
+        if feature.type in ("int", "bool"):
+            accepted &= _whole(column)
+        if feature.missing:
+            accepted |= np.isnan(column)
+        if not accepted.all():
+            row = int(np.argmin(accepted))
+            _refuse(feature, column[row].item(), row, position)
+
+
+def _whole(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
+    whole: NDArray[np.bool_] = (np.floor(numbers) == numbers) & (np.abs(numbers) <= EXACT_INTEGER)
+    return whole
+
+
+def _refuse(feature: Feature, value: float, row: int, column: int) -> None:
+    detail = feature.refusal(None if np.isnan(value) else value)
+    raise CellRefused(row, column, detail or f"{feature.name} must be {feature.wants}.")

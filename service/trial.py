@@ -1,0 +1,90 @@
+"""Runs what may crash or hang in a forked child, so that the process that asks survives it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import time
+import warnings
+from collections.abc import Callable
+from typing import NoReturn
+
+_LONGEST_REASON = 64 * 1024
+_PASSED = b"passed"
+
+
+def run(check: Callable[[], None], seconds: float) -> str | None:
+    """
+    Run `check` in a forked child.
+
+    Returns:
+        None where it returned; otherwise why not: its exception, the signal that ended it, or the time that it took.
+    """
+    source, sink = os.pipe()
+    pid = _fork()
+    if pid == 0:
+        _report(check, sink)
+    os.close(sink)
+    try:
+        report = _read(source, seconds)
+    finally:
+        os.close(source)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    status = _wait(pid)
+    if report is None:
+        return f"it did not finish within {seconds:g} seconds"
+    if report == _PASSED:
+        return None
+    return report.decode(errors="replace") or f"it crashed ({_death(status)})"
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        # The child computes and leaves by _exit: it takes no lock that a thread of ours could hold.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def _report(check: Callable[[], None], sink: int) -> NoReturn:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        check()
+        report = _PASSED
+    except BaseException as ex:  # noqa: BLE001 (whatever it is, it is the answer)
+        report = (str(ex) or type(ex).__name__).encode()[:_LONGEST_REASON]
+    with contextlib.suppress(OSError):
+        os.write(sink, report)
+    os._exit(0)
+
+
+def _read(source: int, seconds: float) -> bytes | None:
+    """All that the child writes; None where it does not close its end in time."""
+    chunks: list[bytes] = []
+    deadline = time.monotonic() + seconds
+    with selectors.DefaultSelector() as selector:
+        selector.register(source, selectors.EVENT_READ)
+        while selector.select(max(0.0, deadline - time.monotonic())):
+            chunk = os.read(source, 65536)
+            if not chunk:
+                return b"".join(chunks)
+            chunks.append(chunk)
+    return None
+
+
+def _wait(pid: int) -> int | None:
+    """The child's wait status; None where another part of the process has reaped it."""
+    try:
+        return os.waitpid(pid, 0)[1]
+    except ChildProcessError:
+        return None
+
+
+def _death(status: int | None) -> str:
+    if status is None:
+        return "status unknown"
+    code = os.waitstatus_to_exitcode(status)
+    return signal.Signals(-code).name if code < 0 else f"exit status {code}"
