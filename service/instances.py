@@ -6,6 +6,8 @@ The way that is right is one typed decoding by msgspec. Where that fails, `expla
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -17,6 +19,9 @@ from service.explain import IGNORED, Explainer
 from service.signature import Feature, Signature, Value
 from service.table import CellRefused, Table
 
+_UNTYPED = re.compile(r'[\x00-\x1f"\\]')
+"""What msgspec does not take in the name of a struct's field."""
+
 
 class Instances:
     """Decodes bodies for one model. Immutable, safe to share."""
@@ -24,8 +29,12 @@ class Instances:
     def __init__(self, signature: Signature, max_rows: int) -> None:
         self._signature = signature
         self._max_rows = max_rows
-        self._decoder = msgspec.json.Decoder(_body_type(signature))
+        row = _row_type(signature)
+        self._decoder = msgspec.json.Decoder(_body_type(signature, row or dict[str, Any]))
         self._explainer = Explainer(signature, max_rows)
+        self._typed = row is not None
+        names = signature.names
+        self._values: Callable[[Any], tuple[Value, ...]] = astuple if row else lambda row: tuple(map(row.get, names))
 
     def decode(self, body: bytes) -> Table:
         """
@@ -42,8 +51,8 @@ class Instances:
             raise self._explainer.fault(body) from None
         if len(instances) > self._max_rows:
             raise TooManyRows(self._max_rows)
-        rows = [row if type(row) is tuple else astuple(row) for row in instances]
-        if body.count(b'"') != self._quotes(instances, rows):
+        rows = [row if type(row) is tuple else self._values(row) for row in instances]
+        if not self._typed or body.count(b'"') != self._quotes(instances, rows):
             self._explainer.check(body)
         try:
             return Table.from_rows(self._signature, rows)
@@ -62,15 +71,17 @@ class Instances:
         return 2 + 2 * len(self._signature.features) * objects + 2 * texts
 
 
-def _body_type(signature: Signature) -> Any:
-    """The struct that a body decodes to; its `instances` are tuples and structs, both in feature order."""
+def _row_type(signature: Signature) -> Any:
+    """The struct of a row by name; None where a name is one that msgspec's structs cannot have."""
+    if any(_UNTYPED.search(name) for name in signature.names):
+        return None
+    fields = [(f"f{i}", _cell_type(each), field(name=each.name)) for i, each in enumerate(signature.features)]
+    return defstruct("Row", fields, forbid_unknown_fields=True, gc=False)
+
+
+def _body_type(signature: Signature, row: Any) -> Any:
+    """The struct that a body decodes to; its `instances` are tuples in feature order, and rows by name."""
     cells = [_cell_type(feature) for feature in signature.features]
-    row = defstruct(
-        "Row",
-        [(f"f{i}", cell, field(name=name)) for i, (cell, name) in enumerate(zip(cells, signature.names, strict=True))],
-        forbid_unknown_fields=True,
-        gc=False,
-    )
     ignored = [(name, Raw | UnsetType, UNSET) for name in IGNORED]
     rows = Annotated[list[tuple[tuple(cells)] | row], Meta(min_length=1)]  # type: ignore[valid-type,misc]
     return defstruct("Body", [("instances", rows), *ignored], forbid_unknown_fields=True)

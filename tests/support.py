@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from service.app import create_app, open_repository
 from service.settings import Settings
 
-SEPARATE = {"type", "title", "status", "detail", "error", "request_id"}
+MEMBERS = {"type", "title", "status", "detail", "error", "request_id"}
 """The members of every problem document."""
 
 
@@ -25,7 +25,6 @@ class Served:
     features: list[str]
     estimator: Any
     rows: NDArray[np.float64]
-    settings: Settings
     client: falcon.testing.TestClient
 
     def post(self, body: bytes | str, path: str = "/prediction", **kwargs: Any) -> falcon.testing.Result:
@@ -34,23 +33,21 @@ class Served:
 
     def expected(self, rows: Any) -> tuple[list[Any], NDArray[np.float64]]:
         """The labels and probabilities that scikit-learn itself gives."""
-        labels = self.estimator.predict(rows)
-        positions = np.searchsorted(self.estimator.classes_, labels)
-        return [self.classes[position] for position in positions], self.estimator.predict_proba(rows)
+        labels = np.searchsorted(self.estimator.classes_, self.estimator.predict(np.asarray(rows)))
+        return [self.classes[label] for label in labels], self.estimator.predict_proba(np.asarray(rows))
 
 
-def client(settings: Settings) -> falcon.testing.TestClient:
+def make_client(settings: Settings) -> falcon.testing.TestClient:
     """A client of the app with these settings."""
     return falcon.testing.TestClient(create_app(settings, open_repository(settings)))
 
 
 def assert_problem(result: falcon.testing.Result, status: int, pointer: str | None = None) -> dict[str, Any]:
-    """Check that an answer is a problem document of the contract; give it back."""
+    """Check that an answer is a problem document of the contract, and give the document back."""
     assert result.status_code == status, result.text
-    path_is_protocol = "json" in (result.headers["content-type"])
-    assert path_is_protocol
+    assert result.headers["content-type"] in ("application/problem+json", "application/json")
     problem: dict[str, Any] = result.json
-    assert problem.keys() >= SEPARATE
+    assert problem.keys() >= MEMBERS
     assert problem["status"] == status
     assert problem["detail"] == problem["error"] != ""
     assert problem["request_id"] == result.headers["x-request-id"]

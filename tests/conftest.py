@@ -1,0 +1,94 @@
+"""Fixtures that all tests share: fitted models, packaged once, served by each runtime."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+import skops.io
+from sklearn.datasets import load_wine
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from service.manifest import SKOPS
+from service.packaging import save_model
+from service.settings import Settings
+from tests.support import Served, make_client
+
+ROOT = Path(__file__).resolve().parent.parent
+
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+WINE_FEATURES = ["alcohol (%)", "acid/malic", "ash~", 'the "alkalinity"', "größe"]
+WINE_CLASSES = ["rot", "weiß", "rosé"]
+
+
+@pytest.fixture(scope="session")
+def iris_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models directory with the shipped iris model alone."""
+    root = tmp_path_factory.mktemp("iris")
+    shutil.copytree(ROOT / "models" / "iris", root / "iris")
+    return root
+
+
+@pytest.fixture(scope="session")
+def wine() -> Any:
+    """A freshly fitted classifier with other classes, and feature names that are hard to write."""
+    rows, labels = load_wine(return_X_y=True, as_frame=True)
+    rows = rows.iloc[:, : len(WINE_FEATURES)].set_axis(WINE_FEATURES, axis="columns")
+    return make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, labels), rows
+
+
+@pytest.fixture(scope="session")
+def wine_dir(wine: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models directory with that model alone."""
+    root = tmp_path_factory.mktemp("wine")
+    save_model(*wine, name="wine", classes=WINE_CLASSES, root=root)
+    return root
+
+
+@pytest.fixture(scope="session", params=["iris-onnx", "iris-sklearn", "wine-onnx", "wine-sklearn"])
+def served(request: pytest.FixtureRequest, iris_dir: Path, wine_dir: Path, wine: Any) -> Served:
+    """Each model behind the app, by each runtime."""
+    name, runtime = request.param.split("-")
+    directory = {"iris": iris_dir, "wine": wine_dir}[name]
+    client = make_client(Settings(models_dir=directory, runtime=runtime))
+    if name == "wine":
+        return Served(name, WINE_CLASSES, WINE_FEATURES, *_plain(*wine), client)
+    estimator = skops.io.load(directory / "iris" / "1" / SKOPS)
+    model = client.app.repository.get()
+    rows = np.asarray(load_iris_rows())
+    return Served(
+        name, list(model.signature.classes or ()), list(model.signature.names), *_plain(estimator, rows), client
+    )
+
+
+@pytest.fixture(scope="session")
+def iris(iris_dir: Path) -> Any:
+    """A client of the iris model with the default settings."""
+    return make_client(Settings(models_dir=iris_dir))
+
+
+def load_iris_rows() -> Any:
+    """The 150 flowers."""
+    from sklearn.datasets import load_iris
+
+    return load_iris().data
+
+
+def _plain(estimator: Any, rows: Any) -> tuple[Any, Any]:
+    """The estimator without feature names, so that it takes plain arrays in silence, and plain rows."""
+    estimator[0].__dict__.pop("feature_names_in_", None)
+    return estimator, np.asarray(rows)

@@ -1,0 +1,100 @@
+"""Real servers on free loopback ports."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+GUNICORN = Path(sys.executable).with_name("gunicorn")
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait for a condition; fail where it does not come true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.02)
+
+
+class Gunicorn:
+    """A running `gunicorn -c conf/gunicorn.py`; its log goes to a file."""
+
+    def __init__(self, log: Path, environ: dict[str, str], *arguments: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = log
+        with log.open("wb") as sink:
+            self.process = subprocess.Popen(
+                [str(GUNICORN), "-c", "conf/gunicorn.py", "-b", f"127.0.0.1:{self.port}", *arguments],
+                cwd=ROOT,
+                env={**os.environ, **environ},
+                stdout=sink,
+                stderr=sink,
+                start_new_session=True,
+            )
+
+    def answers(self) -> bool:
+        """Whether it answers."""
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as response:
+                return bool(response.status == 200)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+    def workers(self) -> list[int]:
+        """The process ids of its workers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the master a signal."""
+        self.process.send_signal(number)
+
+    def stop(self) -> int:
+        """Stop it as an engine does; its exit status."""
+        self.process.terminate()
+        return self.process.wait(40)
+
+    def __enter__(self) -> Self:
+        """Wait until it answers."""
+        wait_until(self.answers)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it, whatever happened."""
+        if self.process.poll() is None:
+            self.stop()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Gunicorn]]:
+    """Start Gunicorn with environment variables, and any options of its command line."""
+    with ExitStack() as stack:
+
+        def start(*arguments: str, **environ: Any) -> Gunicorn:
+            log = tmp_path / f"gunicorn-{free_port()}.log"
+            variables = {name: str(value) for name, value in environ.items()}
+            return stack.enter_context(Gunicorn(log, variables, *arguments))
+
+        yield start
