@@ -15,7 +15,7 @@ import hypothesis
 import numpy as np
 import pytest
 import skops.io
-from sklearn.datasets import load_wine
+from sklearn.datasets import load_iris, load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -31,6 +31,8 @@ hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
+IRIS_FEATURES = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
+IRIS_CLASSES = ["Setosa", "VersiColor", "Virginica"]
 WINE_FEATURES = ["alcohol (%)", "acid/malic", "ash~", 'the "alkalinity"', "größe"]
 WINE_CLASSES = ["rot", "weiß", "rosé"]
 
@@ -68,24 +70,13 @@ def served(request: pytest.FixtureRequest, iris_dir: Path, wine_dir: Path, wine:
     if name == "wine":
         return Served(name, WINE_CLASSES, WINE_FEATURES, *_plain(*wine), client)
     estimator = skops.io.load(directory / "iris" / "1" / SKOPS)
-    model = client.app.repository.get()
-    rows = np.asarray(load_iris_rows())
-    return Served(
-        name, list(model.signature.classes or ()), list(model.signature.names), *_plain(estimator, rows), client
-    )
+    return Served(name, IRIS_CLASSES, IRIS_FEATURES, *_plain(estimator, load_iris().data), client)
 
 
 @pytest.fixture(scope="session")
 def iris(iris_dir: Path) -> Any:
     """A client of the iris model with the default settings."""
     return make_client(Settings(models_dir=iris_dir))
-
-
-def load_iris_rows() -> Any:
-    """The 150 flowers."""
-    from sklearn.datasets import load_iris
-
-    return load_iris().data
 
 
 def _plain(estimator: Any, rows: Any) -> tuple[Any, Any]:
