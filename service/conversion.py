@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from service.graph import give_positions
+
 SECONDS = 300.0
 """How long a conversion may take."""
 
@@ -69,7 +71,10 @@ def _candidate(estimator: Any, final: Any, width: int, precision: str) -> Candid
     for attempt, option in enumerate(options):
         try:
             model = convert_sklearn(estimator, initial_types=inputs, options=option)
-            return Candidate(precision, _label_positions(model, final).SerializeToString())
+            classes = getattr(final, "classes_", None)
+            if classes is not None:
+                give_positions(model, classes)
+            return Candidate(precision, model.SerializeToString())
         except Exception as ex:  # noqa: BLE001 (converters raise anything; the reason goes into the manifest)
             if attempt == len(options) - 1:
                 return Candidate(precision, None, f"no conversion in {precision}: {_first_line(ex)}")
@@ -100,34 +105,6 @@ def _with_cast(pipeline: Any) -> Any:
 
     *first, last = pipeline.steps
     return Pipeline([*first, ("cast_to_float32", CastTransformer(dtype=np.float32)), last])
-
-
-def _label_positions(model: Any, final: Any) -> Any:
-    """The model with its labels, the first output, replaced by their positions in `classes_`."""
-    classes = getattr(final, "classes_", None)
-    if classes is None or np.array_equal(classes, np.arange(len(classes))):
-        return model
-    from onnx import TensorProto, helper
-
-    label = model.graph.output[0]
-    kind = "strings" if label.type.tensor_type.elem_type == TensorProto.STRING else "int64s"
-    keys: list[Any] = [str(each) if kind == "strings" else int(each) for each in classes]
-    attributes: dict[str, Any] = {f"keys_{kind}": keys, "values_int64s": list(range(len(classes)))}
-    model.graph.node.append(
-        helper.make_node(
-            "LabelEncoder",
-            [label.name],
-            ["label_position"],
-            domain="ai.onnx.ml",
-            default_int64=-1,
-            **attributes,
-        )
-    )
-    position = helper.make_tensor_value_info("label_position", TensorProto.INT64, [None])
-    rest = list(model.graph.output)[1:]
-    del model.graph.output[:]
-    model.graph.output.extend([position, *rest])
-    return model
 
 
 def _first_line(ex: Exception) -> str:

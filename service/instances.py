@@ -22,6 +22,9 @@ from service.table import CellRefused, Table
 _UNTYPED = re.compile(r'[\x00-\x1f"\\]')
 """What msgspec does not take in the name of a struct's field."""
 
+_FEWEST_QUOTES = 2
+"""Around "instances": a body with no more holds neither objects nor strings."""
+
 
 class Instances:
     """Decodes bodies for one model. Immutable, safe to share."""
@@ -35,6 +38,9 @@ class Instances:
         self._typed = row is not None
         names = signature.names
         self._values: Callable[[Any], tuple[Value, ...]] = astuple if row else lambda row: tuple(map(row.get, names))
+
+    def _row(self, row: Any) -> tuple[Value, ...]:
+        return row if type(row) is tuple else self._values(row)
 
     def decode(self, body: bytes) -> Table:
         """
@@ -51,8 +57,9 @@ class Instances:
             raise self._explainer.fault(body) from None
         if len(instances) > self._max_rows:
             raise TooManyRows(self._max_rows)
-        rows = [row if type(row) is tuple else self._values(row) for row in instances]
-        if not self._typed or body.count(b'"') != self._quotes(instances, rows):
+        quotes = body.count(b'"')
+        rows = instances if quotes == _FEWEST_QUOTES else [self._row(row) for row in instances]
+        if not self._typed or quotes != self._quotes(instances, rows):
             self._explainer.check(body)
         try:
             return Table.from_rows(self._signature, rows)
@@ -66,9 +73,11 @@ class Instances:
 
         A body that has just as many repeats no key, which msgspec would not tell: each key takes two.
         """
+        if rows is instances:
+            return _FEWEST_QUOTES
         objects = sum(type(row) is not tuple for row in instances)
         texts = 0 if self._signature.numeric else sum(type(cell) is str for row in rows for cell in row)
-        return 2 + 2 * len(self._signature.features) * objects + 2 * texts
+        return _FEWEST_QUOTES + 2 * len(self._signature.features) * objects + 2 * texts
 
 
 def _row_type(signature: Signature) -> Any:

@@ -76,7 +76,7 @@ class Table(Struct, frozen=True, eq=False):
             accepted[:, signature.whole] &= _whole(matrix[:, signature.whole])
         if signature.gaps is not None:
             accepted |= np.isnan(matrix) & signature.gaps
-        if not accepted.all():
+        if not np.logical_and.reduce(accepted, axis=None):
             row, column = np.argwhere(~accepted)[0].tolist()
             _refuse(signature.features[column], matrix[row, column].item(), row, column)
         return cls(len(matrix), matrix)
