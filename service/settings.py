@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+Positive = Annotated[int, Meta(ge=1)]
 Level = Literal["debug", "info", "warning", "error", "critical"]
 
 
@@ -34,8 +35,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     models_dir: Path = Path("models")
     default_model: str | None = None
-    max_body_bytes: int = 16 * 1024 * 1024
-    max_rows: int = 100_000
+    max_body_bytes: Positive = 16 * 1024 * 1024
+    max_rows: Positive = 100_000
     api_keys_file: Path | None = None
     allow_pickle: bool = False
     runtime: Literal["auto", "onnx", "sklearn"] = "auto"

@@ -15,7 +15,7 @@ _LONGEST_REASON = 64 * 1024
 _PASSED = b"passed"
 
 
-def run(check: Callable[[], None], seconds: float) -> str | None:
+def run(check: Callable[[], object], seconds: float) -> str | None:
     """
     Run `check` in a forked child.
 
@@ -48,7 +48,7 @@ def _fork() -> int:
         return os.fork()
 
 
-def _report(check: Callable[[], None], sink: int) -> NoReturn:
+def _report(check: Callable[[], object], sink: int) -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     try:

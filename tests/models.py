@@ -1,0 +1,78 @@
+"""Model versions that are broken, each in its own way."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from service.manifest import FILENAME, ONNX, SKOPS, digest
+
+
+def copy_version(source: Path, root: Path, name: str = "iris", version: int = 2) -> Path:
+    """Copy a version's directory under another number, its manifest renumbered."""
+    target = root / name / str(version)
+    shutil.copytree(source, target)
+    edit(target, lambda manifest: manifest.update(name=name, version=version))
+    return target
+
+
+def edit(directory: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a version's manifest."""
+    manifest = msgspec.json.decode((directory / FILENAME).read_bytes())
+    change(manifest)
+    (directory / FILENAME).write_bytes(msgspec.json.encode(manifest))
+
+
+def rewrite(directory: Path, file: str, content: bytes) -> None:
+    """Replace an artifact, its checksum with it."""
+    (directory / file).write_bytes(content)
+    edit(directory, lambda manifest: manifest["files"].update({file: digest(content)}))
+
+
+def flipped(path: Path) -> None:
+    """Flip a bit in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def truncated(path: Path) -> None:
+    """Cut a file in half."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a flipped bit in the model": (lambda at: flipped(at / ONNX), "model.onnx: its sha256 is not the one"),
+    "a flipped bit in what does not serve": (lambda at: flipped(at / SKOPS), "model.skops: its sha256 is not the one"),
+    "a truncated model": (lambda at: truncated(at / ONNX), "model.onnx: its sha256 is not the one"),
+    "a missing model": (lambda at: (at / ONNX).unlink(), "model.onnx cannot be read: No such file"),
+    "no manifest": (lambda at: (at / FILENAME).unlink(), "there is no manifest.json"),
+    "a truncated manifest": (lambda at: truncated(at / FILENAME), "manifest.json is not a manifest"),
+    "another model's manifest": (
+        lambda at: edit(at, lambda m: m.update(name="other")),
+        "manifest.json is that of other",
+    ),
+    "another version's manifest": (
+        lambda at: edit(at, lambda m: m.update(version=7)),
+        "manifest.json is that of iris/7",
+    ),
+    "no such artifact": (lambda at: edit(at, lambda m: m["files"].pop(ONNX)), "there is no model.onnx in this version"),
+    "a model that is none": (lambda at: rewrite(at, ONNX, b"no model"), "model.onnx: "),
+    "other golden labels": (
+        lambda at: edit(at, lambda m: m["golden"]["predict"].reverse()),
+        "model.onnx: the golden rows are answered differently",
+    ),
+    "other golden probabilities": (
+        lambda at: edit(at, lambda m: m["golden"]["probabilities"][0].reverse()),
+        "model.onnx: the golden rows are answered differently",
+    ),
+    "golden rows that do not fit": (
+        lambda at: edit(at, lambda m: m["golden"]["rows"][0].__setitem__(0, 1e308)),
+        "model.onnx: the golden rows are not taken",
+    ),
+}
+"""What breaks a version, and how its refusal begins."""

@@ -1,0 +1,43 @@
+"""Settings come from the environment, or say what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.app import main
+from service.settings import Settings, SettingsError
+
+
+def test_without_variables_the_defaults_hold() -> None:
+    """The contract's."""
+    settings = Settings.from_environ({})
+
+    assert settings == Settings()
+    assert (settings.models_dir, settings.default_model) == (Path("models"), None)
+    assert (settings.max_body_bytes, settings.max_rows) == (16777216, 100000)
+    assert (settings.allow_pickle, settings.api_keys_file, settings.log_level) == (False, None, "info")
+
+
+def test_variables_are_read_by_type() -> None:
+    """Text becomes paths, numbers and booleans; an empty variable counts as unset; others are not ours."""
+    settings = Settings.from_environ(
+        {"MODELS_DIR": "/m", "MAX_ROWS": "5", "ALLOW_PICKLE": "1", "API_KEYS_FILE": "", "max_rows": "7", "PATH": "/bin"}
+    )
+
+    assert (settings.models_dir, settings.max_rows, settings.allow_pickle) == (Path("/m"), 5, True)
+    assert settings.api_keys_file is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("MAX_ROWS", "many"), ("MAX_ROWS", "0"), ("MAX_BODY_BYTES", "-1"), ("LOG_LEVEL", "loud"), ("RUNTIME", "java")],
+)
+def test_a_wrong_value_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service does not start, and says which variable is at fault."""
+    with pytest.raises(SettingsError, match=f"^{name}: "):
+        Settings.from_environ({name: value})
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match=f"^{name}: "):
+        main()
