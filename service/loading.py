@@ -133,10 +133,7 @@ def replay(runtime: Runtime, signature: Signature, golden: Golden) -> None:
         raise Refused(f"the golden rows are not taken: {ex}") from None
     agreement = compare(prediction, golden.prediction, golden.scale)
     if not agreement.holds:
-        raise Refused(
-            f"the golden rows are answered differently ({agreement.labels} other labels, "
-            f"largest difference {agreement.difference:.1e})"
-        )
+        raise Refused(f"the golden rows are answered differently: {agreement}")
 
 
 def _manifest(directory: Path) -> Manifest:

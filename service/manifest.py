@@ -31,12 +31,14 @@ class Proof(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True)
         rows: the number of rows compared.
         difference: the largest difference of a probability, score or value.
         reason: why it does not hold.
+        parts: the number of rows of each kind: sample, random, far, gaps, thresholds.
     """
 
     holds: bool
     rows: int = 0
     difference: float = 0.0
     reason: str | None = None
+    parts: dict[str, int] = {}
 
 
 class Golden(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

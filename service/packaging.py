@@ -19,10 +19,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from service.conversion import convert
-from service.inspection import PackagingError, inspect, sample_rows
+from service.inspection import inspect
 from service.manifest import FILENAME, NAME, ONNX, SKOPS, VERSION, Manifest, Proof, Versions, digest
 from service.proof import Examiner
 from service.runtimes import OnnxRuntime, SklearnRuntime
+from service.sample import PackagingError
 from service.signature import Label, Signature
 
 
@@ -60,10 +61,8 @@ def save_model(
     """
     home = Path(root) / name
     number = _number(home, name, version)
-    rows = sample_rows(sample)
-    signature = inspect(estimator, sample, rows, classes, example)
-    reference = SklearnRuntime(estimator, signature)
-    examiner = Examiner(reference, rows)
+    signature, table = inspect(estimator, sample, classes=classes, example=example)
+    examiner = Examiner(estimator, SklearnRuntime(estimator, signature), signature, table)
     limit, model, proof = _converted(estimator, signature, examiner)
     artifacts = {SKOPS: skops_bytes(estimator)} | ({ONNX: model} if model is not None else {})
     manifest = Manifest(
@@ -71,14 +70,14 @@ def save_model(
         version=number,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         task=signature.task,
-        features=tuple(replace(feature, limit=limit) for feature in signature.features),
+        features=tuple(replace(each, limit=limit) if each.numeric else each for each in signature.features),
         outputs=signature.outputs,
         classes=signature.classes,
         form=signature.form,
         files={file: digest(content) for file, content in artifacts.items()},
         runtime="onnx" if proof.holds else "sklearn",
         proof=proof,
-        golden=examiner.golden(signature.example),
+        golden=examiner.golden(),
         versions=Versions(platform.python_version(), installed("scikit-learn"), installed("numpy")),
     )
     return _write(home, number, artifacts | {FILENAME: manifest.encode()})
@@ -87,11 +86,16 @@ def save_model(
 def _converted(estimator: Any, signature: Signature, examiner: Examiner) -> tuple[float, bytes | None, Proof]:
     """The limit of what serves, the converted model where it may serve, and its proof or why there is none."""
     reasons = []
-    for candidate in convert(estimator, len(signature.features)):
+    for candidate in convert(estimator, signature):
         if candidate.model is None:
             reasons.append(str(candidate.reason))
             continue
-        limit, proof = examiner.examine(OnnxRuntime(candidate.model, signature))
+        try:
+            runtime = OnnxRuntime(candidate.model, signature)
+        except Exception as ex:  # noqa: BLE001 (ONNX Runtime's errors have no common base)
+            reasons.append(f"{candidate.precision}: {str(ex).splitlines()[0]}")
+            continue
+        limit, proof = examiner.examine(runtime)
         if proof.holds:
             return limit, candidate.model, proof
         reasons.append(f"{candidate.precision}: {proof.reason}")

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from service.signature import EXACT_INTEGER, Feature, Signature, Value
+from service.signature import EXACT_INTEGER, Feature, Signature, Value, is_missing
 
 Row = Sequence[Value]
 
@@ -64,6 +64,19 @@ class Table(Struct, frozen=True, eq=False):
         return cls(len(rows), None, tuple(columns))
 
     @classmethod
+    def of(cls, signature: Signature, columns: Sequence[NDArray[Any]]) -> Table:
+        """Make a table of one array for each feature, as `columns` describes them, unchecked."""
+        rows = len(columns[0])
+        if signature.numeric:
+            return cls(rows, np.stack([column.astype(np.float64) for column in columns], axis=1))
+        return cls(rows, None, tuple(columns))
+
+    def to_rows(self, signature: Signature) -> list[list[Value]]:
+        """The rows as JSON has them: null where a value is missing, numbers as floats."""
+        columns = self.columns if self.matrix is None else tuple(self.matrix.T)
+        return [list(row) for row in zip(*map(_json, signature.features, columns), strict=True)]
+
+    @classmethod
     def from_matrix(cls, signature: Signature, matrix: NDArray[np.float64]) -> Table:
         """
         Make a table of numbers, shape (rows, features), for a signature that is all numeric.
@@ -74,12 +87,21 @@ class Table(Struct, frozen=True, eq=False):
         accepted = np.abs(matrix) <= signature.limits
         if signature.whole is not None:
             accepted[:, signature.whole] &= _whole(matrix[:, signature.whole])
+        for position, numbers in signature.coded:
+            accepted[:, position] &= np.isin(matrix[:, position], numbers)
         if signature.gaps is not None:
             accepted |= np.isnan(matrix) & signature.gaps
         if not np.logical_and.reduce(accepted, axis=None):
             row, column = np.argwhere(~accepted)[0].tolist()
             _refuse(signature.features[column], matrix[row, column].item(), row, column)
         return cls(len(matrix), matrix)
+
+
+def _json(feature: Feature, column: NDArray[Any]) -> list[Value]:
+    cells: list[Value] = column.tolist()
+    if feature.type == "bool":
+        return [None if is_missing(each) else bool(each) for each in cells]
+    return [None if is_missing(each) else each for each in cells]
 
 
 def _matrix(signature: Signature, rows: Sequence[Row]) -> NDArray[np.float64]:
@@ -100,6 +122,8 @@ def _check_numbers(signature: Signature, columns: Sequence[NDArray[Any]]) -> Non
         accepted = np.abs(column) <= feature.limit
         if feature.type in ("int", "bool"):
             accepted &= _whole(column)
+        if feature.closed is not None:
+            accepted &= np.isin(column, np.array(feature.closed, dtype=np.float64))
         if feature.missing:
             accepted |= np.isnan(column)
         if not accepted.all():
