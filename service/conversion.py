@@ -26,6 +26,10 @@ MEMORY = 0.75
 """The share of the machine's memory that it may take."""
 
 
+_OPSETS = {"": 21, "ai.onnx.ml": 3}
+"""The newest operators that all of skl2onnx' converters know."""
+
+
 class Candidate(NamedTuple):
     """One conversion: the ONNX model, or why there is none."""
 
@@ -80,7 +84,9 @@ def _candidate(estimator: Any, final: Any, signature: Signature, precision: str)
     options = [{id(final): {"zipmap": False}}, None] if hasattr(final, "classes_") else [None]
     for attempt, option in enumerate(options):
         try:
-            model = convert_sklearn(estimator, initial_types=_inputs(signature, precision), options=option)
+            model = convert_sklearn(
+                estimator, initial_types=_inputs(signature, precision), options=option, target_opset=_OPSETS
+            )
             converters.declare(model)
             drop_zipmap(model)
             if signature.classes is not None:
@@ -88,7 +94,7 @@ def _candidate(estimator: Any, final: Any, signature: Signature, precision: str)
             return Candidate(precision, model.SerializeToString())
         except Exception as ex:  # noqa: BLE001 (converters raise anything; the reason goes into the manifest)
             if attempt == len(options) - 1:
-                return Candidate(precision, None, f"no conversion in {precision}: {_first_line(ex)}")
+                return Candidate(precision, None, f"no conversion: {_first_line(ex)}")
     raise AssertionError("unreachable")
 
 

@@ -121,9 +121,16 @@ def _form(estimator: Any, sample: Any, columns: list[Column]) -> tuple[Form, lis
             answer = call(estimator, "predict", estimator_input(signature, table))
         except Exception:  # noqa: BLE001, S112 (an estimator may raise anything; then it is not this form)
             continue
-        if np.array_equal(answer, expected, equal_nan=answer.dtype.kind == "f"):
+        if _same(answer, expected):
             return form, features
     raise PackagingError("The estimator answers differently for the same values in another container.")
+
+
+def _same(answer: NDArray[Any], expected: NDArray[Any]) -> bool:
+    """Whether two predictions are the same, but for how a copy of the rows lies in memory."""
+    if answer.dtype.kind == "f" and answer.shape == expected.shape:
+        return np.allclose(answer, expected, rtol=1e-9, atol=0.0, equal_nan=True)
+    return np.array_equal(answer, expected)
 
 
 def _plain(column: Column, form: Form) -> Feature:

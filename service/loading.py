@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Callable
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -21,6 +22,12 @@ from service.settings import Settings
 from service.signature import Signature
 from service.table import CellRefused, Table
 
+_LEAST_EXPANDED = 256 * 1024**2
+_MOST_RATIO = 100
+MOST_EXPANDED = 8 * 1024**3
+"""A skops file is a zip archive: one that expands to more bytes is refused."""
+
+_SKOPS_TYPES = Path(__file__).resolve().parent.parent / "conf" / "skops-types.txt"
 _ARTIFACTS = {"onnx": ONNX, "sklearn": SKOPS}
 
 
@@ -58,9 +65,8 @@ class Model(Struct, frozen=True, eq=False):
 class Loader:
     """Loads model versions, or says why not. What it loads is the very bytes that it verified."""
 
-    def __init__(self, settings: Settings, skops_types: Path) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._skops_types = skops_types
 
     def __call__(self, directory: Path) -> Model:
         """
@@ -92,32 +98,58 @@ class Loader:
             raise Refused(f"{SKOPS}: made by scikit-learn {made}, and this is {here}")
         import skops.io  # noqa: F401
 
-        types = trusted_types(self._skops_types)
+        types = trusted_types()
         return lambda: SklearnRuntime(load_skops(artifact, types), signature)
 
 
-def trusted_types(path: Path) -> list[str]:
-    """The types that skops may build, a line each; '#' starts a comment."""
-    lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+def trusted_types() -> list[str]:
+    """The types that skops may build: the lines of conf/skops-types.txt; '#' starts a comment."""
+    lines = (line.partition("#")[0].strip() for line in _SKOPS_TYPES.read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line]
 
 
 def load_skops(artifact: bytes, types: list[str]) -> Any:
     """
-    The estimator in a skops file; nothing in it is run.
+    The estimator in a skops file, set to compute in one thread; nothing in the file is run.
 
     Raises:
-        Refused: it holds a type that is not listed.
+        Refused: it holds a type that is not listed, or expands to too much.
     """
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
+    _check_archive(artifact)
     try:
-        return skops.io.loads(artifact, trusted=types)
+        estimator = skops.io.loads(artifact, trusted=types)
     except UntrustedTypesFoundException:
         unknown = skops.io.get_untrusted_types(file=io.BytesIO(artifact))
         listed = ", ".join(sorted(set(unknown) - set(types)))
         raise Refused(f"types that conf/skops-types.txt does not list: {listed}") from None
+    _use_one_job(estimator)
+    return estimator
+
+
+def _check_archive(artifact: bytes) -> None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(artifact)) as archive:
+            expanded = sum(each.file_size for each in archive.infolist())
+    except zipfile.BadZipFile:
+        raise Refused("not a skops file") from None
+    if expanded > min(MOST_EXPANDED, max(_LEAST_EXPANDED, _MOST_RATIO * len(artifact))):
+        raise Refused(f"expands from {len(artifact)} to {expanded} bytes, which no model does")
+
+
+def _use_one_job(part: Any) -> None:
+    """Have every estimator inside predict in the calling thread: workers are the parallelism."""
+    if isinstance(part, list | tuple | set):
+        for each in part:
+            _use_one_job(each)
+    elif isinstance(part, dict):
+        _use_one_job(list(part.values()))
+    elif type(part).__module__.startswith("sklearn.") and hasattr(part, "__dict__"):
+        if getattr(part, "n_jobs", None) is not None:
+            part.n_jobs = 1
+        _use_one_job(list(vars(part).values()))
 
 
 def replay(runtime: Runtime, signature: Signature, golden: Golden) -> None:

@@ -27,8 +27,9 @@ GOLDEN_ROWS = 8
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _MAGNITUDES = sorted({LARGEST, _FLOAT32_MAX, *(10.0**exponent for exponent in range(309))})
-_LEAST_LIMIT = 1e15
-"""A conversion that agrees with scikit-learn up to a smaller magnitude only is not taken."""
+_LEAST_LIMIT = 1e9
+_LEAST_REACH = 1e3
+"""A conversion must agree with scikit-learn up to this magnitude, and this many times past the sample."""
 
 
 class Examiner:
@@ -72,7 +73,7 @@ class Examiner:
         if not first.holds:
             return self.limit, Proof(False, len(self._sample[0]), reason=f"sample rows: {first}")
         limit = min(self.limit, self._limit(lambda columns: self._compare(runtime, columns).holds))
-        if limit < min(self.limit, _LEAST_LIMIT):
+        if limit < min(self.limit, max(_LEAST_LIMIT, _LEAST_REACH * self._largest)):
             return limit, Proof(False, reason=f"agrees with scikit-learn only for numbers up to {limit:.1e}")
         parts = {
             "sample": self._sample,
@@ -118,8 +119,12 @@ class Examiner:
                 low = middle + 1
             else:
                 high = middle
-        seen = [float(np.nanmax(np.abs(self._sample[i]), initial=0.0)) for i in self._maker.numeric]
-        return max(_MAGNITUDES[low - 1] if low else 0.0, *seen)
+        return max(_MAGNITUDES[low - 1] if low else 0.0, self._largest)
+
+    @cached_property
+    def _largest(self) -> float:
+        """The largest magnitude in the sample."""
+        return max(float(np.nanmax(np.abs(self._sample[i]), initial=0.0)) for i in self._maker.numeric)
 
     def _example(self) -> list[Any]:
         plain = zip(self._signature.features, self._signature.example, strict=True)
