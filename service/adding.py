@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from service.loading import Refused, load_skops, trusted_types
-from service.manifest import ONNX, SKOPS, Manifest, read
+from service.manifest import ONNX, PICKLE, SKOPS, Manifest, read
 from service.onnx_file import save_onnx
 from service.packaging import save_model
 from service.runtimes import OnnxRuntime, Runtime, SklearnRuntime
@@ -70,6 +70,8 @@ def summary(directory: Path) -> str:
 
 def _served(manifest: Manifest) -> str:
     proof = manifest.proof
+    if not proof.holds and PICKLE in manifest.files:
+        return "scikit-learn, from a pickle, for skops cannot hold it: the service takes it with ALLOW_PICKLE=1 only"
     if not proof.holds:
         return f"scikit-learn, for as ONNX: {proof.reason}"
     if not proof.rows:

@@ -108,11 +108,11 @@ def _classes(
 def _form(estimator: Any, sample: Any, columns: list[Column]) -> tuple[Form, list[Feature]]:
     """The simplest form in which the estimator answers for the sample as it does for the sample itself."""
     expected = call(estimator, "predict", sample)
-    forms: list[Form] = ["matrix", "frame", "objects"]
+    forms: list[Form] = ["frame", "objects"] if hasattr(sample, "columns") else ["objects", "frame"]
     if columns[0].kind == "text":
         forms = ["texts"]
-    elif any(column.kind == "string" for column in columns):
-        forms = ["frame", "objects"]
+    elif not any(column.kind == "string" for column in columns):
+        forms = ["matrix", *forms]
     for form in forms:
         features = [_plain(column, form) for column in columns]
         signature = Signature("regressor", tuple(features), (Output("predict"),), None, form)
@@ -274,7 +274,8 @@ def _selected(selected: Any, positions: list[int], names: list[str]) -> list[int
     chosen = [selected] if isinstance(selected, int) else np.asarray(selected).tolist()
     if chosen and all(isinstance(each, bool) for each in chosen):
         return [i for i, each in enumerate(chosen) if each]
-    return [names.index(each) if isinstance(each, str) else int(each) for each in chosen]
+    known = [each for each in chosen if not isinstance(each, str) or each in names]
+    return [names.index(each) if isinstance(each, str) else int(each) for each in known]
 
 
 def _keeps_columns(step: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import zipfile
 from collections.abc import Callable
 from importlib.metadata import version as installed
@@ -16,7 +17,7 @@ from service import trial
 from service.agreement import compare
 from service.errors import ServiceError
 from service.instances import Instances
-from service.manifest import ONNX, SKOPS, Golden, Manifest, digest, read
+from service.manifest import ONNX, PICKLE, SKOPS, Golden, Manifest, digest, read
 from service.runtimes import OnnxRuntime, Runtime, SklearnRuntime, import_onnxruntime
 from service.settings import Settings
 from service.signature import Signature
@@ -28,7 +29,6 @@ MOST_EXPANDED = 8 * 1024**3
 """A skops file is a zip archive: one that expands to more bytes is refused."""
 
 _SKOPS_TYPES = Path(__file__).resolve().parent.parent / "conf" / "skops-types.txt"
-_ARTIFACTS = {"onnx": ONNX, "sklearn": SKOPS}
 
 
 class Refused(Exception):
@@ -80,22 +80,27 @@ class Loader:
         manifest = _manifest(directory)
         signature = manifest.signature
         kind = manifest.runtime if self._settings.runtime == "auto" else self._settings.runtime
-        artifact = _verified(directory, manifest, _ARTIFACTS[kind])
-        build = self._builder(kind, manifest, artifact)
+        file = ONNX if kind == "onnx" else SKOPS if SKOPS in manifest.files else PICKLE
+        artifact = _verified(directory, manifest, file)
+        build = self._builder(file, manifest, artifact)
         reason = trial.run(lambda: replay(build(), signature, manifest.golden), self._settings.trial_seconds)
         if reason is not None:
-            raise Refused(f"{_ARTIFACTS[kind]}: {reason}")
+            raise Refused(f"{file}: {reason}")
         return Model(manifest, signature, build(), Instances(signature, self._settings.max_rows))
 
-    def _builder(self, kind: str, manifest: Manifest, artifact: bytes) -> Callable[[], Runtime]:
+    def _builder(self, file: str, manifest: Manifest, artifact: bytes) -> Callable[[], Runtime]:
         """What makes the runtime; all that it imports is imported here, once, and not in each trial."""
         signature = manifest.signature
-        if kind == "onnx":
+        if file == ONNX:
             import_onnxruntime()
             return lambda: OnnxRuntime(artifact, signature)
         made, here = manifest.versions.sklearn, installed("scikit-learn")
         if made.split(".")[:2] != here.split(".")[:2]:
-            raise Refused(f"{SKOPS}: made by scikit-learn {made}, and this is {here}")
+            raise Refused(f"{file}: made by scikit-learn {made}, and this is {here}")
+        if file == PICKLE:
+            if not self._settings.allow_pickle:
+                raise Refused(f"{PICKLE}: a pickle can run any code, and ALLOW_PICKLE is not 1")
+            return lambda: SklearnRuntime(pickle.loads(artifact), signature)  # noqa: S301 (the operator allows it)
         import skops.io  # noqa: F401
 
         types = trusted_types()

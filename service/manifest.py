@@ -17,6 +17,7 @@ from service.signature import Feature, Form, Label, Output, Signature, Task, Val
 FILENAME = "manifest.json"
 ONNX = "model.onnx"
 SKOPS = "model.skops"
+PICKLE = "model.pkl"
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 VERSION = re.compile(r"[1-9][0-9]{0,8}")

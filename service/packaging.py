@@ -7,6 +7,7 @@ Needs the packaging dependencies; nothing that serves imports this module.
 from __future__ import annotations
 
 import os
+import pickle
 import platform
 import shutil
 import tempfile
@@ -21,7 +22,7 @@ from msgspec.structs import replace
 from service.conversion import convert
 from service.inspection import inspect
 from service.loading import Refused, load_skops, trusted_types
-from service.manifest import FILENAME, NAME, ONNX, SKOPS, VERSION, Golden, Manifest, Proof, Versions, digest
+from service.manifest import FILENAME, NAME, ONNX, PICKLE, SKOPS, VERSION, Golden, Manifest, Proof, Versions, digest
 from service.proof import Examiner
 from service.runtimes import OnnxRuntime, SklearnRuntime
 from service.sample import PackagingError
@@ -69,7 +70,7 @@ def save_model(
     examiner = Examiner(estimator, SklearnRuntime(estimator, signature), signature, table)
     report("converting to ONNX, and comparing with scikit-learn")
     limit, model, proof = _converted(estimator, signature, examiner)
-    artifacts = {SKOPS: _skops(estimator, required=not proof.holds)}
+    artifacts = _artifacts(estimator, required=not proof.holds)
     if model is not None:
         artifacts[ONNX] = model
     features = tuple(replace(each, limit=limit) if each.numeric else each for each in signature.features)
@@ -118,20 +119,20 @@ def _converted(estimator: Any, signature: Signature, examiner: Examiner) -> tupl
     return examiner.limit, None, Proof(False, reason="; ".join(dict.fromkeys(reasons)))
 
 
-def _skops(estimator: Any, *, required: bool) -> bytes:
-    """The estimator as a skops file, which the service must be able to load where it serves."""
+def _artifacts(estimator: Any, *, required: bool) -> dict[str, bytes]:
+    """The estimator as a file: for skops, or where that cannot hold it a pickle, which only ALLOW_PICKLE=1 serves."""
     import skops.io
 
     try:
         content: bytes = skops.io.dumps(estimator)
-    except Exception as ex:  # skops raises anything for what it does not know
-        raise PackagingError(f"skops cannot write {type(estimator).__name__}: {ex}") from ex
+    except Exception:  # noqa: BLE001 (skops raises anything for what it does not know)
+        return {PICKLE: pickle.dumps(estimator)}
     if required:
         try:
             load_skops(content, trusted_types())
         except Refused as ex:
             raise PackagingError(f"The service would refuse it: {ex}.") from ex
-    return content
+    return {SKOPS: content}
 
 
 def _write(home: Path, number: int, files: dict[str, bytes]) -> Path:
