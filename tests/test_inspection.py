@@ -188,10 +188,10 @@ def test_what_a_model_gives(estimator: Any, target: Any, task: str, outputs: lis
 @pytest.mark.parametrize(
     ("sample", "sentence"),
     [
-        (np.empty((0, 3)), "does not take the sample"),
-        (np.zeros((2, 3, 4)), "does not take the sample"),
+        (np.empty((0, 3)), "has no rows"),
+        (np.zeros((2, 3, 4)), "must have the shape"),
         (np.zeros((5, 2)), "does not take the sample"),
-        (pd.DataFrame({"a": [1.0], "b": pd.to_datetime(["2020-01-01"]), "c": [1.0]}), "does not take the sample"),
+        (pd.DataFrame({"a": [1.0], "b": pd.to_datetime(["2020-01-01"]), "c": [1.0]}), "b holds dates"),
     ],
     ids=["no rows", "three dimensions", "too narrow", "dates"],
 )
