@@ -20,6 +20,7 @@ OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/ping", "/metrics", "/v2/he
 """Probes and scrapers carry no key."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_BROKEN_OFF = "The body cannot be read to its end."
 
 
 class RequestId:
@@ -108,17 +109,17 @@ def read_body(req: falcon.Request, most: int) -> bytes:
             read.
     """
     length = req.content_length
-    if length is None:
-        # Only a chunked body has no length; servers that decode it say so.
-        if not req.env.get("wsgi.input_terminated"):
-            return b""
-        length = most + 1
-    elif length > most:
+    # Only a chunked body has no length; servers that decode it say so.
+    if length is None and not req.env.get("wsgi.input_terminated"):
+        return b""
+    if length is not None and length > most:
         raise _too_large(most)
     try:
-        body: bytes = req.env["wsgi.input"].read(length)
-    except OSError:
-        raise Problem(400, "The body cannot be read to its end.") from None
+        body: bytes = req.env["wsgi.input"].read(most + 1 if length is None else length)
+    except Exception:  # noqa: BLE001 (servers have errors of their own for broken chunks)
+        raise Problem(400, _BROKEN_OFF) from None
+    if length is not None and len(body) < length:
+        raise Problem(400, _BROKEN_OFF)
     if len(body) > most:
         raise _too_large(most)
     return body
