@@ -14,6 +14,7 @@ import falcon
 from service.loading import Model
 from service.problems import Problem
 from service.repository import ModelRepository
+from service.settings import SettingsError
 from service.table import Table
 
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/ping", "/metrics", "/v2/health/live", "/v2/health/ready"})
@@ -43,8 +44,16 @@ class Authentication:
 
     @classmethod
     def from_file(cls, path: Path) -> Authentication:
-        """Read keys from a file, one a line; blank lines and those that start with '#' do not count."""
-        lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+        """
+        Read keys from a file, one a line; blank lines and those that start with '#' do not count.
+
+        Raises:
+            SettingsError: it cannot be read.
+        """
+        try:
+            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        except (OSError, UnicodeDecodeError) as ex:
+            raise SettingsError(f"API_KEYS_FILE: the file cannot be read ({type(ex).__name__}).") from None
         return cls(line for line in lines if line and not line.startswith("#"))
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
