@@ -96,5 +96,6 @@ def on_reload(server: Arbiter) -> None:
 
 def _freeze() -> None:
     """Keep the collector from touching, and so copying, the pages that the workers share."""
+    gc.unfreeze()  # so that what a rollout replaced is found, too
     gc.collect()
     gc.freeze()
