@@ -70,12 +70,13 @@ def test_everything_shown_happens(tmp_path: Path) -> None:
 
 def test_every_setting_is_in_the_table() -> None:
     """With its default, and no setting that there is not."""
-    table = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) ?\|", README, re.MULTILINE))
+    table = dict(re.findall(r"^\| `([A-Z_]+|-b)` \| (.*?) ?\|", README, re.MULTILINE))
     expected = {
         field.name.upper(): "" if field.default is None else f"`{_text(field.default)}`" for field in fields(Settings)
     }
 
     assert table.pop("WEB_CONCURRENCY") == "CPUs, at least 2"
+    assert f'bind = "{table.pop("-b").strip("`")}"\n' in (ROOT / "conf" / "gunicorn.py").read_text(encoding="utf-8")
     assert table == expected
 
 
