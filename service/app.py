@@ -43,10 +43,9 @@ def main() -> Service:
     """Build the app that the environment describes, its models loaded: what Gunicorn calls."""
     try:
         settings = Settings.from_environ(os.environ)
+        return create_app(settings, open_repository(settings))
     except SettingsError as ex:
         raise SystemExit(str(ex)) from None
-    repository = open_repository(settings)
-    return create_app(settings, repository)
 
 
 def open_repository(settings: Settings) -> ModelRepository:

@@ -14,12 +14,14 @@ import falcon
 from service.loading import Model
 from service.problems import Problem
 from service.repository import ModelRepository
+from service.settings import SettingsError
 from service.table import Table
 
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/ping", "/metrics", "/v2/health/live", "/v2/health/ready"})
 """Probes and scrapers carry no key."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_BROKEN_OFF = "The body cannot be read to its end."
 
 
 class RequestId:
@@ -42,8 +44,16 @@ class Authentication:
 
     @classmethod
     def from_file(cls, path: Path) -> Authentication:
-        """Read keys from a file, one a line; blank lines and those that start with '#' do not count."""
-        lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+        """
+        Read keys from a file, one a line; blank lines and those that start with '#' do not count.
+
+        Raises:
+            SettingsError: it cannot be read.
+        """
+        try:
+            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        except (OSError, UnicodeDecodeError) as ex:
+            raise SettingsError(f"API_KEYS_FILE: the file cannot be read ({type(ex).__name__}).") from None
         return cls(line for line in lines if line and not line.startswith("#"))
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -108,17 +118,17 @@ def read_body(req: falcon.Request, most: int) -> bytes:
             read.
     """
     length = req.content_length
-    if length is None:
-        # Only a chunked body has no length; servers that decode it say so.
-        if not req.env.get("wsgi.input_terminated"):
-            return b""
-        length = most + 1
-    elif length > most:
+    # Only a chunked body has no length; servers that decode it say so.
+    if length is None and not req.env.get("wsgi.input_terminated"):
+        return b""
+    if length is not None and length > most:
         raise _too_large(most)
     try:
-        body: bytes = req.env["wsgi.input"].read(length)
-    except OSError:
-        raise Problem(400, "The body cannot be read to its end.") from None
+        body: bytes = req.env["wsgi.input"].read(most + 1 if length is None else length)
+    except Exception:  # noqa: BLE001 (servers have errors of their own for broken chunks)
+        raise Problem(400, _BROKEN_OFF) from None
+    if length is not None and len(body) < length:
+        raise Problem(400, _BROKEN_OFF)
     if len(body) > most:
         raise _too_large(most)
     return body

@@ -160,8 +160,12 @@ class Signature(Struct, frozen=True, dict=True):
     @cached_property
     def whole(self) -> NDArray[np.intp] | None:
         """The positions of the features that take whole numbers only; None where there are none."""
-        positions = [i for i, feature in enumerate(self.features) if feature.type in ("int", "bool")]
-        return np.array(positions) if positions else None
+        return self._positions("int")
+
+    @cached_property
+    def flags(self) -> NDArray[np.intp] | None:
+        """The positions of the features that are true or false; None where there are none."""
+        return self._positions("bool")
 
     @cached_property
     def coded(self) -> tuple[tuple[int, NDArray[np.float64]], ...]:
@@ -178,6 +182,10 @@ class Signature(Struct, frozen=True, dict=True):
     def example(self) -> tuple[Value, ...]:
         """A row that the model takes."""
         return tuple(feature.example for feature in self.features)
+
+    def _positions(self, kind: str) -> NDArray[np.intp] | None:
+        positions = [i for i, feature in enumerate(self.features) if feature.type == kind]
+        return np.array(positions) if positions else None
 
     def output(self, name: str) -> Output | None:
         """The output of that name, if the model has it."""

@@ -82,11 +82,13 @@ class Table(Struct, frozen=True, eq=False):
         Make a table of numbers, shape (rows, features), for a signature that is all numeric.
 
         Raises:
-            CellRefused: a number is missing, past its limit, or not whole where it must be.
+            CellRefused: a number is missing, past its limit, not whole where it must be, or neither 0 nor 1.
         """
         accepted = np.abs(matrix) <= signature.limits
         if signature.whole is not None:
             accepted[:, signature.whole] &= _whole(matrix[:, signature.whole])
+        if signature.flags is not None:
+            accepted[:, signature.flags] = _flag(matrix[:, signature.flags])
         for position, numbers in signature.coded:
             accepted[:, position] &= np.isin(matrix[:, position], numbers)
         if signature.gaps is not None:
@@ -116,19 +118,31 @@ def _column(feature: Feature, cells: Sequence[Value]) -> NDArray[Any]:
 
 
 def _check_numbers(signature: Signature, columns: Sequence[NDArray[Any]]) -> None:
+    refused: list[tuple[int, int]] = []
     for position, (feature, column) in enumerate(zip(signature.features, columns, strict=True)):
-        if not feature.numeric:
-            continue
-        accepted = np.abs(column) <= feature.limit
-        if feature.type in ("int", "bool"):
-            accepted &= _whole(column)
-        if feature.closed is not None:
-            accepted &= np.isin(column, np.array(feature.closed, dtype=np.float64))
-        if feature.missing:
-            accepted |= np.isnan(column)
-        if not accepted.all():
-            row = int(np.argmin(accepted))
-            _refuse(feature, column[row].item(), row, position)
+        if feature.numeric:
+            accepted = _accepted(feature, column)
+            if not accepted.all():
+                refused.append((int(np.argmin(accepted)), position))
+    if refused:
+        row, position = min(refused)
+        _refuse(signature.features[position], columns[position][row].item(), row, position)
+
+
+def _accepted(feature: Feature, column: NDArray[np.float64]) -> NDArray[np.bool_]:
+    accepted: NDArray[np.bool_] = _flag(column) if feature.type == "bool" else np.abs(column) <= feature.limit
+    if feature.type == "int":
+        accepted &= _whole(column)
+    if feature.closed is not None:
+        accepted &= np.isin(column, np.array(feature.closed, dtype=np.float64))
+    if feature.missing:
+        accepted |= np.isnan(column)
+    return accepted
+
+
+def _flag(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
+    flag: NDArray[np.bool_] = (numbers == 0) | (numbers == 1)
+    return flag
 
 
 def _whole(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
