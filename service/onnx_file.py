@@ -12,7 +12,7 @@ from onnx import ModelProto, helper
 
 from service.graph import drop_zipmap, give_positions
 from service.manifest import ONNX, Golden, Proof
-from service.packaging import free_version, publish
+from service.packaging import place, publish
 from service.runtimes import OnnxRuntime, import_onnxruntime
 from service.sample import Column, PackagingError, columns_of
 from service.signature import LARGEST, Feature, Label, Output, Signature, Task, is_missing
@@ -42,8 +42,7 @@ def save_onnx(
     Raises:
         PackagingError: it is no such graph, or does not take the sample.
     """
-    home = Path(root) / name
-    number = free_version(home, version)
+    home, number = place(root, name, version)
     model = _parsed(content)
     drop_zipmap(model)
     labels = _labels(model, classes)

@@ -63,8 +63,7 @@ def save_model(
     Raises:
         PackagingError: the model cannot be served.
     """
-    home = Path(root) / name
-    number = free_version(home, version)
+    home, number = place(root, name, version)
     report("trying what the model takes")
     signature, table = inspect(estimator, sample, classes=classes, example=example)
     examiner = Examiner(estimator, SklearnRuntime(estimator, signature), signature, table)
@@ -151,22 +150,21 @@ def _write(home: Path, number: int, files: dict[str, bytes]) -> Path:
     return home / str(number)
 
 
-def free_version(home: Path, version: int | None) -> int:
+def place(root: str | os.PathLike[str], name: str, version: int | None) -> tuple[Path, int]:
     """
-    The number of a new version, the next one where it is None.
+    The model's directory, and the number of a new version: the next one where it is None.
 
     Raises:
         PackagingError: name or number are not well-formed, or the number is taken.
     """
-    if not NAME.fullmatch(home.name):
-        raise PackagingError(f"A model's name matches {NAME.pattern}; {home.name!r} does not.")
+    if not NAME.fullmatch(name):
+        raise PackagingError(f"A model's name matches {NAME.pattern}; {name!r} does not.")
+    home = Path(root) / name
     if version is None:
         taken = [int(each.name) for each in home.glob("*") if VERSION.fullmatch(each.name)]
-        return max(taken, default=0) + 1
+        return home, max(taken, default=0) + 1
     if not VERSION.fullmatch(str(version)):
         raise PackagingError(f"A version is a whole number from 1 to 999999999; {version!r} is not.")
     if (home / str(version)).exists():
-        raise PackagingError(
-            f"{home.name}/{version} exists, and a version never changes: take another number, or none."
-        )
-    return version
+        raise PackagingError(f"{name}/{version} exists, and a version never changes: take another number, or none.")
+    return home, version
