@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from service.runtimes import MISSING_STRING
+from service.signature import is_missing
 
 _LEQ, _SUM = 0, 1
 """BRANCH_LEQ among the node modes, SUM among the aggregate functions of the operator."""
@@ -98,7 +99,7 @@ def register() -> None:
         calculate_linear_regressor_output_shapes,
         _regressor,
     )
-    _replace_string_imputer()
+    _replace_imputer()
     for linear in _linear_classifiers():
         update_registered_converter(
             linear, f"Exact{linear.__name__}", calculate_linear_classifier_output_shapes, _linear, options=options
@@ -106,8 +107,8 @@ def register() -> None:
     _route_gaps()
 
 
-def _replace_string_imputer() -> None:
-    """Have SimpleImputer fill missing strings, which skl2onnx refuses; numbers are left to it."""
+def _replace_imputer() -> None:
+    """Have SimpleImputer fill missing strings and doubles, which skl2onnx refuses; the rest is left to it."""
     from skl2onnx import update_registered_converter
     from skl2onnx.common._registration import get_converter, get_shape_calculator
     from sklearn.impute import SimpleImputer
@@ -115,17 +116,33 @@ def _replace_string_imputer() -> None:
     plain, shapes = get_converter("SklearnImputer"), get_shape_calculator("SklearnImputer")
 
     def convert(scope: Any, operator: Any, container: Any) -> None:
-        if operator.inputs[0].type.__class__.__name__ != "StringTensorType":
+        kinds = {type(each.type).__name__ for each in operator.inputs}
+        imputer = operator.raw_operator
+        if (
+            kinds not in ({"StringTensorType"}, {"DoubleTensorType"})
+            or imputer.add_indicator
+            or not _fills_gaps(imputer)
+        ):
             plain(scope, operator, container)
             return
         columns = [each.full_name for each in operator.inputs]
         given = columns[0] if len(columns) == 1 else _node(scope, container, "Concat", columns, axis=1)
-        missing = _constant(scope, container, np.array([MISSING_STRING], dtype=object))
-        fill = _constant(scope, container, np.asarray(operator.raw_operator.statistics_, dtype=object).reshape(1, -1))
-        gaps = _node(scope, container, "Equal", [given, missing])
+        strings = kinds == {"StringTensorType"}
+        statistics = np.asarray(imputer.statistics_, dtype=object if strings else np.float64)
+        fill = _constant(scope, container, statistics.reshape(1, -1))
+        if strings:
+            missing = _constant(scope, container, np.array([MISSING_STRING], dtype=object))
+            gaps = _node(scope, container, "Equal", [given, missing])
+        else:
+            gaps = _node(scope, container, "IsNaN", [given])
         container.add_node("Where", [gaps, fill, given], operator.outputs[0].full_name, name=_name(scope, "Where"))
 
     update_registered_converter(SimpleImputer, "SklearnImputer", shapes, convert, overwrite=True)
+
+
+def _fills_gaps(imputer: Any) -> bool:
+    """Whether an imputer replaces what is missing, each with one value, and nothing else."""
+    return is_missing(imputer.missing_values) and not any(map(is_missing, imputer.statistics_.tolist()))
 
 
 def _linear_classifiers() -> list[type]:
