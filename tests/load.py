@@ -6,6 +6,7 @@ import http.client
 import json
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from typing import Self
 
@@ -17,12 +18,15 @@ class Load:
     """POSTs from a few threads, each with one request in flight, from entry to exit."""
 
     def __init__(self, port: int, *, threads: int = 4, keep_alive: bool = True) -> None:
+        self.name = f"load-{uuid.uuid4().hex[:8]}"
         self.answered: list[str] = []
         self.failures: list[tuple[str, str]] = []
         self._port = port
         self._keep_alive = keep_alive
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(f"load-{number}",)) for number in range(threads)]
+        self._threads = [
+            threading.Thread(target=self._run, args=(f"{self.name}-{number}",)) for number in range(threads)
+        ]
 
     def wait_for_answers(self, number: int = 100) -> None:
         """Return when so many more requests have been answered."""
