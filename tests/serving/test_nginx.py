@@ -260,6 +260,14 @@ def test_every_answer_has_the_security_headers(nginx: Nginx) -> None:
         assert answer.all("Server") == ["nginx"]
 
 
+def test_head_and_body_of_an_answer_come_at_once(gunicorn: Gunicorn) -> None:
+    """A worker cannot be killed between the two."""
+    for _ in range(50):
+        with connect(gunicorn.port) as client:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.recv(65536).endswith(b'\r\n\r\n{"status":"alive"}')
+
+
 def test_no_request_fails_while_workers_are_killed(gunicorn: Gunicorn, nginx: Nginx) -> None:
     """Nginx asks again, and the master replaces the worker."""
     killed: list[int] = []
