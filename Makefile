@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install serve dev test lint format lock
+.PHONY: help install serve dev up down test docker-test lint format lock
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -22,13 +22,24 @@ serve: $(READY)  ## serve the models on http://127.0.0.1:8000
 dev: $(READY)  ## the same, reloading on every change of code
 	$(BIN)/gunicorn -c conf/gunicorn.py --reload
 
+up:  ## build and start the containers: nginx on port 80, the service behind it
+	docker compose up --build --detach --wait
+
+down:  ## stop the containers
+	docker compose down
+
 test: $(READY)  ## run all tests that need no containers
 	$(BIN)/pytest
+
+docker-test: $(READY)  ## run the tests of the containers; they need Docker and port 80
+	$(BIN)/pytest tests/docker
 
 lint: $(READY)  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile.api Dockerfile.nginx
+	$(BIN)/gixy conf/nginx.conf
 
 format: $(READY)  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .

@@ -17,6 +17,7 @@ import signal
 from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
+from gunicorn.http import wsgi
 from gunicorn.workers.base import Worker
 
 from service import logs
@@ -48,6 +49,27 @@ class ServiceLogger(Logger):
         for handler in self.error_log.handlers:
             handler.setFormatter(logs.formatter())
 
+
+class Pieces(list[bytes]):
+    """What would have been sent."""
+
+    sendall = list.append
+
+
+class WholeResponse(wsgi.Response):
+    """Sends the head with the body: nginx cannot ask again where a worker is killed between the two."""
+
+    def write(self, arg: bytes) -> None:
+        """Send what Gunicorn sends, at once."""
+        sock, self.sock = self.sock, Pieces()
+        try:
+            super().write(arg)
+        finally:
+            pieces, self.sock = self.sock, sock
+        sock.sendall(b"".join(pieces))
+
+
+wsgi.Response = WholeResponse  # Gunicorn has no setting for it
 
 wsgi_app = "service.app:main()"
 chdir = str(ROOT)  # so that the command works from anywhere

@@ -1,0 +1,51 @@
+"""The containers of compose.yaml, as a project of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PORT = int(os.environ.get("HTTP_PORT", "80"))
+
+
+def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a docker command; where it fails, show what it said."""
+    result = subprocess.run(["docker", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=540, check=False)
+    assert result.returncode == 0 or not check, f"docker {' '.join(arguments)}\n{result.stdout}\n{result.stderr}"
+    return result
+
+
+def inspect(name: str) -> dict[str, Any]:
+    """What the engine knows of a container or an image."""
+    (found,) = json.loads(docker("inspect", name).stdout)
+    return dict(found)
+
+
+class Compose:
+    """docker compose, for one project."""
+
+    project = "serving-test"
+
+    def __call__(self, *arguments: str) -> str:
+        """Run a command of it."""
+        return docker("compose", "-p", self.project, *arguments).stdout
+
+    def up(self, replicas: int = 1) -> None:
+        """Start what does not run, with so many replicas of the service, and wait until all is healthy."""
+        self("up", "--detach", "--wait", "--no-recreate", "--scale", f"api={replicas}")
+
+    def down(self) -> None:
+        """Stop and remove everything."""
+        self("down", "--volumes", "--remove-orphans")
+
+    def containers(self, service: str) -> list[str]:
+        """The running containers of a service."""
+        return self("ps", "--quiet", "--status", "running", service).split()
+
+    def run_in(self, service: str, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in a container of a service."""
+        return docker("exec", self.containers(service)[0], *command, check=False)

@@ -1,0 +1,241 @@
+"""The containers on port 80."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from service.settings import Settings
+from tests.docker.compose import PORT, Compose, docker, inspect
+from tests.load import BODY, PREDICTIONS, Load, repeat
+from tests.serving.conftest import free_port, wait_until
+from tests.wire import assert_problem, exchange, get, post
+
+IRIS = {"prediction": "Virginica", "model": "iris", "version": 1}
+
+
+@pytest.fixture(scope="session")
+def project() -> Iterator[Compose]:
+    """The images built and the project cleaned up, whatever happened."""
+    compose = Compose()
+    compose.down()
+    try:
+        compose("up", "--build", "--detach", "--wait")
+        yield compose
+    finally:
+        compose.down()
+
+
+@pytest.fixture
+def compose(project: Compose) -> Compose:
+    """The project with one replica of the service, all healthy."""
+    project.up()
+    return project
+
+
+@pytest.fixture
+def three(project: Compose) -> Compose:
+    """The project with three replicas of the service, all healthy and known to nginx."""
+    project.up(replicas=3)
+    seen: set[str] = set()
+
+    def all_seen() -> bool:
+        get(PORT, "/prediction", X_Request_ID="spread")
+        lines = [line for line in access_log(project) if line["request_id"] == "spread"]
+        seen.update(str(line["upstream"]) for line in lines[-1:])
+        return len(seen) == 3
+
+    wait_until(all_seen)
+    return project
+
+
+def access_log(compose: Compose) -> list[dict[str, object]]:
+    """The access log of nginx, which is all that it writes to its standard output."""
+    (container,) = compose.containers("nginx")
+    return [json.loads(line) for line in docker("logs", container).stdout.splitlines()]
+
+
+def test_the_tutorials_requests_are_answered(compose: Compose) -> None:
+    """GET and POST on port 80."""
+    answer = get(PORT, "/prediction")
+    assert answer.status == 200
+    assert IRIS.items() <= json.loads(answer.body).items()
+
+    answer = post(PORT, "/prediction", BODY)
+    assert answer.status == 200
+    assert json.loads(answer.body)["predictions"] == PREDICTIONS
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1", "/v2"])
+def test_errors_have_one_shape_whoever_makes_them(compose: Compose, prefix: str) -> None:
+    """Nginx or the service, and application/json below /v1 and /v2."""
+    predict = {"": "/prediction", "/v1": "/v1/models/iris:predict", "/v2": "/v2/nothing"}[prefix]
+    bad = 404 if prefix == "/v2" else 400
+
+    assert_problem(post(PORT, predict, b"{"), bad, predict)
+    assert_problem(post(PORT, predict, bytes(20_000_000)), 413, predict)
+    assert_problem(get(PORT, f"{predict}?{'x' * 9000}"), 414, predict)
+    assert_problem(get(PORT, f"{prefix}/nothing"), 404, prefix)
+    assert_problem(exchange(PORT, f"GET {predict} HTTP/1.1\r\n\r\n".encode()), 400, predict)
+    assert_problem(get(PORT, "/metrics"), 404, "/metrics")
+
+
+def test_the_largest_body_fits(compose: Compose) -> None:
+    """Nginx has room for it, though it can write nowhere but to memory."""
+    assert post(PORT, "/prediction", BODY.ljust(Settings().max_body_bytes)).status == 200
+
+
+def test_while_the_service_is_stopped_the_answer_is_502(compose: Compose) -> None:
+    """Soon after it has gone, and until it is back; nginx itself stays healthy."""
+    compose("stop", "api")
+    assert get(PORT, "/prediction").status in (502, 504)
+    wait_until(lambda: get(PORT, "/prediction").status == 502)
+    for path in ("/prediction", "/v1/models", "/v2"):
+        assert_problem(get(PORT, path), 502, path)
+
+    compose("start", "api")
+    wait_until(lambda: get(PORT, "/prediction").status == 200)
+    assert inspect(compose.containers("nginx")[0])["State"]["Health"]["Status"] == "healthy"
+
+
+def kill_one(compose: Compose) -> None:
+    """The container is gone at once."""
+    docker("kill", compose.containers("api")[0])
+
+
+def stop_one(compose: Compose) -> None:
+    """The container stops as Docker asks it to."""
+    docker("stop", compose.containers("api")[0])
+
+
+def add_one(compose: Compose) -> None:
+    """One more container."""
+    compose.up(replicas=4)
+
+
+def scale_down(compose: Compose) -> None:
+    """Only one container is left."""
+    compose.up(replicas=1)
+
+
+def crash_workers(compose: Compose) -> None:
+    """A worker is killed every half second, wherever there is one."""
+    command = "import os, pathlib; os.kill(int(pathlib.Path('/proc/1/task/1/children').read_text().split()[0]), 9)"
+    repeat(lambda: compose.run_in("api", "python", "-c", command), every=0.5, seconds=5)
+
+
+def reload_nginx(compose: Compose) -> None:
+    """Nginx reads its configuration again, every second."""
+    repeat(lambda: compose("kill", "--signal", "HUP", "nginx"), every=1, seconds=5)
+
+
+@pytest.mark.parametrize("disturb", [kill_one, stop_one, add_one, scale_down, crash_workers, reload_nginx])
+def test_no_request_fails_while(three: Compose, disturb: Callable[[Compose], None]) -> None:
+    """Three replicas under steady load."""
+    with Load(PORT) as load:
+        load.wait_for_answers()
+        disturb(three)
+        load.wait_for_answers(1000)
+
+    assert load.failures == []
+
+
+def test_all_that_was_accepted_is_answered_when_all_is_stopped(compose: Compose, tmp_path: Path) -> None:
+    """`docker compose down` under load: each request in nginx' log was answered, and the answer arrived."""
+    log = tmp_path / "log"
+    (container,) = compose.containers("nginx")
+    follow = ["docker", "logs", "--follow", container]
+    with log.open("wb") as sink, Load(PORT, threads=8) as load, subprocess.Popen(follow, stdout=sink):
+        load.wait_for_answers()
+        compose.down()
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    mine = [line for line in lines if line["request_id"].startswith(load.name)]
+
+    assert {line["request_id"] for line in mine} == set(load.answered)
+    assert {line["status"] for line in mine} == {200}
+
+
+def test_each_container_is_an_unprivileged_user(compose: Compose) -> None:
+    """A numeric one, without capabilities, that cannot get any."""
+    for service, user in (("api", 10001), ("nginx", 101)):
+        assert compose.run_in(service, "id", "-u").stdout.strip() == str(user)
+        status = compose.run_in(service, "cat", "/proc/1/status").stdout
+        fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+        assert fields["Uid"].split() == [str(user)] * 4
+        assert {fields[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+        assert fields["NoNewPrivs"] == "1"
+
+
+def test_no_container_can_write_outside_memory(compose: Compose) -> None:
+    """Not to its root, its code, its configuration or its models."""
+    for service, allowed, refused in (
+        ("api", ["/dev/shm"], ["/", "/tmp", "/app", "/app/models", "/app/models/iris/1", "/opt/venv", "/etc"]),
+        ("nginx", ["/tmp", "/dev/shm"], ["/", "/etc/nginx", "/var/log/nginx", "/run", "/var/cache/nginx"]),
+    ):
+        for directory in allowed:
+            assert compose.run_in(service, "touch", f"{directory}/x").returncode == 0
+        for directory in refused:
+            result = compose.run_in(service, "touch", f"{directory}/x")
+            assert (result.returncode, "Read-only file system" in result.stderr) == (1, True), result
+
+
+def test_no_container_can_escalate(compose: Compose) -> None:
+    """Neither by asking the kernel nor by a program that runs as its owner."""
+    for service in ("api", "nginx"):
+        for command in ("mount -t tmpfs none /mnt", "chown 0:0 /dev/shm", "su -c id root", "unshare --mount true"):
+            assert compose.run_in(service, "sh", "-c", f"{command} </dev/null").returncode != 0, command
+
+
+def test_the_service_is_reached_through_nginx_only(compose: Compose) -> None:
+    """Its port is not published, and it has no way out."""
+    (container,) = compose.containers("api")
+    settings = inspect(container)["NetworkSettings"]
+
+    assert [port for port, published in settings["Ports"].items() if published] == []
+    assert [inspect(network)["Internal"] for network in settings["Networks"]] == [True]
+
+
+def test_the_image_holds_what_serves_and_no_more(project: Compose) -> None:
+    """The shipped models, compiled code that is used, and none of what tests or packs."""
+    script = """
+import importlib.util, pathlib, sys
+import service.app, falcon.app
+for module in (service.app, falcon.app):
+    assert pathlib.Path(module.__cached__).is_file(), module.__cached__
+names = {str(path) for path in pathlib.Path("/app").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+assert not [name for name in names if name.endswith(("train.py", ".md", ".txt")) and "skops-types" not in name], names
+assert {"/app/models/iris/1/manifest.json", "/app/conf/gunicorn.py", "/app/service/app.py"} <= names
+for unwanted in ("pytest", "skl2onnx", "pandas", "pip", "tests", "gunicorn_h1c"):
+    assert not pathlib.Path(f"{sys.prefix}/lib/python3.14/site-packages/{unwanted}").exists(), unwanted
+    assert unwanted == "pip" or importlib.util.find_spec(unwanted) is None, unwanted
+"""
+    docker("run", "--rm", "--network", "none", "serving-api", "python", "-c", script)
+
+
+HARDENED = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+
+
+@pytest.mark.parametrize("options", [[], HARDENED], ids=["plain", "hardened"])
+def test_the_image_works_alone(project: Compose, options: list[str]) -> None:
+    """Without nginx or a mount: it gets healthy, answers, and stops when it is asked to."""
+    port = free_port()
+    container = docker("run", "--detach", "-p", f"127.0.0.1:{port}:8000", *options, "serving-api").stdout.strip()
+    try:
+        wait_until(lambda: inspect(container)["State"]["Health"]["Status"] == "healthy", 60)
+        assert json.loads(post(port, "/prediction", BODY).body)["predictions"] == PREDICTIONS
+        docker("stop", container)
+        assert inspect(container)["State"]["ExitCode"] == 0
+    finally:
+        docker("rm", "--force", container)
+
+
+def test_compose_yaml_is_for_swarm_too() -> None:
+    """Docker stack takes it without the override, and says nothing."""
+    result = docker("stack", "config", "--compose-file", "compose.yaml")
+
+    assert result.stderr == ""
+    assert "serving-api" in result.stdout
