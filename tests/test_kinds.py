@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -225,24 +227,22 @@ def test_labels_keep_their_json_type(labels: list[Any], keys: list[str], tmp_pat
     assert list(client.simulate_get("/prediction").json["probabilities"]) == keys
 
 
-def test_pandas_is_imported_only_for_a_frame(tmp_path: Path) -> None:
-    """A matrix does without, through scikit-learn, too."""
-    import subprocess
-    import sys
-
+def test_pandas_is_not_imported_for_a_converted_model(tmp_path: Path) -> None:
+    """Nor is scikit-learn, which imports it."""
     code = (
         "import sys; from service.app import main; from falcon.testing import TestClient;"
-        "client = TestClient(main()); print(client.simulate_get('/v1/models').json, 'pandas' in sys.modules)"
+        "client = TestClient(main()); heavy = {'pandas', 'sklearn', 'scipy'} & set(sys.modules);"
+        "print(client.simulate_get('/v1/models').json, heavy)"
     )
     models = tmp_path / "models"
     models.mkdir()
-    (models / "iris").symlink_to(ROOT / "models" / "iris")
+    (models / "penguins").symlink_to(ROOT / "models" / "penguins")
     found = subprocess.run(
         [sys.executable, "-c", code],
-        env={"MODELS_DIR": str(models), "RUNTIME": "sklearn", "PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        env={"MODELS_DIR": str(models), "PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
         check=True,
     )
 
-    assert found.stdout.strip() == "{'models': ['iris']} False"
+    assert found.stdout.strip() == "{'models': ['penguins']} set()"
