@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install serve dev up down test docker-test lint format lock
+.PHONY: help install serve dev up down test docker-test lint format lock zoo bench
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -33,6 +33,12 @@ test: $(READY)  ## run all tests that need no containers
 
 docker-test: $(READY)  ## run the tests of the containers; they need Docker and port 80
 	$(BIN)/pytest tests/docker
+
+zoo: $(READY)  ## package, serve and compare all of scikit-learn's predictors; takes half an hour
+	$(BIN)/python -m tests.zoo
+
+bench: $(READY)  ## measure a row's CPU time, by layer
+	$(BIN)/python -m bench.layers
 
 lint: $(READY)  ## check style and types
 	$(BIN)/ruff check .

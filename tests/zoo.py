@@ -133,7 +133,7 @@ def _kinds(variant: str, *, classification: bool) -> list[Data]:
 def served(estimator: Any, data: Data, root: Path) -> Manifest:
     """Package an estimator, serve it over HTTP, and compare every answer with its own; assertions tell differences."""
     manifest = read(save_model(estimator, data.fit, name="m", root=root))
-    client = make_client(Settings(models_dir=root))
+    client = make_client(Settings(models_dir=root, allow_pickle=True))
     rows = _rows(data.ask)
     expected = _expected(estimator, data.ask, manifest)
     names = manifest.signature.names
