@@ -107,21 +107,32 @@ def read_body(req: falcon.Request, most: int) -> bytes:
         Problem: 413 where it is longer than `most` bytes, unread where the length is announced; 400 where it cannot be
             read.
     """
+    head, tail = read_parts(req, most, None)
+    return head + tail
+
+
+def read_parts(req: falcon.Request, most: int, first: int | None) -> tuple[bytes, bytes]:
+    """
+    The first bytes of a body, and all that follow: each in memory of its own, so that both are aligned.
+
+    Raises:
+        Problem: as `read_body`.
+    """
     length = req.content_length
     if length is None:
         # Only a chunked body has no length; servers that decode it say so.
-        if not req.env.get("wsgi.input_terminated"):
-            return b""
-        length = most + 1
+        length = most + 1 if req.env.get("wsgi.input_terminated") else 0
     elif length > most:
         raise _too_large(most)
+    source = req.env["wsgi.input"]
     try:
-        body: bytes = req.env["wsgi.input"].read(length)
+        head = source.read(length if first is None else min(first, length))
+        tail = source.read(length - len(head)) if len(head) < length else b""
     except OSError:
         raise Problem(400, "The body cannot be read to its end.") from None
-    if len(body) > most:
+    if len(head) + len(tail) > most:
         raise _too_large(most)
-    return body
+    return head, tail
 
 
 def _too_large(most: int) -> Problem:

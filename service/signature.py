@@ -152,6 +152,12 @@ class Signature(Struct, frozen=True, dict=True):
         return np.array(positions) if positions else None
 
     @cached_property
+    def flags(self) -> NDArray[np.intp] | None:
+        """The positions of the features that are true or false, 1 or 0; None where there are none."""
+        positions = [i for i, feature in enumerate(self.features) if feature.type == "bool"]
+        return np.array(positions) if positions else None
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The features' names, in order."""
         return tuple(feature.name for feature in self.features)

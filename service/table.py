@@ -64,6 +64,22 @@ class Table(Struct, frozen=True, eq=False):
         return cls(len(rows), None, tuple(columns))
 
     @classmethod
+    def from_columns(cls, signature: Signature, columns: Sequence[NDArray[Any]]) -> Table:
+        """
+        Make a table of one array for each feature, all of shape (rows,): float64, or objects that are str or None.
+
+        Raises:
+            CellRefused: a number as in `from_matrix`, or a string that is missing or not one of its categories.
+        """
+        if signature.numeric:
+            return cls.from_matrix(signature, np.stack(columns, axis=1) if len(columns) > 1 else columns[0][:, None])
+        _check_numbers(signature, columns)
+        for position, (feature, column) in enumerate(zip(signature.features, columns, strict=True)):
+            if not feature.numeric:
+                _check_strings(feature, column, position)
+        return cls(len(columns[0]), None, tuple(columns))
+
+    @classmethod
     def from_matrix(cls, signature: Signature, matrix: NDArray[np.float64]) -> Table:
         """
         Make a table of numbers, shape (rows, features), for a signature that is all numeric.
@@ -74,6 +90,8 @@ class Table(Struct, frozen=True, eq=False):
         accepted = np.abs(matrix) <= signature.limits
         if signature.whole is not None:
             accepted[:, signature.whole] &= _whole(matrix[:, signature.whole])
+        if signature.flags is not None:
+            accepted[:, signature.flags] &= _flag(matrix[:, signature.flags])
         if signature.gaps is not None:
             accepted |= np.isnan(matrix) & signature.gaps
         if not np.logical_and.reduce(accepted, axis=None):
@@ -100,11 +118,25 @@ def _check_numbers(signature: Signature, columns: Sequence[NDArray[Any]]) -> Non
         accepted = np.abs(column) <= feature.limit
         if feature.type in ("int", "bool"):
             accepted &= _whole(column)
+        if feature.type == "bool":
+            accepted &= _flag(column)
         if feature.missing:
             accepted |= np.isnan(column)
         if not accepted.all():
             row = int(np.argmin(accepted))
             _refuse(feature, column[row].item(), row, position)
+
+
+def _check_strings(feature: Feature, column: NDArray[Any], position: int) -> None:
+    for text in set(column.tolist()):
+        refusal = feature.refusal(text)
+        if refusal:
+            raise CellRefused(column.tolist().index(text), position, refusal)
+
+
+def _flag(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
+    flag: NDArray[np.bool_] = (numbers == 0) | (numbers == 1)
+    return flag
 
 
 def _whole(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
