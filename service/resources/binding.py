@@ -231,7 +231,7 @@ def _result(signature: Signature, prediction: Prediction, wanted: Wanted, positi
         return Result(wanted, "FP64", values)
     if signature.classes is not None:
         datatype, labels = _labels(signature.classes)
-        return Result(wanted, datatype, labels[values])
+        return Result(wanted, datatype, labels, values)
     if values.dtype.kind == "f":
         return Result(wanted, "FP64", values.astype(np.float64, copy=False))
     return Result(wanted, "INT64", values.astype(np.int64, copy=False))

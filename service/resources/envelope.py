@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
 from msgspec import Meta, Raw, Struct
 from numpy.typing import NDArray
 
@@ -124,12 +125,14 @@ class Result(Struct, frozen=True, eq=False):
     Attributes:
         wanted: its name and its form.
         datatype: a name of the protocol.
-        values: an array of that datatype and the shape to announce; objects are str.
+        values: an array of that datatype; objects are str.
+        positions: where each row's value stands in `values`, shape (rows,); None where they are the rows'.
     """
 
     wanted: Wanted
     datatype: str
     values: NDArray[Any]
+    positions: NDArray[np.int64] | None = None
 
 
 _decoder = msgspec.json.Decoder(_Request)
@@ -158,13 +161,15 @@ def encode(head: dict[str, Any], results: Iterable[Result]) -> tuple[bytes, int 
     """The body of an answer, and the length of its JSON where binary tensors follow."""
     outputs, binary = [], []
     for result in results:
-        output: dict[str, Any] = {"name": result.wanted.name, "datatype": result.datatype, "shape": result.values.shape}
+        values, positions = result.values, result.positions
+        shape = values.shape if positions is None else positions.shape
+        output: dict[str, Any] = {"name": result.wanted.name, "datatype": result.datatype, "shape": shape}
         if result.wanted.binary:
-            content = to_binary(result.values)
+            content = to_binary(values, positions)
             output["parameters"] = {"binary_data_size": len(content)}
             binary.append(content)
         else:
-            output["data"] = to_json(result.values)
+            output["data"] = to_json(values if positions is None else values[positions])
         outputs.append(output)
     json = msgspec.json.encode({**head, "outputs": outputs})
     return (b"".join([json, *binary]), len(json)) if binary else (json, None)

@@ -231,13 +231,13 @@ def to_json(values: NDArray[Any]) -> list[Any]:
     return flat
 
 
-def to_binary(values: NDArray[Any]) -> bytes | memoryview:
-    """The values of an output as bytes; strings with their lengths before them."""
-    if values.dtype.kind != "O":
-        return np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data.cast("B")
-    texts = values.ravel().tolist()
-    framed = {text: _framed(text.encode()) for text in set(texts)}
-    return b"".join(map(framed.__getitem__, texts))
+def to_binary(values: NDArray[Any], positions: NDArray[np.int64] | None = None) -> bytes | memoryview:
+    """The values of an output as bytes, or those at these positions; strings with their lengths before them."""
+    if values.dtype.kind == "O":
+        framed = _objects([_framed(text.encode()) for text in values.ravel().tolist()])
+        return b"".join((framed if positions is None else framed[positions]).tolist())
+    chosen = values if positions is None else values[positions]
+    return np.ascontiguousarray(chosen, chosen.dtype.newbyteorder("<")).data.cast("B")
 
 
 def _framed(content: bytes) -> bytes:
