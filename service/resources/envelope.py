@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 from numpy.typing import NDArray
 
-from service.errors import MalformedTensor, ServiceError, pointer
-from service.explain import json_text
+from service.errors import MalformedTensor, pointer
 from service.resources.bodies import HEADER, Body
+from service.resources.diagnosis import Count, Shape, Size, fault
+from service.resources.json_tensors import JSONData
 from service.resources.tensors import (
     DATATYPES,
-    MOST_DIMENSIONS,
     BinaryData,
     Datatype,
-    JSONData,
     Place,
     to_binary,
     to_json,
 )
 
-_Size = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-_Shape = Annotated[list[_Size], Meta(min_length=1, max_length=MOST_DIMENSIONS)]
-
 
 class _InputParameters(Struct):
-    binary_data_size: _Size | None = None
+    binary_data_size: Size | None = None
 
 
 class _Input(Struct):
     name: str
-    shape: _Shape
+    shape: Shape
     datatype: str
     parameters: _InputParameters | None = None
     data: Raw = Raw()
@@ -42,7 +38,7 @@ class _Input(Struct):
 
 class _OutputParameters(Struct):
     binary_data: bool | None = None
-    classification: Annotated[int, Meta(ge=1)] | None = None
+    classification: Count | None = None
 
 
 class _Output(Struct):
@@ -151,7 +147,7 @@ def decode(body: Body) -> Request:
         if not body.json.isascii():
             body.json.decode()  # data are not decoded yet
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise _fault(body.json) from None
+        raise fault(body.json) from None
     binary = bool(request.parameters and request.parameters.binary_data_output)
     outputs = tuple(_wanted(request.outputs, binary)) if request.outputs else None
     return Request(tuple(_tensors(request.inputs, body.binary)), request.id, outputs, binary)
@@ -220,68 +216,3 @@ def _binary_data(given: _Input, place: Place, binary: memoryview | None, at: int
     if size > len(binary) - at:
         raise place.fault(f"{size} bytes of binary data are announced, and {len(binary) - at} are left.", *where)
     return BinaryData(binary[at : at + size])
-
-
-_SHAPE_SENTENCE = f"an array of 1 to {MOST_DIMENSIONS} whole numbers, none of them negative"
-_REQUEST = {
-    "inputs": (list[Raw], "an array of tensors"),
-    "id": (str | None, "a string"),
-    "parameters": (dict[str, Raw] | None, "an object"),
-    "outputs": (list[Raw] | None, "an array of objects"),
-}
-_INPUT = {
-    "name": (str, "a string"),
-    "shape": (_Shape, _SHAPE_SENTENCE),
-    "datatype": (str, "a string"),
-    "parameters": (dict[str, Raw] | None, "an object"),
-}
-_OUTPUT = {"name": (str, "a string"), "parameters": (dict[str, Raw] | None, "an object")}
-_PARAMETERS: dict[str, dict[str, Any]] = {
-    "request": {"binary_data_output": (bool | None, "true or false")},
-    "inputs": {"binary_data_size": (_Size | None, "a whole number of bytes, at most 2^63 - 1")},
-    "outputs": {
-        "binary_data": (bool | None, "true or false"),
-        "classification": (Annotated[int, Meta(ge=1)] | None, "a whole number of at least 1"),
-    },
-}
-
-
-def _fault(body: bytes) -> ServiceError:
-    """The fault of a JSON part that has one, by reading it again member by member."""
-    try:
-        json_text(body)
-        request = _members(body, _REQUEST, ("inputs",))
-        _members(request.get("parameters", Raw(b"null")), _PARAMETERS["request"], (), "parameters")
-        _each(request, "inputs", _INPUT, ("name", "shape", "datatype"))
-        _each(request, "outputs", _OUTPUT, ("name",))
-    except ServiceError as ex:
-        return ex
-    return MalformedTensor("The body is no inference request.", "")
-
-
-def _each(request: dict[str, Raw], key: str, fields: dict[str, Any], required: Sequence[str]) -> None:
-    elements = msgspec.json.decode(request.get(key, b"null"), type=list[Raw] | None) or []
-    for position, element in enumerate(elements):
-        members = _members(element, fields, required, key, position)
-        _members(members.get("parameters", Raw(b"null")), _PARAMETERS[key], (), key, position, "parameters")
-
-
-def _members(raw: bytes | Raw, fields: dict[str, Any], required: Sequence[str], *at: str | int) -> dict[str, Raw]:
-    """The members of an object, those that are listed checked against their types."""
-    if bytes(raw).strip() == b"null" and not required:
-        return {}
-    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in at).lstrip(".") or "The body"
-    try:
-        members: dict[str, Raw] = msgspec.json.decode(raw, type=dict[str, Raw])
-    except msgspec.ValidationError:
-        raise MalformedTensor(f"{name} must be a JSON object.", pointer(*at)) from None
-    for key in required:
-        if key not in members:
-            raise MalformedTensor(f"{name} has no {key}.", pointer(*at, key))
-    for key in fields.keys() & members.keys():
-        kind, wants = fields[key]
-        try:
-            msgspec.json.decode(members[key], type=kind)
-        except msgspec.ValidationError:
-            raise MalformedTensor(f"{key} must be {wants}.", pointer(*at, key)) from None
-    return members
