@@ -131,7 +131,7 @@ def _count(text: bytes, expected: int) -> int:
 
 def _outline(shape: Sequence[int], most: int) -> bytes:
     """The brackets and commas of an array nested as a shape; nothing where they are more than `most`."""
-    *outer, last = shape
+    *outer, last = shape[: shape.index(0) + 1] if 0 in shape else shape
     if last > most:
         return b""
     outline = b"[" + b"," * (last - 1) + b"]"

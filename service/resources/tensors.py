@@ -103,11 +103,9 @@ class BinaryData(Struct, frozen=True, eq=False):
         """
         if datatype.dtype.kind == "O":
             return self._texts(math.prod(shape), place)
-        if not self.raw:
-            return np.empty(0, datatype.dtype)
-        if datatype.name == "BOOL" and np.frombuffer(self.raw, np.uint8).max() > 1:
+        if datatype.name == "BOOL" and self.raw and np.frombuffer(self.raw, np.uint8).max() > 1:
             raise place.fault("a BOOL is one byte of 0 or 1.")
-        values = np.frombuffer(self.raw, datatype.dtype)
+        values = np.frombuffer(self.raw, datatype.dtype) if self.raw else np.empty(0, datatype.dtype)
         if datatype.name == "BF16":
             return (values.astype(np.uint32) << 16).view(np.float32)
         return np.require(values, requirements="A")
