@@ -98,7 +98,7 @@ def test_binary_data_are_read_to_the_bit(case: Case) -> None:
     assert datatype.name == "BYTES" or array.tobytes() == values.tobytes()
 
 
-@example((DATATYPES["BOOL"], (1, 0, 3, 0), np.empty((1, 0, 3, 0), np.bool_)), nested=True, indent=None)
+@example((DATATYPES["BOOL"], (1, 0, 3, 0), np.empty((1, 0, 3, 0), np.bool_)), True, None)
 @given(arrays(tuple(name for name in DATATYPES if name != "BF16")), st.booleans(), st.sampled_from([None, 1]))
 def test_json_and_binary_data_are_the_same_bits(case: Case, nested: bool, indent: int | None) -> None:
     """Flat or nested, with and without white space, the arrays are equal in kind and content."""
