@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import struct
 import zlib
@@ -342,6 +343,35 @@ def test_bfloat16_is_read_from_binary_data(iris: Client) -> None:
 
     expected = outputs(infer(iris, {"inputs": [tensor([1, 2, 1.5, 0.25])]}))
     assert expected == outputs(infer_binary(iris, request, content))
+
+
+class Source(io.BytesIO):
+    """A body that keeps the pieces that were read of it."""
+
+    pieces: list[bytes]
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read, and keep what was read."""
+        self.pieces = [*getattr(self, "pieces", []), super().read(size)]
+        return self.pieces[-1]
+
+
+def test_a_binary_matrix_is_not_copied(tmp_path: Path) -> None:
+    """What the runtime gets is the memory that the body was read into, aligned wherever the JSON ends."""
+    client, recorder = make_mixed(tmp_path, (Feature("a", "float"), Feature("b", "float")))
+    head = json.dumps({"inputs": [tensor(shape=(2, 2), parameters={"binary_data_size": 32})]})
+    for length in range(len(head), len(head) + 9):
+        body = head.ljust(length).encode() + np.arange(4.0).tobytes()
+        environ = falcon.testing.create_environ(
+            "/v2/models/mixed/infer", method="POST", body=body, headers={HEADER: str(length)}
+        )
+        environ["wsgi.input"] = source = Source(environ["wsgi.input"].read())
+        b"".join(client.app(environ, falcon.testing.StartResponseMock()))
+        matrix = recorder.tables[-1].matrix
+        assert matrix is not None
+        assert matrix.tolist() == [[0.0, 1.0], [2.0, 3.0]]
+        assert np.shares_memory(matrix, np.frombuffer(source.pieces[-1], np.uint8))
+        assert matrix.flags.aligned
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "GZIP"])
