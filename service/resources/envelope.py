@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 from numpy.typing import NDArray
 
-from service.errors import MalformedTensor, pointer
+from service.errors import InvalidInput, MalformedTensor, pointer
 from service.resources.bodies import HEADER, Body
-from service.resources.diagnosis import Count, Shape, Size, fault
+from service.resources.diagnosis import MOST_DIMENSIONS, fault
 from service.resources.json_tensors import JSONData
 from service.resources.tensors import (
     DATATYPES,
@@ -22,6 +22,10 @@ from service.resources.tensors import (
     to_binary,
     to_json,
 )
+
+Size = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Shape = Annotated[list[Size], Meta(min_length=1, max_length=MOST_DIMENSIONS)]
+Count = Annotated[int, Meta(ge=1)]
 
 
 class _InputParameters(Struct):
@@ -134,20 +138,24 @@ class Result(Struct, frozen=True, eq=False):
 _decoder = msgspec.json.Decoder(_Request)
 
 
-def decode(body: Body) -> Request:
+def decode(body: Body, most: int) -> Request:
     """
     Decode a request, all but the values of its tensors.
 
     Raises:
         NotJSON: the JSON part is none.
         MalformedTensor: it is no inference request, or contradicts itself or its binary part.
+        InvalidInput: it has more than `most` tensors.
     """
     try:
         request = _decoder.decode(body.json)
         if not body.json.isascii():
             body.json.decode()  # data are not decoded yet
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise fault(body.json) from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as ex:
+        raise fault(body.json, ex) from None
+    if len(request.inputs) > most:
+        detail = f"There are {len(request.inputs)} tensors; the model takes at most {most}."
+        raise InvalidInput(detail, "/inputs")
     binary = bool(request.parameters and request.parameters.binary_data_output)
     outputs = tuple(_wanted(request.outputs, binary)) if request.outputs else None
     return Request(tuple(_tensors(request.inputs, body.binary)), request.id, outputs, binary)

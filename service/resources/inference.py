@@ -10,13 +10,12 @@ import msgspec
 from msgspec import Struct
 
 from service import __version__
-from service.errors import MalformedTensor
-from service.explain import json_text
 from service.loading import Model
 from service.middleware import read_body
 from service.problems import Problem
 from service.repository import ModelRepository
 from service.resources import binding, bodies, envelope
+from service.resources.diagnosis import fault
 from service.settings import Settings
 
 NAME = "service"
@@ -232,16 +231,15 @@ def _only_ready(body: bytes) -> bool:
         return False
     try:
         return bool(msgspec.json.decode(body, type=_Filter).ready)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        json_text(body)
-        raise MalformedTensor('The body must be empty or {"ready": true or false}.', "") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as ex:
+        raise fault(body, ex) from None
 
 
 def _request(model: Model, body: bodies.Body) -> envelope.Request:
     """The request in a body; where the header says that there is no JSON at all, the body is the tensor."""
     if body.binary is not None and not body.json:
         return binding.raw_request(model.signature, body.binary)
-    return envelope.decode(body)
+    return envelope.decode(body, len(model.signature.features))
 
 
 def _configured(tensor: binding.TensorMetadata) -> dict[str, Any]:

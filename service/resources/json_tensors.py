@@ -17,15 +17,14 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from service.errors import InvalidInput, ServiceError
-from service.explain import json_text
+from service.errors import InvalidInput
+from service.resources.diagnosis import places
 from service.resources.tensors import Datatype, Place, objects
-from service.walk import Reader
 
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
 _NESTED = re.compile(rb"\s*\[\s*\[")
 _SCALARS = b'0123456789+-.eEtrufalsn" \t\n\r'
-"""What the numbers, words and shortened strings of JSON consist of, and what may stand between them."""
+"""What the numbers, words and emptied strings of JSON consist of, and what may stand between them."""
 
 
 class JSONData(Struct, frozen=True, eq=False):
@@ -40,21 +39,24 @@ class JSONData(Struct, frozen=True, eq=False):
 
     def check(self, datatype: Datatype, shape: Sequence[int], place: Place) -> None:
         """
-        Compare the number and the nesting of the values with a shape; nothing is decoded.
+        Compare the number and the nesting of the values with a shape, without taking the text apart.
+
+        Of strings it is only seen that there are not too many; `decode` does the rest.
 
         Raises:
             MalformedTensor: they differ.
         """
         if not self.raw.lstrip().startswith(b"["):
             raise place.fault("data must be an array.", "data")
-        text = _STRING.sub(b'""', self.raw) if b'"' in self.raw else self.raw
-        if b"{" in text:
-            raise place.fault(f"{datatype.name} takes {datatype.takes}, and data holds an object.", "data")
-        expected, found = math.prod(shape), _count(text, math.prod(shape))
-        if expected != found:
-            raise place.fault(f"shape {list(shape)} asks for {expected} values, and data holds {found}.", "data")
-        if self.nested and text.translate(None, _SCALARS) != _outline(shape, len(text)):
-            raise place.fault(f"data is nested otherwise than shape {list(shape)}.", "data")
+        quotes = b'"' in self.raw
+        if datatype.dtype.kind != "O":
+            if quotes or b"{" in self.raw:
+                raise place.fault(f"{datatype.name} takes {datatype.takes}.", *self._first_other())
+            _compare(self.raw, self.nested, shape, place)
+        elif quotes:
+            strings = self.raw.replace(b"\\\\", b"").replace(b'\\"', b"").count(b'"') // 2
+            if strings > math.prod(shape):
+                raise place.fault(_unequal(shape, strings), "data")
 
     def decode(self, datatype: Datatype, shape: Sequence[int], place: Place) -> NDArray[Any]:
         """
@@ -66,40 +68,42 @@ class JSONData(Struct, frozen=True, eq=False):
         """
         if datatype.name == "BF16":
             raise place.fault("BF16 is taken as binary data only.", "datatype")
-        flat = self.raw
+        if datatype.dtype.kind == "O":
+            _compare(_STRING.sub(b'""', self.raw), self.nested, shape, place)
+        values: list[Any] = []
         try:
-            if self.nested:
-                flat = _flat(self.raw, datatype) if math.prod(shape) else b"[]"
-            return _array(datatype.values.decode(flat), datatype.dtype)
-        except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError):
-            raise self._fault(json_text(flat), datatype, shape, place) from None
+            values = datatype.values.decode(self._flat(datatype, shape))
+            return _array(values, datatype.dtype)
+        except OverflowError:
+            index = _first_past(values, datatype.dtype)
+        except msgspec.ValidationError as ex:
+            index = int(places(ex)[0])
+            if datatype.dtype.kind == "f" and str(ex).startswith("Number out of range"):
+                detail = f"inputs[{place.position}]: a number is too large."
+                raise InvalidInput(detail, place.pointer(*self.parts(index, shape))) from None
+        raise place.fault(f"{datatype.name} takes {datatype.takes}.", *self.parts(index, shape))
 
-    def _fault(self, flat: str, datatype: Datatype, shape: Sequence[int], place: Place) -> ServiceError:
-        """The first value that is not of the datatype."""
-        reader = Reader(flat)
-        for index in reader.elements():
-            if reader.peek() == "[":
-                break
-            value, where = reader.scalar(), self.parts(index, shape)
-            if datatype.dtype.kind == "f" and type(value) is float and math.isinf(value):
-                return InvalidInput(f"inputs[{place.position}]: a number is too large.", place.pointer(*where))
-            if not _fits(value, datatype):
-                return place.fault(f"{datatype.name} takes {datatype.takes}.", *where)
-        return place.fault(f"{datatype.name} takes {datatype.takes}.", "data")
+    def _flat(self, datatype: Datatype, shape: Sequence[int]) -> bytes:
+        """The values without the arrays between them."""
+        if not self.nested:
+            return self.raw
+        if not math.prod(shape):
+            return b"[]"
+        if datatype.dtype.kind != "O":
+            return b"[" + self.raw.translate(None, b"[]") + b"]"
+        values: list[Any] = msgspec.json.decode(self.raw)
+        for _ in shape[1:]:
+            values = list(chain.from_iterable(values))
+        return msgspec.json.encode(values)
+
+    def _first_other(self) -> list[str | int]:
+        """The pointer's parts to the first string or object among flat values."""
+        first = min(at for at in (self.raw.find(b'"'), self.raw.find(b"{")) if at >= 0)
+        return ["data"] if self.nested else ["data", self.raw.count(b",", 0, first)]
 
     def parts(self, index: int, shape: Sequence[int]) -> list[str | int]:
         """The pointer's parts to the value at a flat index."""
         return ["data", *(int(each) for each in np.unravel_index(index, shape))] if self.nested else ["data", index]
-
-
-def _flat(raw: bytes, datatype: Datatype) -> bytes:
-    """Nested data without the arrays between the values."""
-    if datatype.dtype.kind != "O":
-        return b"[" + raw.translate(None, b"[]") + b"]"
-    values: list[Any] = msgspec.json.decode(raw)
-    while isinstance(values[0], list):
-        values = list(chain.from_iterable(values))
-    return msgspec.json.encode(values)
 
 
 def _array(values: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -121,6 +125,31 @@ def _array(values: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     return numbers
 
 
+def _first_past(values: list[Any], dtype: np.dtype[Any]) -> int:
+    """The position of the first whole number that does not fit."""
+    limits = np.iinfo(dtype)
+    least, most = int(limits.min), int(limits.max)
+    return next(i for i, value in enumerate(values) if value is not None and not least <= value <= most)
+
+
+def _compare(text: bytes, nested: bool, shape: Sequence[int], place: Place) -> None:
+    """
+    Compare data, its strings emptied, with a shape.
+
+    Raises:
+        MalformedTensor: the number of its values or its nesting is another.
+    """
+    expected, found = math.prod(shape), _count(text, math.prod(shape))
+    if expected != found:
+        raise place.fault(_unequal(shape, found), "data")
+    if nested and text.translate(None, _SCALARS) != _outline(shape, len(text)):
+        raise place.fault(f"data is nested otherwise than shape {list(shape)}.", "data")
+
+
+def _unequal(shape: Sequence[int], found: int) -> str:
+    return f"shape {list(shape)} asks for {math.prod(shape)} values, and data holds {found}."
+
+
 def _count(text: bytes, expected: int) -> int:
     """How many scalars stand in arrays, by the commas between them: right unless an array among them is empty."""
     commas = text.count(b",")
@@ -140,18 +169,3 @@ def _outline(shape: Sequence[int], most: int) -> bytes:
             return b""
         outline = b"[" + b",".join([outline] * size) + b"]"
     return outline
-
-
-def _fits(value: object, datatype: Datatype) -> bool:
-    """Whether JSON's scalar is one of the datatype, or null."""
-    match datatype.dtype.kind:
-        case "O":
-            return value is None or isinstance(value, str)
-        case "b":
-            return value is None or isinstance(value, bool)
-        case "f":
-            return value is None or type(value) is float
-    if value is None or type(value) is not float:
-        return value is None
-    limits = np.iinfo(datatype.dtype)
-    return value.is_integer() and limits.min <= value <= limits.max
