@@ -28,7 +28,7 @@ serve: $(READY)  ## serve the models on http://127.0.0.1:8000
 dev: $(READY)  ## the same, reloading on every change of code
 	$(BIN)/gunicorn -c conf/gunicorn.py --reload
 
-test: $(READY)  ## run all tests that need no containers
+test: $(READY) $(KSERVE)  ## run all tests that need no containers
 	$(BIN)/pytest
 
 lint: $(READY)  ## check style and types

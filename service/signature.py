@@ -140,6 +140,11 @@ class Signature(Struct, frozen=True, dict=True):
         return np.array([feature.limit for feature in self.features])
 
     @cached_property
+    def lowest_limit(self) -> float:
+        """The smallest of the limits."""
+        return min(feature.limit for feature in self.features)
+
+    @cached_property
     def gaps(self) -> NDArray[np.bool_] | None:
         """Which features may be missing, shape (features,); None where none may."""
         missing = np.array([feature.missing for feature in self.features])

@@ -87,7 +87,7 @@ class Table(Struct, frozen=True, eq=False):
         Raises:
             CellRefused: a number is missing, past its limit, or not whole where it must be.
         """
-        if signature.whole is None and _within(matrix, signature.limits.min()):
+        if signature.whole is None and _within(matrix, signature.lowest_limit):
             return cls(len(matrix), matrix)
         accepted = np.abs(matrix) <= signature.limits
         if signature.whole is not None:

@@ -14,7 +14,7 @@ from service.manifest import Golden, Manifest, Proof, Versions
 from service.repository import ModelRepository
 from service.runtimes import Prediction
 from service.settings import Settings
-from service.signature import Feature, Output
+from service.signature import Feature, Label, Output
 from service.table import Table
 
 FEATURES = (
@@ -44,7 +44,10 @@ class Recorder:
 
 
 def make_mixed(
-    root: Path, features: tuple[Feature, ...] = FEATURES, settings: Settings | None = None
+    root: Path,
+    features: tuple[Feature, ...] = FEATURES,
+    settings: Settings | None = None,
+    classes: tuple[Label, ...] = CLASSES,
 ) -> tuple[falcon.testing.TestClient, Recorder]:
     """A client of the model `mixed` alone, and its runtime."""
     settings = settings or Settings(max_rows=50)
@@ -56,7 +59,7 @@ def make_mixed(
         task="classifier",
         features=features,
         outputs=outputs,
-        classes=CLASSES,
+        classes=classes,
         files={},
         runtime="onnx",
         proof=Proof(holds=True),

@@ -22,9 +22,13 @@ from tritonclient.utils import np_to_triton_dtype
 from service.app import create_app
 from service.loading import Refused
 from service.repository import ModelRepository
+from service.resources import binding
 from service.resources.bodies import HEADER
+from service.resources.envelope import Request
+from service.resources.tensors import DATATYPES
+from service.runtimes import Prediction
 from service.settings import Settings
-from service.signature import Feature
+from service.signature import Feature, Output, Signature
 from tests.mixed import CLASSES, FEATURES, Recorder, make_mixed
 from tests.support import Served, assert_problem, make_client
 
@@ -189,6 +193,48 @@ def test_classification_ranks_the_classes(served: Served) -> None:
     assert infer(served.client, request, served.name).json["outputs"][0]["shape"] == [1, 3]
     request["outputs"][0]["name"] = "predict"
     assert_problem(infer(served.client, request, served.name), 400, "/outputs/0/parameters/classification")
+
+
+@pytest.mark.parametrize(
+    ("classes", "datatype", "label"),
+    [
+        ((0, 7), "INT64", 7),
+        ((False, True), "BOOL", True),
+        ((0.5, 1.5), "FP64", 1.5),
+        (("nein", "weiß"), "BYTES", "weiß"),
+        (("1", 1), "BYTES", "1"),
+        ((1, True), "BYTES", "true"),
+        ((1, 2**63), "BYTES", str(2**63)),
+    ],
+)
+def test_labels_keep_their_kind(tmp_path: Path, classes: tuple[Any, ...], datatype: str, label: Any) -> None:
+    """Numbers and flags are tensors of their own datatype; classes of several kinds are the text of their JSON."""
+    client, _ = make_mixed(tmp_path, (Feature("a", "float"),), classes=classes)
+    request = {"inputs": [tensor([1], [1])], "outputs": [{"name": "predict"}]}
+    (output,) = infer(client, request, "mixed").json["outputs"]
+    result = ask(client, "mixed", {"a": np.array([1.0])}, binary=True).as_numpy("predict").tolist()
+
+    assert {"name": "predict", "datatype": datatype, "shape": [1], "data": [label]} == output
+    assert type(label) is type(output["data"][0])
+    assert [label.encode() if isinstance(label, str) else label] == result
+    assert client.simulate_get("/v2/models/mixed").json["outputs"][0]["datatype"] == datatype
+
+
+def test_values_are_tensors_of_their_width() -> None:
+    """Regressors give FP64, clusterers and detectors of outliers INT64; several outputs are columns."""
+    feature = Feature("a", "float")
+    for task, values, datatype, width in (
+        ("regressor", np.array([[0.5, 1.5]], np.float32), "FP64", 2),
+        ("regressor", np.array([0.5]), "FP64", None),
+        ("outlier_detector", np.array([-1], np.int32), "INT64", None),
+    ):
+        signature = Signature(task, (feature,), (Output("predict", width),))  # type: ignore[arg-type]
+        (given,) = binding.results(signature, Prediction(values), Request(()))
+        (metadata,) = binding.outputs(signature)
+        assert (datatype, datatype) == (given.datatype, metadata.datatype)
+        assert given.values.dtype == DATATYPES[datatype].dtype
+        assert values.tolist() == given.values.tolist()
+        assert list(metadata.shape[1:]) == list(values.shape[1:])
 
 
 @pytest.mark.parametrize("binary", [True, False])

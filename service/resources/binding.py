@@ -1,4 +1,9 @@
-"""What tensors mean to a model: which it takes and gives, inputs -> Table, Prediction -> outputs."""
+"""
+What tensors mean to a model: which it takes and gives, inputs -> Table, Prediction -> outputs.
+
+Models compute with float64, and numbers of any other datatype are cast to it: exactly, but for whole numbers past 2^53,
+which are rounded. True is 1 and false is 0; NaN is a missing value, as null is in JSON.
+"""
 
 from __future__ import annotations
 
