@@ -22,7 +22,7 @@ from tritonclient.utils import np_to_triton_dtype
 from service.app import create_app
 from service.loading import Refused
 from service.repository import ModelRepository
-from service.resources import binding
+from service.resources import outputs as model_outputs
 from service.resources.bodies import HEADER
 from service.resources.envelope import Request
 from service.resources.tensors import DATATYPES
@@ -229,8 +229,8 @@ def test_values_are_tensors_of_their_width() -> None:
         ("outlier_detector", np.array([-1], np.int32), "INT64", None),
     ):
         signature = Signature(task, (feature,), (Output("predict", width),))  # type: ignore[arg-type]
-        (given,) = binding.results(signature, Prediction(values), Request(()))
-        (metadata,) = binding.outputs(signature)
+        (given,) = model_outputs.results(signature, Prediction(values), Request(()))
+        (metadata,) = model_outputs.describe(signature)
         assert (datatype, datatype) == (given.datatype, metadata.datatype)
         assert given.values.dtype == DATATYPES[datatype].dtype
         assert values.tolist() == given.values.tolist()

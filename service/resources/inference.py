@@ -14,7 +14,7 @@ from service.loading import Model
 from service.middleware import read_body
 from service.problems import Problem
 from service.repository import ModelRepository
-from service.resources import binding, bodies, envelope
+from service.resources import bodies, envelope, inputs, outputs
 from service.resources.diagnosis import fault
 from service.settings import Settings
 
@@ -115,8 +115,8 @@ class ModelMetadata:
             "name": model.name,
             "versions": list(self._repository.entry(name).versions),
             "platform": model.runtime.platform,
-            "inputs": binding.inputs(model.signature),
-            "outputs": binding.outputs(model.signature),
+            "inputs": inputs.describe(model.signature),
+            "outputs": outputs.describe(model.signature),
         }
         resp.data = _encoder.encode(metadata)
 
@@ -151,8 +151,8 @@ class ModelConfig:
             "name": model.name,
             "platform": model.runtime.platform,
             "max_batch_size": self._max_rows,
-            "input": [_configured(each) for each in binding.inputs(model.signature)],
-            "output": [_configured(each) for each in binding.outputs(model.signature)],
+            "input": [_configured(each) for each in inputs.describe(model.signature)],
+            "output": [_configured(each) for each in outputs.describe(model.signature)],
         }
         resp.data = _encoder.encode(config)
 
@@ -172,9 +172,9 @@ class Infer:
         model = self._repository.get(name, version)
         body = bodies.read(req, self._max_body_bytes)
         request = _request(model, body)
-        binding.check_outputs(model.signature, request)
-        table = binding.table(model.signature, request.tensors, self._max_rows)
-        results = binding.results(model.signature, model.runtime.predict(table), request)
+        outputs.check(model.signature, request)
+        table = inputs.table(model.signature, request.tensors, self._max_rows)
+        results = outputs.results(model.signature, model.runtime.predict(table), request)
         head = {"model_name": model.name, "model_version": str(model.version)}
         if request.id is not None:
             head["id"] = request.id
@@ -238,11 +238,11 @@ def _only_ready(body: bytes) -> bool:
 def _request(model: Model, body: bodies.Body) -> envelope.Request:
     """The request in a body; where the header says that there is no JSON at all, the body is the tensor."""
     if body.binary is not None and not body.json:
-        return binding.raw_request(model.signature, body.binary)
+        return inputs.raw_request(model.signature, body.binary)
     return envelope.decode(body, len(model.signature.features))
 
 
-def _configured(tensor: binding.TensorMetadata) -> dict[str, Any]:
+def _configured(tensor: inputs.TensorMetadata) -> dict[str, Any]:
     """A tensor without its rows, in the words of Triton's configuration."""
     datatype = "TYPE_STRING" if tensor.datatype == "BYTES" else f"TYPE_{tensor.datatype}"
     return {"name": tensor.name, "data_type": datatype, "dims": tensor.shape[1:] or (1,)}

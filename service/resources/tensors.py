@@ -143,7 +143,7 @@ def to_binary(values: NDArray[Any], positions: NDArray[np.int64] | None = None) 
     """The values of an output as bytes, or those at these positions; strings with their lengths before them."""
     if values.dtype.kind == "O":
         framed = objects([_framed(text.encode()) for text in values.ravel().tolist()])
-        return b"".join((framed if positions is None else framed[positions]).tolist())
+        return b"".join((framed if positions is None else framed[positions].ravel()).tolist())
     chosen = values if positions is None else values[positions]
     return np.ascontiguousarray(chosen, chosen.dtype.newbyteorder("<")).data.cast("B")
 
