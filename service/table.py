@@ -104,7 +104,9 @@ class Table(Struct, frozen=True, eq=False):
 
 def _within(matrix: NDArray[np.float64], limit: float) -> bool:
     """Whether no number is past a limit, none missing: what nearly always holds, at a tenth of the work."""
-    return matrix.size > 0 and bool(-limit <= matrix.min() and matrix.max() <= limit)
+    return matrix.size > 0 and bool(
+        -limit <= np.minimum.reduce(matrix, axis=None) and np.maximum.reduce(matrix, axis=None) <= limit
+    )
 
 
 def _matrix(signature: Signature, rows: Sequence[Row]) -> NDArray[np.float64]:

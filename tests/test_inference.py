@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -447,6 +448,25 @@ def test_what_grows_past_the_limit_is_413(iris_dir: Path) -> None:
     assert_problem(infer(client, {"inputs": [tensor(ROW * 4, (4, 4))]}), 413)
     assert infer(client, {"inputs": [tensor(ROW * 3, (3, 4))]}).status_code == 200
     assert_problem(infer(client, b"x", Content_Encoding="br"), 415)
+
+
+@pytest.mark.parametrize("datatype", ["FP64", "INT8", "BOOL", "BYTES"])
+@pytest.mark.parametrize("shape", ["[1, 4]", "[1, 2000000]", "[100000, 4]", "[4611686018427387904, 4]"])
+@pytest.mark.parametrize("piece", ["0", "[]", '""', '"\\\\"', "{}", "null", "[[0]]", "true"])
+def test_bodies_that_lie_cost_no_memory(iris: Client, datatype: str, shape: str, piece: str) -> None:
+    """Two megabytes of whatever, under any shape, are refused for a few times their own size."""
+    data = ",".join([piece] * (2_100_000 // (len(piece) + 1)))
+    body = f'{{"inputs": [{{"name": "x", "shape": {shape}, "datatype": "{datatype}", "data": [{data}]}}]}}'.encode()
+    tracemalloc.start()
+    try:
+        result = infer(iris, body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert_problem(result, result.status_code)
+    assert result.status_code in (400, 413, 422)
+    assert peak < 8 * len(body)
 
 
 @pytest.mark.parametrize("header", ["abc", "-1", "1.5", "", "1, 1", "9" * 30, "+1", "٣", "217", "1000000000000"])

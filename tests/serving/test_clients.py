@@ -143,14 +143,16 @@ def cast(array: NDArray[Any], dtype: type) -> NDArray[Any]:
 
 
 def test_faults_reach_the_caller(client: triton.InferenceServerClient, example: Example) -> None:
-    """Lines 8b and 9: the status, and a sentence."""
+    """Lines 8b and 9, and too many rows: the status, and a sentence."""
     tensors = example.tensors
+    many = {name: np.resize(array, (100_001, *array.shape[1:])) for name, array in tensors.items()}
     wrong = {"nope": np.zeros((2, 1)), "neither": np.zeros((2, 1))}
     calls: list[tuple[str, Callable[[], Any]]] = [
         ("404", lambda: client.infer("nope", inputs(tensors))),
         ("404", lambda: client.infer(example.name, inputs(tensors), model_version="99")),
         ("400", lambda: client.infer(example.name, inputs(tensors), outputs=[triton.InferRequestedOutput("nope")])),
         ("422", lambda: client.infer(example.name, inputs(wrong))),
+        ("413", lambda: client.infer(example.name, inputs(many))),
         ("400", lambda: client.load_model(example.name)),
         ("400", lambda: client.unload_model(example.name)),
     ]
