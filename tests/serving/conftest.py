@@ -100,14 +100,14 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Gunicorn]]:
         yield start
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a Gunicorn that serves the shipped models."""
     with Gunicorn(tmp_path_factory.mktemp("gunicorn") / "log", {}) as server:
         yield server.url
 
 
-@pytest.fixture(scope="session", params=["gunicorn"])
+@pytest.fixture(scope="module", params=["gunicorn"])
 def base_url(request: pytest.FixtureRequest) -> str:
     """Where clients find the service; each parameter is a fixture that starts it."""
     url: str = request.getfixturevalue(request.param)

@@ -218,7 +218,7 @@ def test_the_asynchronous_client(base_url: str, example: Example) -> None:
         example.check(outputs(result))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def kserve_answers(base_url: str, kserve_python: Path) -> Any:
     """What KServe's client says of a model; one run for each server and model."""
 
