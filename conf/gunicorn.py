@@ -21,6 +21,12 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
 from service import logs
+from service.settings import Settings, SettingsError
+
+try:
+    _settings = Settings.from_environ(os.environ)
+except SettingsError as ex:
+    raise SystemExit(str(ex)) from None
 
 
 def _cpus() -> int:
@@ -59,7 +65,9 @@ wsgi_app = "service.app:main()"
 chdir = str(ROOT)  # so that the command works from anywhere
 bind = "127.0.0.1:8000"
 
-workers = int(os.environ.get("WEB_CONCURRENCY") or max(2, _cpus()))  # predictions are CPU-bound; two outlive a crash
+workers = int(os.environ.get("WEB_CONCURRENCY") or 0) or max(
+    2, _cpus()
+)  # predictions are CPU-bound; two outlive a crash
 worker_class = "sync"  # one shared queue, least CPU a request, and a killed worker takes one request with it
 preload_app = "--reload" not in sys.argv  # models are loaded once and shared; a reload of code must load it anew
 
@@ -76,7 +84,7 @@ limit_request_field_size = 8190
 forwarder_headers = ""  # nothing here depends on the proxy's word for scheme or script name
 secure_scheme_headers: dict[str, str] = {}
 
-loglevel = os.environ.get("LOG_LEVEL") or "info"
+loglevel = _settings.log_level
 logger_class = ServiceLogger
 
 
@@ -100,5 +108,6 @@ def on_reload(server: Arbiter) -> None:
 
 def _freeze() -> None:
     """Keep the collector from touching, and so copying, the pages that the workers share."""
+    gc.unfreeze()  # so that what a rollout replaced is found, too
     gc.collect()
     gc.freeze()

@@ -8,7 +8,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before any import that starts t
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from service.app import open_repository
 from service.settings import Settings, SettingsError
@@ -21,14 +23,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = "verify every model version below MODELS_DIR; exit 1 where one is refused"
     check = commands.add_parser("check", help=text, description=text)
     check.set_defaults(run=_check)
+    text = "package the model in FILE for serving: a .joblib, .pkl, .skops or .onnx file (a pickle runs what is in it)"
+    add = commands.add_parser("add", help=text, description=text)
+    add.add_argument("name", metavar="NAME", help="the model's name in the URL")
+    add.add_argument("file", metavar="FILE", type=Path, help="the fitted model")
+    add.add_argument("--data", metavar="SAMPLE.csv", type=Path, required=True, help="rows like those of the fit")
+    add.add_argument("--version", metavar="N", type=int, help="its number; one more than the highest without it")
+    add.add_argument("--classes", metavar="A,B,C", help="what to call the classes, in the order of classes_")
+    add.set_defaults(run=_add)
     parsed = parser.parse_args(arguments)
     try:
-        return int(parsed.run(Settings.from_environ(os.environ)))
+        return int(parsed.run(Settings.from_environ(os.environ), parsed))
     except SettingsError as ex:
         parser.error(str(ex))
 
 
-def _check(settings: Settings) -> int:
+def _check(settings: Settings, _: argparse.Namespace) -> int:
     repository = open_repository(settings)
     refused = False
     for name, entry in repository.entries.items():
@@ -40,6 +50,36 @@ def _check(settings: Settings) -> int:
     if not repository.entries:
         print(f"There is no model below {settings.models_dir}.")
     return int(refused or not repository.ready)
+
+
+def _add(settings: Settings, given: argparse.Namespace) -> int:
+    from service.adding import add, summary
+    from service.sample import PackagingError
+
+    started = time.monotonic()
+
+    def report(step: str) -> None:
+        print(f"{time.monotonic() - started:6.1f} s  {step}", flush=True)
+
+    classes = given.classes.split(",") if given.classes else None
+    try:
+        directory = add(
+            given.name,
+            given.file,
+            given.data,
+            version=given.version,
+            classes=classes,
+            root=settings.models_dir,
+            report=report,
+        )
+    except PackagingError as ex:
+        print(f"python -m service add: {ex}", file=sys.stderr)
+        return 1
+    report("done")
+    print()
+    print(summary(directory))
+    print("\nTo serve it, start the service, or send SIGHUP to the running one: kill -HUP <pid of gunicorn's master>")
+    return 0
 
 
 if __name__ == "__main__":

@@ -26,6 +26,9 @@ class Agreement(Struct, frozen=True):
     labels: int
     difference: float
 
+    def __str__(self) -> str:
+        return f"{self.labels} labels differ, largest other difference {self.difference:.1e}"
+
     @property
     def holds(self) -> bool:
         """Whether the two are the same answer."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import falcon
@@ -13,8 +12,6 @@ from service.loading import Loader
 from service.repository import ModelRepository
 from service.resources import health, inference, pages, prediction
 from service.settings import Settings, SettingsError
-
-SKOPS_TYPES = Path(__file__).resolve().parent.parent / "conf" / "skops-types.txt"
 
 
 class Service(falcon.App[falcon.Request, falcon.Response]):
@@ -65,15 +62,14 @@ def main() -> Service:
     """Build the app that the environment describes, its models loaded: what Gunicorn calls."""
     try:
         settings = Settings.from_environ(os.environ)
+        return create_app(settings, open_repository(settings))
     except SettingsError as ex:
         raise SystemExit(str(ex)) from None
-    repository = open_repository(settings)
-    return create_app(settings, repository)
 
 
 def open_repository(settings: Settings) -> ModelRepository:
     """The repository that the settings name, with all that it has loaded or refused."""
-    repository = ModelRepository(settings.models_dir, Loader(settings, SKOPS_TYPES), settings.default_model)
+    repository = ModelRepository(settings.models_dir, Loader(settings), settings.default_model)
     repository.refresh()
     return repository
 

@@ -1,13 +1,15 @@
 """
 Converts a fitted estimator to ONNX, in a process of its own: conversion imports much, may crash, and may not end.
 
-`python -m service.conversion` reads a pickled Job from its standard input and writes pickled Candidates to its output.
+`python -m service.conversion` reads a pickled job from its standard input and writes pickled candidates to its output.
 """
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
+import resource
 import subprocess
 import sys
 import warnings
@@ -15,10 +17,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from service.graph import give_positions
+from service.signature import Feature, Signature
 
 SECONDS = 300.0
 """How long a conversion may take."""
+
+MEMORY = 0.75
+"""The share of the machine's memory that it may take."""
+
+
+_OPSETS = {"": 21, "ai.onnx.ml": 3}
+"""The newest operators that all of skl2onnx' converters know."""
 
 
 class Candidate(NamedTuple):
@@ -29,14 +38,18 @@ class Candidate(NamedTuple):
     reason: str | None = None
 
 
-def convert(estimator: Any, width: int) -> list[Candidate]:
+def convert(estimator: Any, signature: Signature) -> list[Candidate]:
     """
-    Convert an estimator that takes a matrix of `width` numbers, in each precision that may be exact, best first.
+    Convert an estimator, in each precision that may be exact, best first.
 
+    The graph takes one matrix X where the estimator does, and otherwise a column of shape (rows, 1) for each feature.
     The first output is `predict` (for a classifier the position of the label in `classes_`), the second one its
     probabilities or scores.
     """
-    job = pickle.dumps((estimator, width))
+    try:
+        job = pickle.dumps((estimator, signature))
+    except Exception as ex:  # noqa: BLE001 (what an estimator holds may refuse in any way)
+        return [Candidate("any", None, f"the estimator cannot be passed to the converter: {_first_line(ex)}")]
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
         child = subprocess.run(  # noqa: S603 (our own module)
@@ -47,38 +60,58 @@ def convert(estimator: Any, width: int) -> list[Candidate]:
     except subprocess.CalledProcessError as ex:
         last = ex.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         return [Candidate("any", None, f"the conversion crashed: {last}")]
-    candidates: list[Candidate] = [Candidate(*each) for each in pickle.loads(child.stdout)]  # noqa: S301 (our own child)
-    return candidates
+    return [Candidate(*each) for each in pickle.loads(child.stdout)]  # noqa: S301 (from our own child)
 
 
-def _candidates(estimator: Any, width: int) -> list[Candidate]:
+def _candidates(estimator: Any, signature: Signature) -> list[Candidate]:
     """Float32 for bare trees, which compare in it; otherwise float64, and float32 where that has no kernel."""
     final = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
     trees = _compares_in_float32(final)
     precisions = ["float32"] if trees and final is estimator else ["float64", "float32"]
+    if signature.classes is not None and "classes_" in vars(final):
+        estimator, final = _with_positions(estimator, final)
     if trees and final is not estimator:
         estimator = _with_cast(estimator)
-    return [_candidate(estimator, final, width, precision) for precision in precisions]
+    return [_candidate(estimator, final, signature, precision) for precision in precisions]
 
 
-def _candidate(estimator: Any, final: Any, width: int, precision: str) -> Candidate:
+def _candidate(estimator: Any, final: Any, signature: Signature, precision: str) -> Candidate:
     from skl2onnx import convert_sklearn
-    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
-    tensor = FloatTensorType if precision == "float32" else DoubleTensorType
-    inputs = [("X", tensor([None, width]))]
+    from service import converters
+    from service.graph import drop_zipmap, give_positions
+
     options = [{id(final): {"zipmap": False}}, None] if hasattr(final, "classes_") else [None]
     for attempt, option in enumerate(options):
         try:
-            model = convert_sklearn(estimator, initial_types=inputs, options=option)
-            classes = getattr(final, "classes_", None)
-            if classes is not None:
-                give_positions(model, classes)
+            model = convert_sklearn(
+                estimator, initial_types=_inputs(signature, precision), options=option, target_opset=_OPSETS
+            )
+            converters.declare(model)
+            drop_zipmap(model)
+            if signature.classes is not None:
+                give_positions(model, final.classes_)
             return Candidate(precision, model.SerializeToString())
         except Exception as ex:  # noqa: BLE001 (converters raise anything; the reason goes into the manifest)
             if attempt == len(options) - 1:
-                return Candidate(precision, None, f"no conversion in {precision}: {_first_line(ex)}")
+                return Candidate(precision, None, f"no conversion: {_first_line(ex)}")
     raise AssertionError("unreachable")
+
+
+def _inputs(signature: Signature, precision: str) -> list[tuple[str, Any]]:
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
+
+    number = FloatTensorType if precision == "float32" else DoubleTensorType
+    if signature.form == "matrix":
+        return [("X", number([None, len(signature.features)]))]
+
+    def tensor(feature: Feature) -> Any:
+        if not feature.numeric:
+            return StringTensorType([None, 1])
+        whole = feature.type == "int" and not feature.missing
+        return Int64TensorType([None, 1]) if whole else number([None, 1])
+
+    return [(feature.name, tensor(feature)) for feature in signature.features]
 
 
 def _compares_in_float32(estimator: Any) -> bool:
@@ -107,16 +140,32 @@ def _with_cast(pipeline: Any) -> Any:
     return Pipeline([*first, ("cast_to_float32", CastTransformer(dtype=np.float32)), last])
 
 
+def _with_positions(estimator: Any, final: Any) -> tuple[Any, Any]:
+    """The same with the positions of the labels for labels: they cost less, and every converter takes them."""
+    relabelled = copy.copy(final)
+    relabelled.classes_ = np.arange(len(final.classes_))
+    if final is estimator:
+        return relabelled, relabelled
+    pipeline = copy.copy(estimator)
+    pipeline.steps = [*estimator.steps[:-1], (estimator.steps[-1][0], relabelled)]
+    return pipeline, relabelled
+
+
 def _first_line(ex: Exception) -> str:
     return (str(ex).strip() or type(ex).__name__).partition("\n")[0]
 
 
 def _main() -> None:
     warnings.simplefilter("ignore")
+    memory = int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * MEMORY)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    from service import converters
+
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a converter prints must not get between
-    estimator, width = pickle.load(sys.stdin.buffer)  # noqa: S301 (from our own parent)
-    pickle.dump([tuple(each) for each in _candidates(estimator, width)], output)
+    estimator, signature = pickle.load(sys.stdin.buffer)  # noqa: S301 (from our own parent)
+    converters.register()
+    pickle.dump([tuple(each) for each in _candidates(estimator, signature)], output)
     output.close()
 
 

@@ -20,8 +20,7 @@ def give_positions(model: ModelProto, classes: NDArray[Any]) -> None:
     Positions cost less than strings, and mean the same for every classifier.
     """
     graph = model.graph
-    label = graph.output[0]
-    graph.node.append(_looked_up(graph, len(classes)) or _translation(label, classes))
+    graph.node.append(_looked_up(graph, len(classes)) or _translation(model, classes))
     rest = list(graph.output)[1:]
     del graph.output[:]
     graph.output.extend([helper.make_tensor_value_info(_POSITION, TensorProto.INT64, [None]), *rest])
@@ -41,17 +40,35 @@ def _looked_up(graph: GraphProto, classes: int) -> NodeProto | None:
     return helper.make_node("Reshape", [node.input[1], "flat"], [_POSITION])
 
 
-def _translation(label: Any, classes: NDArray[Any]) -> NodeProto:
+def _translation(model: ModelProto, classes: NDArray[Any]) -> NodeProto:
     """Translate each label to its position."""
+    label = model.graph.output[0]
     if np.array_equal(classes, np.arange(len(classes))):
         return helper.make_node("Identity", [label.name], [_POSITION])
     strings = label.type.tensor_type.elem_type == TensorProto.STRING
     keys: list[Any] = [str(each) if strings else int(each) for each in classes]
     attributes: dict[str, Any] = {"keys_strings" if strings else "keys_int64s": keys}
     attributes["values_int64s"] = list(range(len(keys)))
+    _at_least(model, "ai.onnx.ml", 2)  # the first LabelEncoder knows no keys
     return helper.make_node(
         "LabelEncoder", [label.name], [_POSITION], domain="ai.onnx.ml", default_int64=-1, **attributes
     )
+
+
+def drop_zipmap(model: ModelProto) -> None:
+    """Give probabilities as a matrix where the graph makes a dictionary of each row."""
+    graph = model.graph
+    for node in graph.node:
+        if node.op_type == "ZipMap" and node.output[0] == graph.output[1].name:
+            graph.output[1].CopyFrom(helper.make_tensor_value_info(node.input[0], TensorProto.FLOAT, [None, None]))
+            graph.node.remove(node)
+            return
+
+
+def _at_least(model: ModelProto, domain: str, version: int) -> None:
+    for opset in model.opset_import:
+        if opset.domain == domain:
+            opset.version = max(opset.version, version)
 
 
 def _prune(graph: GraphProto) -> None:

@@ -1,110 +1,302 @@
-"""What a fitted estimator takes and gives, read from it and from sample rows."""
+"""What a fitted estimator takes and gives: read from it, and where it does not say, tried."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from service.estimator_input import estimator_input
 from service.runtimes import call
-from service.signature import Feature, Label, Output, Signature, Task
+from service.sample import Column, PackagingError, columns_of
+from service.signature import Feature, Form, Label, Output, Signature, Task, Value, is_missing
+from service.table import Table
 
-
-class PackagingError(Exception):
-    """The model cannot be packaged; the message says why and what to do."""
-
-
-def sample_rows(sample: Any) -> NDArray[np.float64]:
-    """
-    The sample as a matrix, shape (rows, features).
-
-    Raises:
-        PackagingError: it is none.
-    """
-    rows = np.asarray(sample)
-    if rows.ndim != 2 or len(rows) == 0:
-        raise PackagingError(f"The sample must have the shape (rows, features), not {rows.shape}.")
-    try:
-        numbers = rows.astype(np.float64)
-    except (TypeError, ValueError):
-        raise PackagingError("The sample must hold numbers only.") from None
-    if not np.isfinite(numbers).all():
-        raise PackagingError("The sample must hold finite numbers only.")
-    return numbers
+_UNKNOWN = "\N{INVISIBLE SEPARATOR}unknown"
+"""A category that no model knows."""
 
 
 def inspect(
-    estimator: Any,
-    sample: Any,
-    rows: NDArray[np.float64],
-    classes: Sequence[Label] | None,
-    example: Sequence[Any] | None,
-) -> Signature:
+    estimator: Any, sample: Any, *, classes: Sequence[Label] | None, example: Sequence[Any] | None
+) -> tuple[Signature, Table]:
     """
-    The signature of an estimator.
+    The signature of an estimator, and the sample as a table of it.
 
     Args:
-        sample: the rows as they were given, with the names and types of their columns where they have any.
-        rows: the same as a matrix.
+        sample: rows like those that it was fitted on: an array, DataFrame, Series or list of texts.
         classes: names for the classes, in the order of `classes_`.
-        example: one row; the sample's first where it is None.
+        example: one row; the first of the sample without gaps where it is None.
 
     Raises:
-        PackagingError: these do not fit each other.
+        PackagingError: these do not fit each other, or the estimator does not predict.
     """
-    example = rows[0].tolist() if example is None else [float(each) for each in example]
-    if len(example) != rows.shape[1]:
-        raise PackagingError(f"The example has {len(example)} values, the sample {rows.shape[1]} columns.")
-    features = tuple(
-        Feature(name, kind, value, range=(column.min().item(), column.max().item()))
-        for name, kind, value, column in zip(
-            _names(estimator, sample, rows), _types(sample, rows), example, rows.T, strict=True
-        )
-    )
-    task, outputs = _outputs(estimator, rows[:1])
-    return Signature(task, features, outputs, _classes(estimator, classes) if task == "classifier" else None)
+    columns = columns_of(sample, _names(estimator))
+    task, outputs = _outputs(estimator, sample)
+    form, features = _form(estimator, sample, columns)
+    signature = Signature(task, tuple(features), outputs, _classes(estimator, task, outputs, classes), form)
+    values = [column.values for column in columns]
+    known = dict(_known(estimator, [column.name for column in columns]))
+    prober = _Prober(estimator, signature, values)
+    features = [
+        _with_categories(prober, position, column, known.get(position)) for position, column in enumerate(columns)
+    ]
+    features = prober.with_gaps(features)
+    features = _with_examples(features, values, example)
+    signature = replace(signature, features=tuple(features))
+    return signature, Table.of(signature, values)
 
 
-def _names(estimator: Any, sample: Any, rows: NDArray[np.float64]) -> list[str]:
-    names = getattr(estimator, "feature_names_in_", getattr(sample, "columns", None))
-    if names is None:
-        return [f"x{i}" for i in range(rows.shape[1])]
-    found = [str(name) for name in names]
-    if len(found) != rows.shape[1] or len(set(found)) != len(found) or not all(found):
-        raise PackagingError("The features' names must be one for each column, all different, none empty.")
-    return found
+def _names(estimator: Any) -> list[str] | None:
+    names = getattr(estimator, "feature_names_in_", None)
+    return None if names is None else [str(name) for name in names]
 
 
-def _types(sample: Any, rows: NDArray[np.float64]) -> list[Any]:
-    """A DataFrame's columns have types of their own; an array's one dtype says nothing of each column."""
-    kinds = {"b": "bool", "i": "int", "u": "int"}
-    if not hasattr(sample, "dtypes"):
-        return ["float"] * rows.shape[1]
-    return [kinds.get(dtype.kind, "float") for dtype in sample.dtypes]
+def _outputs(estimator: Any, sample: Any) -> tuple[Task, tuple[Output, ...]]:
+    """What the estimator gives, by asking it for the sample."""
+    from sklearn import base
+
+    if not hasattr(estimator, "predict"):
+        raise PackagingError(f"{type(estimator).__name__} has no predict: it cannot answer for new rows.")
+    try:
+        predicted = call(estimator, "predict", sample)
+    except Exception as ex:
+        raise PackagingError(f"{type(estimator).__name__} does not take the sample: {ex}") from ex
+    if base.is_classifier(estimator):
+        task: Task = "classifier"
+    elif base.is_outlier_detector(estimator):
+        task = "outlier_detector"
+    elif base.is_regressor(estimator) or predicted.dtype.kind == "f":
+        task = "regressor"
+    else:
+        task = "clusterer"
+    outputs = [Output("predict", _width(predicted))]
+    if predicted.ndim == 1 and task in ("classifier", "outlier_detector"):
+        outputs += _confidence(estimator, task, sample)
+    return task, tuple(outputs)
 
 
-def _outputs(estimator: Any, row: NDArray[np.float64]) -> tuple[Task, tuple[Output, ...]]:
-    from sklearn.base import is_classifier, is_regressor
-
-    if not is_classifier(estimator) and not is_regressor(estimator):
-        raise PackagingError(f"{type(estimator).__name__} is neither a classifier nor a regressor.")
-    methods = ["predict"]
-    if is_classifier(estimator):
-        methods += [each for each in ("predict_proba", "decision_function") if hasattr(estimator, each)][:1]
-    outputs = tuple(Output(each, _width(call(estimator, each, row))) for each in methods)  # type: ignore[arg-type]
-    return ("classifier" if is_classifier(estimator) else "regressor"), outputs
+def _confidence(estimator: Any, task: Task, sample: Any) -> list[Output]:
+    """A classifier's probabilities, or else its scores; an outlier detector's scores."""
+    for method in ("predict_proba", "decision_function") if task == "classifier" else ("decision_function",):
+        if hasattr(estimator, method):
+            return [Output(method, _width(call(estimator, method, sample)))]
+    return []
 
 
 def _width(output: NDArray[Any]) -> int | None:
     return output.shape[1] if output.ndim == 2 else None
 
 
-def _classes(estimator: Any, names: Sequence[Label] | None) -> tuple[Label, ...]:
-    found = tuple(np.asarray(estimator.classes_).tolist())
+def _classes(
+    estimator: Any, task: Task, outputs: tuple[Output, ...], names: Sequence[Label] | None
+) -> tuple[Label, ...] | None:
+    if task != "classifier" or outputs[0].width is not None:
+        if names is not None:
+            raise PackagingError("Classes can only be named for a classifier with one label for each row.")
+        return None
+    found: list[Label] = np.asarray(estimator.classes_).tolist()
     if names is None:
-        return found
+        return tuple(found)
     if len(names) != len(found) or len(set(names)) != len(found):
-        raise PackagingError(f"The model has {len(found)} classes, {list(found)}; {len(set(names))} names were given.")
+        raise PackagingError(f"The model has {len(found)} classes, {found}; {len(set(names))} names were given.")
     return tuple(names)
+
+
+def _form(estimator: Any, sample: Any, columns: list[Column]) -> tuple[Form, list[Feature]]:
+    """The simplest form in which the estimator answers for the sample as it does for the sample itself."""
+    expected = call(estimator, "predict", sample)
+    forms: list[Form] = ["frame", "objects"] if hasattr(sample, "columns") else ["objects", "frame"]
+    if columns[0].kind == "text":
+        forms = ["texts"]
+    elif not any(column.kind == "string" for column in columns):
+        forms = ["matrix", *forms]
+    for form in forms:
+        features = [_plain(column, form) for column in columns]
+        signature = Signature("regressor", tuple(features), (Output("predict"),), None, form)
+        try:
+            table = Table.of(signature, [column.values for column in columns])
+            answer = call(estimator, "predict", estimator_input(signature, table))
+        except Exception:  # noqa: BLE001, S112 (an estimator may raise anything; then it is not this form)
+            continue
+        if _same(answer, expected):
+            return form, features
+    raise PackagingError("The estimator answers differently for the same values in another container.")
+
+
+def _same(answer: NDArray[Any], expected: NDArray[Any]) -> bool:
+    """Whether two predictions are the same, but for how a copy of the rows lies in memory."""
+    if answer.dtype.kind == "f" and answer.shape == expected.shape:
+        return np.allclose(answer, expected, rtol=1e-9, atol=0.0, equal_nan=True)
+    return np.array_equal(answer, expected)
+
+
+def _plain(column: Column, form: Form) -> Feature:
+    """The feature before anything is known of gaps and categories: gaps stay as the sample has them."""
+    kind: Any = "text" if column.kind == "string" else column.kind
+    return Feature(
+        column.name,
+        kind,
+        missing=True,
+        categories=column.categories,
+        dtype=column.dtype if form == "frame" else None,
+        none=column.none,
+    )
+
+
+class _Prober:
+    """Asks the estimator what it takes, one row at a time."""
+
+    def __init__(self, estimator: Any, signature: Signature, values: list[NDArray[Any]]) -> None:
+        self._estimator = estimator
+        self._signature = signature
+        self._row = _complete_row(values)
+        self._columns = [column[self._row : self._row + 1] for column in values]
+
+    def accepts(self, position: int, value: Value) -> bool:
+        """Whether it predicts a row with this value in this place."""
+        return self._predicts(self._signature.features, {position: value}, [position])
+
+    def with_gaps(self, features: list[Feature]) -> list[Feature]:
+        """The features, each with whether it may be missing."""
+        self._signature = replace(
+            self._signature, features=tuple(replace(feature, missing=True) for feature in features)
+        )
+        numbers = [i for i, feature in enumerate(features) if feature.numeric]
+        allowed = set(self._gaps(numbers))
+        found = []
+        for position, feature in enumerate(features):
+            if feature.numeric:
+                found.append(replace(feature, missing=position in allowed, none=False))
+            else:
+                found.append(self._string_gaps(position, feature))
+        return found
+
+    def _gaps(self, positions: list[int]) -> list[int]:
+        """Those of these numeric features that may be missing, each in a row of its own; by halves."""
+        if not positions:
+            return []
+        if self._predicts(self._signature.features, dict.fromkeys(positions, np.nan), positions):
+            return positions
+        if len(positions) == 1:
+            return []
+        middle = len(positions) // 2
+        return self._gaps(positions[:middle]) + self._gaps(positions[middle:])
+
+    def _string_gaps(self, position: int, feature: Feature) -> Feature:
+        """Whether a string may be missing, and whether the estimator's gap is NaN or None."""
+        for none in (feature.none, not feature.none):
+            features = list(self._signature.features)
+            features[position] = replace(feature, missing=True, none=none)
+            if self._predicts(tuple(features), {position: None}, [position]):
+                return features[position]
+        return replace(feature, missing=False, none=False)
+
+    def _predicts(self, features: tuple[Feature, ...], values: dict[int, Any], rows: list[int]) -> bool:
+        """Whether it predicts rows that each have one of the values in its place, and answers finitely."""
+        columns = [np.repeat(column, len(rows)) for column in self._columns]
+        for row, position in enumerate(rows):
+            columns[position][row] = values[position]
+        signature = replace(self._signature, features=features)
+        try:
+            given = estimator_input(signature, Table.of(signature, columns))
+            answers = [call(self._estimator, output.name, given) for output in signature.outputs]
+        except Exception:  # noqa: BLE001 (an estimator may raise anything at what it does not take)
+            return False
+        return all(answer.dtype.kind != "f" or bool(np.isfinite(answer).all()) for answer in answers)
+
+
+def _complete_row(values: list[NDArray[Any]]) -> int:
+    """The first row without gaps, else the first."""
+    gaps = np.array([[is_missing(each) for each in column] for column in values])
+    complete = np.flatnonzero(~gaps.any(axis=0))
+    return int(complete[0]) if len(complete) else 0
+
+
+def _with_categories(prober: _Prober, position: int, column: Column, encoded: list[Value] | None) -> Feature:
+    """The feature with its range, or with the values that the model knows and whether it takes others."""
+    feature = prober._signature.features[position]  # noqa: SLF001 (of this module)
+    if column.kind in ("float", "int", "bool"):
+        present = column.values[~np.isnan(column.values)]
+        if len(present):
+            feature = replace(feature, range=(present.min().item(), present.max().item()))
+        if encoded is None or column.kind == "bool":
+            return feature
+        numbers = sorted(float(each) for each in encoded if isinstance(each, int | float) and not is_missing(each))
+        unknown = (numbers[-1] if numbers else 0.0) + 1.0
+        return feature if prober.accepts(position, unknown) else replace(feature, categories=tuple(numbers))
+    if column.kind == "text" or (encoded is None and column.categories is None):
+        return _maybe_closed(prober, position, feature, column)
+    known = tuple(str(each) for each in encoded if isinstance(each, str)) if encoded else column.categories
+    return replace(feature, type="category", categories=known, open=prober.accepts(position, _UNKNOWN))
+
+
+def _maybe_closed(prober: _Prober, position: int, feature: Feature, column: Column) -> Feature:
+    """A string that no encoder lists: any will do, unless the model refuses one that it cannot know."""
+    if prober.accepts(position, _UNKNOWN):
+        return feature
+    seen = tuple(sorted({each for each in column.values if each is not None}))
+    return replace(feature, type="category", categories=seen)
+
+
+def _known(estimator: Any, names: list[str]) -> Iterator[tuple[int, list[Value]]]:
+    """The values that the encoders of an estimator list, with the positions of their features."""
+    yield from _encoded(estimator, list(range(len(names))), names)
+
+
+def _encoded(part: Any, positions: list[int], names: list[str]) -> Iterator[tuple[int, list[Value]]]:
+    """Follow the columns through pipelines and column transformers to the first encoder."""
+    if hasattr(part, "transformers_"):
+        for _, transformer, selected in part.transformers_:
+            within = [positions[i] for i in _selected(selected, positions, names)]
+            yield from _encoded(transformer, within, names)
+    elif hasattr(part, "steps"):
+        for _, step in part.steps:
+            found = list(_encoded(step, positions, names))
+            if found or not _keeps_columns(step):
+                yield from found
+                return
+    elif hasattr(part, "categories_") and len(part.categories_) == len(positions):
+        for position, categories in zip(positions, part.categories_, strict=True):
+            yield position, np.asarray(categories, dtype=object).tolist()
+
+
+def _selected(selected: Any, positions: list[int], names: list[str]) -> list[int]:
+    """The columns that a column transformer names by string, number, slice or mask."""
+    if isinstance(selected, str):
+        selected = [selected]
+    if isinstance(selected, slice):
+        if isinstance(selected.start, str) or isinstance(selected.stop, str):
+            return []
+        return list(range(len(positions)))[selected]
+    chosen = [selected] if isinstance(selected, int) else np.asarray(selected).tolist()
+    if chosen and all(isinstance(each, bool) for each in chosen):
+        return [i for i, each in enumerate(chosen) if each]
+    known = [each for each in chosen if not isinstance(each, str) or each in names]
+    return [names.index(each) if isinstance(each, str) else int(each) for each in known]
+
+
+def _keeps_columns(step: Any) -> bool:
+    """Whether a step passes each column on in its place, as imputers do."""
+    return type(step).__name__ in ("SimpleImputer", "KNNImputer", "FunctionTransformer") or step == "passthrough"
+
+
+def _with_examples(features: list[Feature], values: list[NDArray[Any]], example: Sequence[Any] | None) -> list[Feature]:
+    row = [column[_complete_row(values)] for column in values] if example is None else list(example)
+    if len(row) != len(features):
+        raise PackagingError(f"The example has {len(row)} values, the sample {len(features)} columns.")
+    return [_with_example(feature, value) for feature, value in zip(features, row, strict=True)]
+
+
+def _with_example(feature: Feature, value: Any) -> Feature:
+    """The feature with an example of its own JSON type."""
+    plain: Value = None
+    if not is_missing(value):
+        number = {"bool": bool, "int": int, "float": float}.get(feature.type)
+        plain = number(value) if number else str(value)
+    refusal = feature.refusal(plain)
+    if refusal:
+        raise PackagingError(f"The example is not what the model takes: {refusal}")
+    return replace(feature, example=plain)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import pickle
+import zipfile
 from collections.abc import Callable
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -15,13 +17,18 @@ from service import trial
 from service.agreement import compare
 from service.errors import ServiceError
 from service.instances import Instances
-from service.manifest import ONNX, SKOPS, Golden, Manifest, digest, read
+from service.manifest import ONNX, PICKLE, SKOPS, Golden, Manifest, digest, read
 from service.runtimes import OnnxRuntime, Runtime, SklearnRuntime, import_onnxruntime
 from service.settings import Settings
 from service.signature import Signature
 from service.table import CellRefused, Table
 
-_ARTIFACTS = {"onnx": ONNX, "sklearn": SKOPS}
+_LEAST_EXPANDED = 256 * 1024**2
+_MOST_RATIO = 100
+MOST_EXPANDED = 8 * 1024**3
+"""A skops file is a zip archive: one that expands to more bytes is refused."""
+
+_SKOPS_TYPES = Path(__file__).resolve().parent.parent / "conf" / "skops-types.txt"
 
 
 class Refused(Exception):
@@ -58,9 +65,8 @@ class Model(Struct, frozen=True, eq=False):
 class Loader:
     """Loads model versions, or says why not. What it loads is the very bytes that it verified."""
 
-    def __init__(self, settings: Settings, skops_types: Path) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._skops_types = skops_types
 
     def __call__(self, directory: Path) -> Model:
         """
@@ -74,50 +80,81 @@ class Loader:
         manifest = _manifest(directory)
         signature = manifest.signature
         kind = manifest.runtime if self._settings.runtime == "auto" else self._settings.runtime
-        artifact = _verified(directory, manifest, _ARTIFACTS[kind])
-        build = self._builder(kind, manifest, artifact)
+        file = ONNX if kind == "onnx" else SKOPS if SKOPS in manifest.files else PICKLE
+        artifact = _verified(directory, manifest, file)
+        build = self._builder(file, manifest, artifact)
         reason = trial.run(lambda: replay(build(), signature, manifest.golden), self._settings.trial_seconds)
         if reason is not None:
-            raise Refused(f"{_ARTIFACTS[kind]}: {reason}")
+            raise Refused(f"{file}: {reason}")
         return Model(manifest, signature, build(), Instances(signature, self._settings.max_rows))
 
-    def _builder(self, kind: str, manifest: Manifest, artifact: bytes) -> Callable[[], Runtime]:
+    def _builder(self, file: str, manifest: Manifest, artifact: bytes) -> Callable[[], Runtime]:
         """What makes the runtime; all that it imports is imported here, once, and not in each trial."""
         signature = manifest.signature
-        if kind == "onnx":
+        if file == ONNX:
             import_onnxruntime()
             return lambda: OnnxRuntime(artifact, signature)
         made, here = manifest.versions.sklearn, installed("scikit-learn")
         if made.split(".")[:2] != here.split(".")[:2]:
-            raise Refused(f"{SKOPS}: made by scikit-learn {made}, and this is {here}")
+            raise Refused(f"{file}: made by scikit-learn {made}, and this is {here}")
+        if file == PICKLE:
+            if not self._settings.allow_pickle:
+                raise Refused(f"{PICKLE}: a pickle can run any code, and ALLOW_PICKLE is not 1")
+            return lambda: SklearnRuntime(pickle.loads(artifact), signature)  # noqa: S301 (the operator allows it)
         import skops.io  # noqa: F401
 
-        types = trusted_types(self._skops_types)
+        types = trusted_types()
         return lambda: SklearnRuntime(load_skops(artifact, types), signature)
 
 
-def trusted_types(path: Path) -> list[str]:
-    """The types that skops may build, a line each; '#' starts a comment."""
-    lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+def trusted_types() -> list[str]:
+    """The types that skops may build: the lines of conf/skops-types.txt; '#' starts a comment."""
+    lines = (line.partition("#")[0].strip() for line in _SKOPS_TYPES.read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line]
 
 
 def load_skops(artifact: bytes, types: list[str]) -> Any:
     """
-    The estimator in a skops file; nothing in it is run.
+    The estimator in a skops file, set to compute in one thread; nothing in the file is run.
 
     Raises:
-        Refused: it holds a type that is not listed.
+        Refused: it holds a type that is not listed, or expands to too much.
     """
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
+    _check_archive(artifact)
     try:
-        return skops.io.loads(artifact, trusted=types)
+        estimator = skops.io.loads(artifact, trusted=types)
     except UntrustedTypesFoundException:
         unknown = skops.io.get_untrusted_types(file=io.BytesIO(artifact))
         listed = ", ".join(sorted(set(unknown) - set(types)))
         raise Refused(f"types that conf/skops-types.txt does not list: {listed}") from None
+    _use_one_job(estimator)
+    return estimator
+
+
+def _check_archive(artifact: bytes) -> None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(artifact)) as archive:
+            expanded = sum(each.file_size for each in archive.infolist())
+    except zipfile.BadZipFile:
+        raise Refused("not a skops file") from None
+    if expanded > min(MOST_EXPANDED, max(_LEAST_EXPANDED, _MOST_RATIO * len(artifact))):
+        raise Refused(f"expands from {len(artifact)} to {expanded} bytes, which no model does")
+
+
+def _use_one_job(part: Any) -> None:
+    """Have every estimator inside predict in the calling thread: workers are the parallelism."""
+    if isinstance(part, list | tuple | set):
+        for each in part:
+            _use_one_job(each)
+    elif isinstance(part, dict):
+        _use_one_job(list(part.values()))
+    elif type(part).__module__.startswith("sklearn.") and hasattr(part, "__dict__"):
+        if getattr(part, "n_jobs", None) is not None:
+            part.n_jobs = 1
+        _use_one_job(list(vars(part).values()))
 
 
 def replay(runtime: Runtime, signature: Signature, golden: Golden) -> None:
@@ -133,10 +170,7 @@ def replay(runtime: Runtime, signature: Signature, golden: Golden) -> None:
         raise Refused(f"the golden rows are not taken: {ex}") from None
     agreement = compare(prediction, golden.prediction, golden.scale)
     if not agreement.holds:
-        raise Refused(
-            f"the golden rows are answered differently ({agreement.labels} other labels, "
-            f"largest difference {agreement.difference:.1e})"
-        )
+        raise Refused(f"the golden rows are answered differently: {agreement}")
 
 
 def _manifest(directory: Path) -> Manifest:

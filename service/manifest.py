@@ -17,6 +17,7 @@ from service.signature import Feature, Form, Label, Output, Signature, Task, Val
 FILENAME = "manifest.json"
 ONNX = "model.onnx"
 SKOPS = "model.skops"
+PICKLE = "model.pkl"
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 VERSION = re.compile(r"[1-9][0-9]{0,8}")
@@ -31,12 +32,14 @@ class Proof(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True)
         rows: the number of rows compared.
         difference: the largest difference of a probability, score or value.
         reason: why it does not hold.
+        parts: the number of rows of each kind: sample, random, far, gaps, thresholds.
     """
 
     holds: bool
     rows: int = 0
     difference: float = 0.0
     reason: str | None = None
+    parts: dict[str, int] = {}
 
 
 class Golden(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

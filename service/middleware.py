@@ -14,12 +14,14 @@ import falcon
 from service.loading import Model
 from service.problems import Problem
 from service.repository import ModelRepository
+from service.settings import SettingsError
 from service.table import Table
 
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/ping", "/metrics", "/v2/health/live", "/v2/health/ready"})
 """Probes and scrapers carry no key."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_BROKEN_OFF = "The body cannot be read to its end."
 
 
 class RequestId:
@@ -42,8 +44,16 @@ class Authentication:
 
     @classmethod
     def from_file(cls, path: Path) -> Authentication:
-        """Read keys from a file, one a line; blank lines and those that start with '#' do not count."""
-        lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+        """
+        Read keys from a file, one a line; blank lines and those that start with '#' do not count.
+
+        Raises:
+            SettingsError: it cannot be read.
+        """
+        try:
+            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        except (OSError, UnicodeDecodeError) as ex:
+            raise SettingsError(f"API_KEYS_FILE: the file cannot be read ({type(ex).__name__}).") from None
         return cls(line for line in lines if line and not line.startswith("#"))
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -119,18 +129,21 @@ def read_parts(req: falcon.Request, most: int, first: int | None) -> tuple[bytes
         Problem: as `read_body`.
     """
     length = req.content_length
-    if length is None:
-        # Only a chunked body has no length; servers that decode it say so.
-        length = most + 1 if req.env.get("wsgi.input_terminated") else 0
-    elif length > most:
+    # Only a chunked body has no length; servers that decode it say so.
+    if length is None and not req.env.get("wsgi.input_terminated"):
+        return b"", b""
+    if length is not None and length > most:
         raise _too_large(most)
-    source = req.env["wsgi.input"]
+    source, whole = req.env["wsgi.input"], most + 1 if length is None else length
     try:
-        head = source.read(length if first is None else min(first, length))
-        tail = source.read(length - len(head)) if len(head) < length else b""
-    except OSError:
-        raise Problem(400, "The body cannot be read to its end.") from None
-    if len(head) + len(tail) > most:
+        head = source.read(whole if first is None else min(first, whole))
+        tail = source.read(whole - len(head)) if len(head) < whole else b""
+    except Exception:  # noqa: BLE001 (servers have errors of their own for broken chunks)
+        raise Problem(400, _BROKEN_OFF) from None
+    found = len(head) + len(tail)
+    if length is not None and found < length:
+        raise Problem(400, _BROKEN_OFF)
+    if found > most:
         raise _too_large(most)
     return head, tail
 

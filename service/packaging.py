@@ -7,10 +7,11 @@ Needs the packaging dependencies; nothing that serves imports this module.
 from __future__ import annotations
 
 import os
+import pickle
 import platform
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -19,10 +20,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from service.conversion import convert
-from service.inspection import PackagingError, inspect, sample_rows
-from service.manifest import FILENAME, NAME, ONNX, SKOPS, VERSION, Manifest, Proof, Versions, digest
+from service.inspection import inspect
+from service.loading import Refused, load_skops, trusted_types
+from service.manifest import FILENAME, NAME, ONNX, PICKLE, SKOPS, VERSION, Golden, Manifest, Proof, Versions, digest
 from service.proof import Examiner
 from service.runtimes import OnnxRuntime, SklearnRuntime
+from service.sample import PackagingError
 from service.signature import Label, Signature
 
 
@@ -35,6 +38,7 @@ def save_model(
     classes: Sequence[Label] | None = None,
     example: Sequence[Any] | None = None,
     root: str | os.PathLike[str] = "models",
+    report: Callable[[str], object] = lambda step: None,
 ) -> Path:
     """
     Write a model version that the service can serve.
@@ -43,14 +47,15 @@ def save_model(
     for the sample, for random rows over the features' ranges and for rows far outside, and as it is otherwise.
 
     Args:
-        estimator: any fitted scikit-learn classifier or regressor, pipelines included.
-        sample: rows like those that it was fitted on, shape (rows, features), as an array or a DataFrame. Features take
-            their names from the estimator, else from the columns, else x0, x1...
+        estimator: anything fitted that predicts: classifier, regressor, clusterer, outlier detector, or a pipeline.
+        sample: rows like those that it was fitted on: an array or a DataFrame of the shape (rows, features), or a
+            Series or list of texts. Features take their names from the estimator, else from the columns, else x0, x1...
         name: the model's name in the URL: letters, digits, '-' and '_'.
         version: its number; one more than the highest there is where it is None.
         classes: what to call a classifier's labels, in the order of its `classes_`.
-        example: a row to show and to predict where no values are given; the sample's first where it is None.
+        example: a row to show, and to predict where no values are given; the sample's first where it is None.
         root: the models directory.
+        report: is told what is being done; `print` will do.
 
     Returns:
         The directory written: root/name/version.
@@ -58,27 +63,37 @@ def save_model(
     Raises:
         PackagingError: the model cannot be served.
     """
-    home = Path(root) / name
-    number = _number(home, name, version)
-    rows = sample_rows(sample)
-    signature = inspect(estimator, sample, rows, classes, example)
-    reference = SklearnRuntime(estimator, signature)
-    examiner = Examiner(reference, rows)
+    home, number = place(root, name, version)
+    report("trying what the model takes")
+    signature, table = inspect(estimator, sample, classes=classes, example=example)
+    examiner = Examiner(estimator, SklearnRuntime(estimator, signature), signature, table)
+    report("converting to ONNX, and comparing with scikit-learn")
     limit, model, proof = _converted(estimator, signature, examiner)
-    artifacts = {SKOPS: skops_bytes(estimator)} | ({ONNX: model} if model is not None else {})
+    artifacts = _artifacts(estimator, required=not proof.holds)
+    if model is not None:
+        artifacts[ONNX] = model
+    features = tuple(replace(each, limit=limit) if each.numeric else each for each in signature.features)
+    report("writing")
+    return publish(home, number, replace(signature, features=features), artifacts, proof, examiner.golden())
+
+
+def publish(
+    home: Path, number: int, signature: Signature, artifacts: dict[str, bytes], proof: Proof, golden: Golden
+) -> Path:
+    """Write a version with its manifest, all at once; gives its directory."""
     manifest = Manifest(
-        name=name,
+        name=home.name,
         version=number,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         task=signature.task,
-        features=tuple(replace(feature, limit=limit) for feature in signature.features),
+        features=signature.features,
         outputs=signature.outputs,
         classes=signature.classes,
         form=signature.form,
         files={file: digest(content) for file, content in artifacts.items()},
         runtime="onnx" if proof.holds else "sklearn",
         proof=proof,
-        golden=examiner.golden(signature.example),
+        golden=golden,
         versions=Versions(platform.python_version(), installed("scikit-learn"), installed("numpy")),
     )
     return _write(home, number, artifacts | {FILENAME: manifest.encode()})
@@ -87,31 +102,36 @@ def save_model(
 def _converted(estimator: Any, signature: Signature, examiner: Examiner) -> tuple[float, bytes | None, Proof]:
     """The limit of what serves, the converted model where it may serve, and its proof or why there is none."""
     reasons = []
-    for candidate in convert(estimator, len(signature.features)):
+    for candidate in convert(estimator, signature):
         if candidate.model is None:
             reasons.append(str(candidate.reason))
             continue
-        limit, proof = examiner.examine(OnnxRuntime(candidate.model, signature))
+        try:
+            runtime = OnnxRuntime(candidate.model, signature)
+        except Exception as ex:  # noqa: BLE001 (ONNX Runtime's errors have no common base)
+            reasons.append(f"{candidate.precision}: {str(ex).splitlines()[0]}")
+            continue
+        limit, proof = examiner.examine(runtime)
         if proof.holds:
             return limit, candidate.model, proof
         reasons.append(f"{candidate.precision}: {proof.reason}")
-    return examiner.limit, None, Proof(False, reason="; ".join(reasons))
+    return examiner.limit, None, Proof(False, reason="; ".join(dict.fromkeys(reasons)))
 
 
-def skops_bytes(estimator: Any) -> bytes:
-    """
-    The estimator as a skops file.
-
-    Raises:
-        PackagingError: skops cannot hold it.
-    """
+def _artifacts(estimator: Any, *, required: bool) -> dict[str, bytes]:
+    """The estimator as a file: for skops, or where that cannot hold it a pickle, which only ALLOW_PICKLE=1 serves."""
     import skops.io
 
     try:
         content: bytes = skops.io.dumps(estimator)
-    except Exception as ex:  # skops raises anything for what it does not know
-        raise PackagingError(f"skops cannot write {type(estimator).__name__}: {ex}") from ex
-    return content
+    except Exception:  # noqa: BLE001 (skops raises anything for what it does not know)
+        return {PICKLE: pickle.dumps(estimator)}
+    if required:
+        try:
+            load_skops(content, trusted_types())
+        except Refused as ex:
+            raise PackagingError(f"The service would refuse it: {ex}.") from ex
+    return {SKOPS: content}
 
 
 def _write(home: Path, number: int, files: dict[str, bytes]) -> Path:
@@ -130,15 +150,21 @@ def _write(home: Path, number: int, files: dict[str, bytes]) -> Path:
     return home / str(number)
 
 
-def _number(home: Path, name: str, version: int | None) -> int:
-    """The version's number, once name and number are known to be free and well-formed."""
+def place(root: str | os.PathLike[str], name: str, version: int | None) -> tuple[Path, int]:
+    """
+    The model's directory, and the number of a new version: the next one where it is None.
+
+    Raises:
+        PackagingError: name or number are not well-formed, or the number is taken.
+    """
     if not NAME.fullmatch(name):
         raise PackagingError(f"A model's name matches {NAME.pattern}; {name!r} does not.")
+    home = Path(root) / name
     if version is None:
         taken = [int(each.name) for each in home.glob("*") if VERSION.fullmatch(each.name)]
-        return max(taken, default=0) + 1
+        return home, max(taken, default=0) + 1
     if not VERSION.fullmatch(str(version)):
         raise PackagingError(f"A version is a whole number from 1 to 999999999; {version!r} is not.")
     if (home / str(version)).exists():
         raise PackagingError(f"{name}/{version} exists, and a version never changes: take another number, or none.")
-    return version
+    return home, version

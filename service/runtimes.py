@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from typing import Any, Protocol
@@ -12,8 +11,12 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from service.errors import InvalidInput
-from service.signature import Signature
+from service.estimator_input import estimator_input
+from service.signature import Output, Signature
 from service.table import Table
+
+MISSING_STRING = "\ufdd0"
+"""What a missing string is to a graph: Unicode keeps this code point for internal use, it is never interchanged."""
 
 
 class Prediction(Struct, frozen=True, eq=False):
@@ -62,21 +65,36 @@ class OnnxRuntime:
         options.log_severity_level = 4
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._inputs = [(each.name, _DTYPES[each.type]) for each in self._session.get_inputs()]
-        self._outputs = [each.name for each in self._session.get_outputs()]
+        self._outputs = [each.name for each in self._session.get_outputs()][: len(signature.outputs)]
         self._signature = signature
 
     def predict(self, table: Table) -> Prediction:
         """Predict each row."""
         outputs = self._session.run(self._outputs, self._feeds(table))
-        return _prediction(self._signature, outputs)
+        return _prediction(self._signature, [*map(_shaped, self._signature.outputs, outputs)])
 
     def _feeds(self, table: Table) -> dict[str, NDArray[Any]]:
         """The table as the graph wants it: one matrix, or a column of shape (rows, 1) for each feature."""
-        if table.matrix is not None:
+        if table.matrix is not None and len(self._inputs) == 1:
             name, dtype = self._inputs[0]
             return {name: table.matrix.astype(dtype, copy=False)}
-        inputs = zip(self._inputs, table.columns, strict=True)
-        return {name: column.astype(dtype, copy=False).reshape(-1, 1) for (name, dtype), column in inputs}
+        inputs = zip(self._inputs, table.columns if table.matrix is None else table.matrix.T, strict=True)
+        return {name: _filled(column, dtype).reshape(-1, 1) for (name, dtype), column in inputs}
+
+
+def _filled(column: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """The column in the graph's type; ONNX has no missing string, a noncharacter stands for it."""
+    if dtype is object and None in column:
+        return np.array([MISSING_STRING if each is None else each for each in column], dtype=object)
+    return column.astype(dtype, copy=False)
+
+
+def _shaped(output: Output, values: NDArray[Any]) -> NDArray[Any]:
+    """An output in the shape that the estimator gives it: ONNX has one value for each row as (rows, 1)."""
+    if output.width is not None or values.ndim == 1:
+        return values
+    # Of a binary classifier's two scores, the second is the decision function.
+    return values[:, -1]
 
 
 def import_onnxruntime() -> Any:
@@ -103,8 +121,9 @@ class SklearnRuntime:
     def predict(self, table: Table) -> Prediction:
         """Predict each row."""
         try:
-            outputs = [call(self._estimator, output.name, table.matrix) for output in self._signature.outputs]
-        except ValueError as ex:  # the table fits the signature: it is infinity in the middle of a pipeline
+            given = estimator_input(self._signature, table)
+            outputs = [call(self._estimator, output.name, given) for output in self._signature.outputs]
+        except (ValueError, ArithmeticError, LookupError) as ex:  # the table fits: it overflows on the way
             raise InvalidInput("The model cannot compute with these numbers.") from ex
         if self._signature.classes is not None:
             outputs[0] = np.searchsorted(self._estimator.classes_, outputs[0])
@@ -121,7 +140,7 @@ def call(estimator: Any, method: str, rows: Any) -> NDArray[Any]:
 def _prediction(signature: Signature, outputs: list[NDArray[Any]]) -> Prediction:
     """The outputs in their places, refused where one is not finite."""
     for output in outputs:
-        if output.dtype.kind == "f" and not _finite(output):
+        if output.dtype.kind == "f" and not np.logical_and.reduce(np.isfinite(output), axis=None):
             raise InvalidInput("The model's arithmetic overflows with these numbers.")
     predict, *rest = outputs
     if not rest:
@@ -131,11 +150,6 @@ def _prediction(signature: Signature, outputs: list[NDArray[Any]]) -> Prediction
     if rest[0].dtype == np.float32:  # whose arithmetic gives 1.0000001 now and then
         return Prediction(predict, np.clip(rest[0].astype(np.float64), 0.0, 1.0))
     return Prediction(predict, rest[0])
-
-
-def _finite(numbers: NDArray[Any]) -> bool:
-    """Whether all are finite; their sum tells almost always, and faster."""
-    return math.isfinite(np.add.reduce(numbers, axis=None)) or bool(np.isfinite(numbers).all())
 
 
 _DTYPES: dict[str, Any] = {

@@ -40,7 +40,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     api_keys_file: Path | None = None
     allow_pickle: bool = False
     runtime: Literal["auto", "onnx", "sklearn"] = "auto"
-    trial_seconds: float = 60.0
+    trial_seconds: Annotated[float, Meta(gt=0)] = 60.0
     log_level: Level = "info"
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from functools import cached_property
 from typing import Literal
@@ -18,12 +19,17 @@ Value = float | bool | str | None
 
 Task = Literal["classifier", "regressor", "clusterer", "outlier_detector"]
 
-Form = Literal["matrix", "frame", "text"]
-"""How the estimator wants its table: a float64 matrix, a DataFrame, or one 1-D array of texts."""
+Form = Literal["matrix", "frame", "objects", "texts"]
+"""How the estimator wants its table: a float64 matrix, a DataFrame, an array of objects, or one 1-D array of texts."""
 
 LARGEST = sys.float_info.max
 EXACT_INTEGER = 2.0**53
 """The largest magnitude up to which float64 holds every integer exactly."""
+
+
+def is_missing(value: object) -> bool:
+    """Whether a cell is a missing value in any of Python's, NumPy's or pandas' ways to write one."""
+    return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ == "NAType"
 
 
 class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -35,20 +41,24 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
         type: "float", "int" and "bool" are numbers to the model; "category" and "text" are strings.
         example: a value that the model takes.
         missing: whether null is taken.
-        categories: the strings that the model knows; None where any string will do.
-        open: whether a string outside `categories` is taken, too.
+        categories: the values that the model knows, strings or numbers; None where it has no such list.
+        open: whether values outside `categories` are taken, too.
         range: smallest and largest value of the sample, for numbers.
         limit: the largest magnitude that the model's arithmetic takes (float32's for bare trees).
+        dtype: the column's dtype, where the estimator wants a DataFrame.
+        none: whether a missing string is None to the estimator, and not NaN.
     """
 
     name: str
     type: Literal["float", "int", "bool", "category", "text"]
     example: Value = None
     missing: bool = False
-    categories: tuple[str, ...] | None = None
+    categories: tuple[str | float, ...] | None = None
     open: bool = False
     range: tuple[float, float] | None = None
     limit: float = LARGEST
+    dtype: str | None = None
+    none: bool = False
 
     @property
     def numeric(self) -> bool:
@@ -56,8 +66,8 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
         return self.type in ("float", "int", "bool")
 
     @property
-    def closed(self) -> tuple[str, ...] | None:
-        """The only strings that are taken, or None where there is no such list."""
+    def closed(self) -> tuple[str | float, ...] | None:
+        """The only values that are taken, or None where there is no such list."""
         return None if self.open else self.categories
 
     @property
@@ -95,6 +105,8 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
             return f"{self.name} is too large for this model: it computes with numbers up to {self.limit:.4g}."
         if self.type == "int" and not (float(value).is_integer() and abs(value) <= EXACT_INTEGER):
             return f"{self.name} must be a whole number of at most 2^53."
+        if self.closed is not None and value not in self.closed:
+            return f"{self.name} must be {self.wants}."
         return None
 
 
@@ -140,11 +152,6 @@ class Signature(Struct, frozen=True, dict=True):
         return np.array([feature.limit for feature in self.features])
 
     @cached_property
-    def lowest_limit(self) -> float:
-        """The smallest of the limits."""
-        return min(feature.limit for feature in self.features)
-
-    @cached_property
     def gaps(self) -> NDArray[np.bool_] | None:
         """Which features may be missing, shape (features,); None where none may."""
         missing = np.array([feature.missing for feature in self.features])
@@ -153,14 +160,25 @@ class Signature(Struct, frozen=True, dict=True):
     @cached_property
     def whole(self) -> NDArray[np.intp] | None:
         """The positions of the features that take whole numbers only; None where there are none."""
-        positions = [i for i, feature in enumerate(self.features) if feature.type in ("int", "bool")]
-        return np.array(positions) if positions else None
+        return self._positions("int")
 
     @cached_property
     def flags(self) -> NDArray[np.intp] | None:
-        """The positions of the features that are true or false, 1 or 0; None where there are none."""
-        positions = [i for i, feature in enumerate(self.features) if feature.type == "bool"]
-        return np.array(positions) if positions else None
+        """The positions of the features that are true or false; None where there are none."""
+        return self._positions("bool")
+
+    @cached_property
+    def coded(self) -> tuple[tuple[int, NDArray[np.float64]], ...]:
+        """The positions of the numeric features that take certain numbers only, each with these."""
+        coded = [(i, each.closed) for i, each in enumerate(self.features) if each.numeric and each.closed is not None]
+        return tuple((i, np.array(numbers, dtype=np.float64)) for i, numbers in coded)
+
+    @cached_property
+    def common_limit(self) -> float | None:
+        """The magnitude up to which all features take any number; None where some take certain numbers only."""
+        if self.whole is not None or self.flags is not None or self.coded:
+            return None
+        return min(feature.limit for feature in self.features)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -172,12 +190,16 @@ class Signature(Struct, frozen=True, dict=True):
         """A row that the model takes."""
         return tuple(feature.example for feature in self.features)
 
+    def _positions(self, kind: str) -> NDArray[np.intp] | None:
+        positions = [i for i, feature in enumerate(self.features) if feature.type == kind]
+        return np.array(positions) if positions else None
+
     def output(self, name: str) -> Output | None:
         """The output of that name, if the model has it."""
         return next((output for output in self.outputs if output.name == name), None)
 
 
-def _some(names: tuple[str, ...], at_most: int = 20) -> str:
-    """The first names, quoted, for a sentence."""
-    shown = ", ".join(f'"{name}"' for name in names[:at_most])
-    return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
+def _some(values: tuple[str | float, ...], at_most: int = 20) -> str:
+    """The first values, strings quoted, for a sentence."""
+    shown = ", ".join(f'"{value}"' if isinstance(value, str) else f"{value:.15g}" for value in values[:at_most])
+    return shown if len(values) <= at_most else f"{shown} and {len(values) - at_most} more"

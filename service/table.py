@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from service.signature import EXACT_INTEGER, Feature, Signature, Value
+from service.signature import EXACT_INTEGER, Feature, Signature, Value, is_missing
 
 Row = Sequence[Value]
 
@@ -80,20 +80,35 @@ class Table(Struct, frozen=True, eq=False):
         return cls(len(columns[0]), None, tuple(columns))
 
     @classmethod
+    def of(cls, signature: Signature, columns: Sequence[NDArray[Any]]) -> Table:
+        """Make a table of one array for each feature, as `columns` describes them, unchecked."""
+        rows = len(columns[0])
+        if signature.numeric:
+            return cls(rows, np.stack([column.astype(np.float64) for column in columns], axis=1))
+        return cls(rows, None, tuple(columns))
+
+    def to_rows(self, signature: Signature) -> list[list[Value]]:
+        """The rows as JSON has them: null where a value is missing, numbers as floats."""
+        columns = self.columns if self.matrix is None else tuple(self.matrix.T)
+        return [list(row) for row in zip(*map(_json, signature.features, columns), strict=True)]
+
+    @classmethod
     def from_matrix(cls, signature: Signature, matrix: NDArray[np.float64]) -> Table:
         """
         Make a table of numbers, shape (rows, features), for a signature that is all numeric.
 
         Raises:
-            CellRefused: a number is missing, past its limit, or not whole where it must be.
+            CellRefused: a number is missing, past its limit, not whole where it must be, or neither 0 nor 1.
         """
-        if signature.whole is None and _within(matrix, signature.lowest_limit):
+        if signature.common_limit is not None and _within(matrix, signature.common_limit):
             return cls(len(matrix), matrix)
         accepted = np.abs(matrix) <= signature.limits
         if signature.whole is not None:
             accepted[:, signature.whole] &= _whole(matrix[:, signature.whole])
         if signature.flags is not None:
-            accepted[:, signature.flags] &= _flag(matrix[:, signature.flags])
+            accepted[:, signature.flags] = _flag(matrix[:, signature.flags])
+        for position, numbers in signature.coded:
+            accepted[:, position] &= np.isin(matrix[:, position], numbers)
         if signature.gaps is not None:
             accepted |= np.isnan(matrix) & signature.gaps
         if not np.logical_and.reduce(accepted, axis=None):
@@ -109,6 +124,13 @@ def _within(matrix: NDArray[np.float64], limit: float) -> bool:
     )
 
 
+def _json(feature: Feature, column: NDArray[Any]) -> list[Value]:
+    cells: list[Value] = column.tolist()
+    if feature.type == "bool":
+        return [None if is_missing(each) else bool(each) for each in cells]
+    return [None if is_missing(each) else each for each in cells]
+
+
 def _matrix(signature: Signature, rows: Sequence[Row]) -> NDArray[np.float64]:
     if signature.gaps is not None:
         return np.array(rows, dtype=np.float64)
@@ -121,19 +143,31 @@ def _column(feature: Feature, cells: Sequence[Value]) -> NDArray[Any]:
 
 
 def _check_numbers(signature: Signature, columns: Sequence[NDArray[Any]]) -> None:
+    refused: list[tuple[int, int]] = []
     for position, (feature, column) in enumerate(zip(signature.features, columns, strict=True)):
-        if not feature.numeric:
-            continue
-        accepted = np.abs(column) <= feature.limit
-        if feature.type in ("int", "bool"):
-            accepted &= _whole(column)
-        if feature.type == "bool":
-            accepted &= _flag(column)
-        if feature.missing:
-            accepted |= np.isnan(column)
-        if not accepted.all():
-            row = int(np.argmin(accepted))
-            _refuse(feature, column[row].item(), row, position)
+        if feature.numeric:
+            accepted = _accepted(feature, column)
+            if not accepted.all():
+                refused.append((int(np.argmin(accepted)), position))
+    if refused:
+        row, position = min(refused)
+        _refuse(signature.features[position], columns[position][row].item(), row, position)
+
+
+def _accepted(feature: Feature, column: NDArray[np.float64]) -> NDArray[np.bool_]:
+    accepted: NDArray[np.bool_] = _flag(column) if feature.type == "bool" else np.abs(column) <= feature.limit
+    if feature.type == "int":
+        accepted &= _whole(column)
+    if feature.closed is not None:
+        accepted &= np.isin(column, np.array(feature.closed, dtype=np.float64))
+    if feature.missing:
+        accepted |= np.isnan(column)
+    return accepted
+
+
+def _flag(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
+    flag: NDArray[np.bool_] = (numbers == 0) | (numbers == 1)
+    return flag
 
 
 def _check_strings(feature: Feature, column: NDArray[Any], position: int) -> None:
@@ -141,11 +175,6 @@ def _check_strings(feature: Feature, column: NDArray[Any], position: int) -> Non
         refusal = feature.refusal(text)
         if refusal:
             raise CellRefused(column.tolist().index(text), position, refusal)
-
-
-def _flag(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
-    flag: NDArray[np.bool_] = (numbers == 0) | (numbers == 1)
-    return flag
 
 
 def _whole(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -32,7 +32,14 @@ def test_variables_are_read_by_type() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("MAX_ROWS", "many"), ("MAX_ROWS", "0"), ("MAX_BODY_BYTES", "-1"), ("LOG_LEVEL", "loud"), ("RUNTIME", "java")],
+    [
+        ("MAX_ROWS", "many"),
+        ("MAX_ROWS", "0"),
+        ("MAX_BODY_BYTES", "-1"),
+        ("LOG_LEVEL", "loud"),
+        ("TRIAL_SECONDS", "0"),
+        ("RUNTIME", "java"),
+    ],
 )
 def test_a_wrong_value_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The service does not start, and says which variable is at fault."""

@@ -1,0 +1,56 @@
+"""A table in the form in which an estimator was fitted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.signature import Feature, Signature
+from service.table import Table
+
+
+def estimator_input(signature: Signature, table: Table) -> Any:
+    """
+    The rows of a table as the estimator wants them.
+
+    Returns:
+        By `Signature.form`: a float64 matrix, shape (rows, features), NaN where a value is missing; a DataFrame whose
+        columns have the dtypes of the fit; an array of objects, shape (rows, features); or texts, shape (rows,).
+    """
+    match signature.form:
+        case "matrix":
+            return table.matrix
+        case "texts":
+            return table.columns[0]
+        case "objects":
+            columns = zip(signature.features, _columns(table), strict=True)
+            return np.stack([_strings(feature, column) for feature, column in columns], axis=1).astype(object)
+    import pandas as pd
+
+    columns = zip(signature.features, _columns(table), strict=True)
+    return pd.DataFrame({feature.name: _series(feature, column) for feature, column in columns})
+
+
+def _columns(table: Table) -> list[NDArray[Any]]:
+    return list(table.columns) if table.matrix is None else list(table.matrix.T)
+
+
+def _strings(feature: Feature, column: NDArray[Any]) -> NDArray[Any]:
+    """The column as objects; a missing string is None or NaN, as it was in the fit."""
+    if feature.numeric or feature.none or not feature.missing:
+        return column.astype(object)
+    return np.array([np.nan if each is None else each for each in column], dtype=object)
+
+
+def _series(feature: Feature, column: NDArray[Any]) -> Any:
+    import pandas as pd
+
+    if feature.dtype == "category":
+        return pd.Categorical(column.astype(object), categories=list(feature.categories or ()))
+    if not feature.numeric:
+        return pd.Series(_strings(feature, column), dtype=feature.dtype)
+    # Where a whole number is missing, pandas itself makes the column one of floats.
+    gaps = feature.missing and bool(np.isnan(column).any())
+    return pd.Series(column, dtype=None if gaps else feature.dtype)

@@ -1,0 +1,118 @@
+"""What the README shows is what happens."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from falcon.inspect import inspect_routes
+from msgspec.structs import fields
+
+from service.app import create_app, open_repository
+from service.settings import Settings
+from tests.conftest import ROOT
+from tests.serving.conftest import Gunicorn, wait_until
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(console|python)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def document(answer: str) -> Any:
+    """An answer without its request id, its members in their order."""
+    return [member for member in json.loads(answer, object_pairs_hook=list) if member[0] != "request_id"]
+
+
+def near(shown: Any) -> Any:
+    """The same, its numbers as near as other processors come to them."""
+    if isinstance(shown, list | tuple):
+        return type(shown)(map(near, shown))
+    return pytest.approx(shown, rel=1e-6, abs=1e-12) if isinstance(shown, float) else shown
+
+
+def curl(server: Gunicorn, command: str) -> str:
+    """What a command of the README prints, asking this server."""
+    words = shlex.split(command.replace("http://127.0.0.1:8000", server.url))
+    return subprocess.run([*words, "-sS"], capture_output=True, text=True, check=True, timeout=30).stdout
+
+
+def roll_out(server: Gunicorn) -> None:
+    """Send SIGHUP, and wait until other workers answer."""
+    before = set(server.workers())
+    server.signal(signal.SIGHUP)
+    wait_until(lambda: bool(server.workers()) and not before & set(server.workers()))
+
+
+def test_everything_shown_happens(tmp_path: Path) -> None:
+    """The blocks in their order, against one server: the commands, the Python, and each answer."""
+    shutil.copytree(ROOT / "models" / "iris", tmp_path / "models" / "iris")
+    seen = []
+    with Gunicorn(tmp_path / "log", {"MODELS_DIR": str(tmp_path / "models")}) as server:
+        for language, text in BLOCKS:
+            command, _, shown = text.removeprefix("$ ").partition("\n")
+            seen.append(language if language == "python" else command.split()[0])
+            if language == "python":
+                subprocess.run([sys.executable, "-c", text], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, check=True)
+            elif command.startswith("pkill -HUP"):
+                roll_out(server)
+            elif command.startswith("curl"):
+                assert document(curl(server, command)) == near(document(shown))
+
+    assert seen == ["make", "curl", "curl", "curl", "python", "pkill", "curl"]
+
+
+def test_every_setting_is_in_the_table() -> None:
+    """With its default, and no setting that there is not."""
+    table = dict(re.findall(r"^\| `([A-Z_]+|-b)` \| (.*?) ?\|", README, re.MULTILINE))
+    expected = {
+        field.name.upper(): "" if field.default is None else f"`{_text(field.default)}`" for field in fields(Settings)
+    }
+
+    assert table.pop("WEB_CONCURRENCY") == "CPUs, at least 2"
+    assert f'bind = "{table.pop("-b").strip("`")}"\n' in (ROOT / "conf" / "gunicorn.py").read_text(encoding="utf-8")
+    assert table == expected
+
+
+def _text(default: object) -> str:
+    return f"{default:g}" if isinstance(default, bool | float) else str(default)
+
+
+def test_every_command_of_make_exists() -> None:
+    """And all that there are are named."""
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+
+    assert set(re.findall(r"make ([a-z]+)\b(?=`|\n)", README)) == targets
+
+
+def test_every_module_is_in_the_layout() -> None:
+    """And none that there is not."""
+    layout = README.partition("## Layout")[2]
+    service = layout.partition("service/")[2].partition("\nconf/")[0]
+    modules = {path.name for path in (ROOT / "service").rglob("*.py")} - {"__init__.py"}
+
+    assert set(re.findall(r"\b\w+\.py\b", service)) == modules
+
+
+def test_every_endpoint_is_in_the_table(tmp_path: Path) -> None:
+    """By its method and path, and none that there is not."""
+    settings = Settings(models_dir=tmp_path)
+    routes = {
+        (method.method, route.path)
+        for route in inspect_routes(create_app(settings, open_repository(settings)))
+        for method in route.methods
+        if not method.internal and method.method in ("GET", "POST") and "/versions/" not in route.path
+    }
+
+    assert set(re.findall(r"^\| (GET|POST) \| `(.*?)` \|", README, re.MULTILINE)) == routes
+
+
+def test_the_readme_is_for_someone_in_a_hurry() -> None:
+    """Under 150 lines."""
+    assert len(README.splitlines()) < 150

@@ -1,0 +1,209 @@
+"""What a model takes and gives is read from it, and tried on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.compose import make_column_transformer
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+
+from service.inspection import inspect
+from service.sample import PackagingError
+from service.signature import Feature, Signature
+
+FRAME = pd.DataFrame(
+    {
+        "size": [1.5, 2.0, np.nan, 4.0] * 5,
+        "rooms": [1, 2, 3, 4] * 5,
+        "garden": [True, False] * 10,
+        "town": ["Ulm", "Bern", "Graz", None] * 5,
+    }
+)
+TARGET = np.array(["low", "high"] * 10)
+
+
+def signature_of(estimator: Any, sample: Any, **options: Any) -> Signature:
+    return inspect(estimator, sample, **{"classes": None, "example": None, **options})[0]
+
+
+def features_of(estimator: Any, sample: Any) -> dict[str, Feature]:
+    return {feature.name: feature for feature in signature_of(estimator, sample).features}
+
+
+def mixed(encoder: Any, final: Any) -> Any:
+    """A pipeline over the frame, the town through an imputer and this encoder."""
+    towns = make_pipeline(SimpleImputer(strategy="most_frequent"), encoder)
+    columns = make_column_transformer((SimpleImputer(), ["size"]), (towns, ["town"]), remainder="passthrough")
+    return make_pipeline(columns, final).fit(FRAME, TARGET)
+
+
+def test_columns_have_the_types_of_the_frame() -> None:
+    """Numbers, whole numbers, booleans and categories, each with its range or its values."""
+    found = features_of(mixed(OneHotEncoder(), LogisticRegression()), FRAME)
+
+    assert {name: feature.type for name, feature in found.items()} == {
+        "size": "float",
+        "rooms": "int",
+        "garden": "bool",
+        "town": "category",
+    }
+    assert (found["size"].range, found["rooms"].range) == ((1.5, 4.0), (1.0, 4.0))
+    assert found["town"].categories == ("Bern", "Graz", "Ulm")
+
+
+def test_gaps_are_taken_where_the_model_takes_them() -> None:
+    """Imputed columns may be missing; what is passed on to a logistic regression may not."""
+    found = features_of(mixed(OneHotEncoder(), LogisticRegression()), FRAME)
+
+    assert {name: feature.missing for name, feature in found.items()} == {
+        "size": True,
+        "rooms": False,
+        "garden": False,
+        "town": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("encoder", "is_open"),
+    [
+        (OneHotEncoder(), False),
+        (OneHotEncoder(handle_unknown="ignore"), True),
+        (OrdinalEncoder(), False),
+        (OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), True),
+    ],
+    ids=str,
+)
+def test_unknown_categories_are_taken_where_the_model_takes_them(encoder: Any, is_open: bool) -> None:
+    """By the encoder's word, tried on the model."""
+    town = features_of(mixed(encoder, LogisticRegression()), FRAME)["town"]
+
+    assert town.open is is_open
+    assert town.closed == (None if is_open else ("Bern", "Graz", "Ulm"))
+
+
+def test_numbers_may_be_categories() -> None:
+    """An encoder of numbers that refuses unknown ones closes the list."""
+    columns = make_column_transformer((OneHotEncoder(), ["rooms"]))
+    rooms = features_of(make_pipeline(columns, LogisticRegression()).fit(FRAME, TARGET), FRAME[["rooms"]])["rooms"]
+
+    assert (rooms.type, rooms.closed) == ("int", (1.0, 2.0, 3.0, 4.0))
+    assert rooms.refusal(5) == "rooms must be one of 1, 2, 3, 4."
+    assert rooms.refusal(4) is None
+
+
+def test_a_text_column_takes_any_text() -> None:
+    """From a list, a Series or a column of a frame."""
+    texts = ["good film", "bad film"] * 10
+    pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, TARGET)
+    for sample, name in ((texts, "text"), (pd.Series(texts, name="review"), "review"), (np.array(texts), "text")):
+        signature = signature_of(pipeline, sample)
+        assert (signature.form, signature.names) == ("texts", (name,))
+        assert (signature.features[0].type, signature.features[0].missing) == ("text", False)
+
+    frame = pd.DataFrame({"review": texts, "stars": [5.0, 1.0] * 10})
+    columns = make_column_transformer((TfidfVectorizer(), "review"), remainder="passthrough")
+    found = features_of(make_pipeline(columns, LogisticRegression()).fit(frame, TARGET), frame)
+    assert (found["review"].type, found["review"].closed, found["stars"].type) == ("text", None, "float")
+
+
+def test_numbers_alone_need_no_frame() -> None:
+    """A model fitted on a frame of numbers is asked with a matrix, by the frame's names."""
+    numbers = FRAME[["size", "rooms"]].fillna(0)
+    signature = signature_of(LogisticRegression().fit(numbers, TARGET), numbers)
+
+    assert (signature.form, signature.names) == ("matrix", ("size", "rooms"))
+
+
+def test_object_arrays_are_taken() -> None:
+    """Columns by position, strings and numbers."""
+    rows = FRAME[["rooms", "town"]].fillna("none").to_numpy(dtype=object)
+    columns = make_column_transformer((OneHotEncoder(), [1]), remainder="passthrough")
+    signature = signature_of(make_pipeline(columns, LogisticRegression()).fit(rows, TARGET), rows)
+
+    assert (signature.form, [feature.type for feature in signature.features]) == ("objects", ["float", "category"])
+
+
+def test_pandas_categories_are_known_to_the_trees() -> None:
+    """Where the model reads them from the dtype."""
+    frame = FRAME.assign(town=FRAME["town"].astype("category"))
+    model = HistGradientBoostingClassifier(max_iter=2, min_samples_leaf=1).fit(frame, TARGET)
+    town = features_of(model, frame)["town"]
+
+    assert (town.type, town.categories, town.missing, town.dtype) == (
+        "category",
+        ("Bern", "Graz", "Ulm"),
+        True,
+        "category",
+    )
+
+
+def test_a_thousand_columns_are_tried_in_seconds() -> None:
+    """Gaps are tried by halves."""
+    rows = np.random.default_rng(0).normal(size=(50, 1000))
+    signature = signature_of(RandomForestClassifier(3).fit(rows, rows[:, 0] > 0), rows)
+
+    assert len(signature.features) == 1000
+    assert all(feature.missing for feature in signature.features)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "target", "task", "outputs", "classes"),
+    [
+        (LogisticRegression(), TARGET, "classifier", [("predict", None), ("predict_proba", 2)], ("high", "low")),
+        (RidgeClassifier(), TARGET, "classifier", [("predict", None), ("decision_function", None)], ("high", "low")),
+        (DummyClassifier(), TARGET == "low", "classifier", [("predict", None), ("predict_proba", 2)], (False, True)),
+        (RandomForestClassifier(2), np.eye(20, 2, dtype=int), "classifier", [("predict", 2)], None),
+        (LinearRegression(), np.arange(20.0), "regressor", [("predict", None)], None),
+        (LinearRegression(), np.ones((20, 3)), "regressor", [("predict", 3)], None),
+        (KMeans(2), None, "clusterer", [("predict", None)], None),
+        (
+            IsolationForest(n_estimators=3),
+            None,
+            "outlier_detector",
+            [("predict", None), ("decision_function", None)],
+            None,
+        ),
+    ],
+    ids=str,
+)
+def test_what_a_model_gives(estimator: Any, target: Any, task: str, outputs: list[Any], classes: Any) -> None:
+    """Its task, its outputs and their widths, its classes as JSON has them."""
+    rows = np.random.default_rng(0).normal(size=(20, 3))
+    signature = signature_of(estimator.fit(rows, target), rows)
+
+    assert (signature.task, signature.classes) == (task, classes)
+    assert [(output.name, output.width) for output in signature.outputs] == outputs
+
+
+@pytest.mark.parametrize(
+    ("sample", "sentence"),
+    [
+        (np.empty((0, 3)), "has no rows"),
+        (np.zeros((2, 3, 4)), "must have the shape"),
+        (np.zeros((5, 2)), "does not take the sample"),
+        (pd.DataFrame({"a": [1.0], "b": pd.to_datetime(["2020-01-01"]), "c": [1.0]}), "b holds dates"),
+    ],
+    ids=["no rows", "three dimensions", "too narrow", "dates"],
+)
+def test_samples_that_do_not_fit_say_so(sample: Any, sentence: str) -> None:
+    """In the operator's words."""
+    model = LinearRegression().fit(np.zeros((5, 3)), np.zeros(5))
+
+    with pytest.raises(PackagingError, match=sentence):
+        signature_of(model, sample)
+
+
+def test_what_does_not_predict_cannot_be_served() -> None:
+    """A transformer is no model."""
+    with pytest.raises(PackagingError, match="SimpleImputer has no predict"):
+        signature_of(SimpleImputer().fit([[1.0]]), [[1.0]])

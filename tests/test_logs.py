@@ -1,0 +1,80 @@
+"""Records become one JSON line each, or readable lines on a terminal."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import pytest
+
+from service import logs
+
+logger = logging.getLogger("service")
+
+
+Written = Callable[[], str]
+
+
+@pytest.fixture
+def written(capsys: pytest.CaptureFixture[str]) -> Iterator[Written]:
+    """What went to standard error; afterwards the service's logger is as it was."""
+    before = logger.handlers, logger.level, logger.propagate
+    yield lambda: capsys.readouterr().err
+    logger.handlers, logger.propagate = before[0], before[2]
+    logger.setLevel(before[1])
+
+
+def test_a_record_is_one_line(written: Written) -> None:
+    """A message's line breaks stay within it; the request's id and route are members."""
+    logs.configure("info")
+    logger.info("two\nlines of %s", "größe", extra={"request_id": "abc", "route": None, "secret": "x"})
+
+    (line,) = written().splitlines()
+    event = json.loads(line)
+    assert datetime.fromisoformat(event.pop("time")).tzinfo is not None
+    assert event.pop("pid") > 0
+    assert event == {
+        "level": "info", "logger": "service", "message": "two\nlines of größe", "request_id": "abc", "route": None,
+    }  # fmt: skip
+
+
+def test_a_traceback_stays_in_its_line(written: Written) -> None:
+    """So that a fault is one event to whatever collects the log."""
+    logs.configure("info")
+    try:
+        int("on purpose")
+    except ValueError:
+        logger.exception("request failed")
+
+    (line,) = written().splitlines()
+    assert json.loads(line)["traceback"].endswith("'on purpose'")
+
+
+def test_the_level_is_the_least_that_is_written(written: Written) -> None:
+    """Modules below inherit it."""
+    logs.configure("warning")
+    logging.getLogger("service.x").info("not this")
+    logging.getLogger("service.x").warning("this")
+
+    assert [json.loads(line)["message"] for line in written().splitlines()] == ["this"]
+
+
+def test_to_configure_twice_is_to_write_once(written: Written) -> None:
+    """A reload of Gunicorn's configuration configures again."""
+    logs.configure("info")
+    logs.configure("info")
+    logger.info("once")
+
+    assert len(written().splitlines()) == 1
+
+
+def test_a_person_gets_readable_lines(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where standard error is a terminal."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    logs.configure("info")
+    logger.info("iris/1 serves")
+
+    assert written().endswith(" INFO    iris/1 serves\n")

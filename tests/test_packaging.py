@@ -1,0 +1,217 @@
+"""From a fitted estimator to a version on disk."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_diabetes, load_iris, make_classification
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+
+from models.iris.train import train
+from service.agreement import compare
+from service.app import open_repository
+from service.loading import Model
+from service.manifest import FILENAME, ONNX, SKOPS, read
+from service.packaging import save_model
+from service.sample import PackagingError
+from service.settings import Settings
+from service.table import Table
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Any:
+    """A small classifier and its sample."""
+    rows, labels = load_iris(return_X_y=True)
+    return LogisticRegression(max_iter=2000).fit(rows, labels), rows
+
+
+def load(root: Path, name: str, **settings: Any) -> Model:
+    return open_repository(Settings(models_dir=root, **settings)).get(name)
+
+
+def answers(model: Model, rows: Any) -> list[Any]:
+    prediction = model.runtime.predict(Table.from_matrix(model.signature, np.asarray(rows, dtype=np.float64)))
+    return (
+        [model.signature.classes[each] for each in prediction.predict]
+        if model.signature.classes
+        else list(prediction.predict)
+    )
+
+
+def test_training_again_predicts_the_same(tmp_path: Path, iris_dir: Path) -> None:
+    """The committed iris model is what its train.py makes."""
+    assert train(tmp_path) == tmp_path / "iris" / "1"
+    table = Table.from_matrix(load(tmp_path, "iris").signature, load_iris().data)
+    again, shipped = (load(root, "iris").runtime.predict(table) for root in (tmp_path, iris_dir))
+
+    assert compare(again, shipped, scale=1.0).holds
+
+
+def test_what_is_shipped_is_as_the_tutorial_has_it(iris_dir: Path) -> None:
+    """Its classes, its features, its example."""
+    manifest = read(iris_dir / "iris" / "1")
+
+    assert manifest.classes == ("Setosa", "VersiColor", "Virginica")
+    assert manifest.signature.names == ("sepal_length", "sepal_width", "petal_length", "petal_width")
+    assert manifest.signature.example == (1, 2, 3, 4)
+    assert manifest.proof.holds
+    assert manifest.proof.rows >= 1150
+
+
+def test_versions_count_up_and_never_change(fitted: Any, tmp_path: Path) -> None:
+    """A number is given once."""
+    assert save_model(*fitted, name="m", root=tmp_path).name == "1"
+    assert save_model(*fitted, name="m", root=tmp_path, version=9).name == "9"
+    assert save_model(*fitted, name="m", root=tmp_path).name == "10"
+    with pytest.raises(PackagingError, match="m/9 exists"):
+        save_model(*fitted, name="m", root=tmp_path, version=9)
+    assert sorted(each.name for each in (tmp_path / "m").iterdir()) == ["1", "10", "9"]
+
+
+def test_any_user_may_read_a_version(fitted: Any, tmp_path: Path) -> None:
+    """Whatever the umask."""
+    before = os.umask(0o077)
+    try:
+        (tmp_path / "m").mkdir(mode=0o755)
+        path = save_model(*fitted, name="m", root=tmp_path)
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o755
+    assert {stat.S_IMODE(each.stat().st_mode) for each in path.iterdir()} == {0o644}
+    assert {each.name for each in path.iterdir()} == {FILENAME, ONNX, SKOPS}
+
+
+def test_a_failure_leaves_nothing(fitted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A half-written version would be served."""
+
+    def fail(*_: Any) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_model(*fitted, name="m", root=tmp_path)
+    assert list((tmp_path / "m").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"name": "a b"}, "name matches"),
+        ({"name": ""}, "name matches"),
+        ({"version": 0}, "whole number from 1"),
+        ({"version": 10**9}, "whole number from 1"),
+        ({"classes": ["a", "b"]}, "has 3 classes"),
+        ({"classes": ["a", "b", "b"]}, "2 names were given"),
+        ({"example": [1, 2, 3]}, "example has 3 values"),
+    ],
+)
+def test_wrong_arguments_say_so(fitted: Any, tmp_path: Path, arguments: dict[str, Any], sentence: str) -> None:
+    """Before anything is written."""
+    with pytest.raises(PackagingError, match=sentence):
+        save_model(*fitted, root=tmp_path, **{"name": "m", **arguments})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_come_from_the_estimator_then_the_sample(fitted: Any, tmp_path: Path) -> None:
+    """And are x0, x1... where neither has any."""
+    estimator, rows = fitted
+    save_model(estimator, rows, name="plain", root=tmp_path)
+    frame = pd.DataFrame(rows, columns=list("abcd"))
+    save_model(estimator, frame, name="sample", root=tmp_path)
+    named = LogisticRegression(max_iter=2000).fit(frame, estimator.predict(rows))
+    save_model(named, rows, name="estimator", root=tmp_path)
+
+    assert read(tmp_path / "plain" / "1").signature.names == ("x0", "x1", "x2", "x3")
+    assert read(tmp_path / "sample" / "1").signature.names == ("a", "b", "c", "d")
+    assert read(tmp_path / "estimator" / "1").signature.names == ("a", "b", "c", "d")
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        LogisticRegression(max_iter=2000),
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)),
+        DecisionTreeClassifier(random_state=0),
+        RandomForestClassifier(20, random_state=0),
+        make_pipeline(StandardScaler(), RandomForestClassifier(20, random_state=0)),
+        make_pipeline(StandardScaler(), GradientBoostingClassifier(n_estimators=10, random_state=0)),
+        SVC(),
+        RidgeClassifier(),
+        KNeighborsClassifier(),
+    ],
+    ids=lambda estimator: type(estimator[-1] if hasattr(estimator, "steps") else estimator).__name__,
+)
+def test_classifiers_answer_as_scikit_learn_does(estimator: Any, tmp_path: Path) -> None:
+    """On rows that they have not seen, through whichever runtime serves."""
+    rows, positions = make_classification(400, 6, n_informative=4, n_classes=3, random_state=0)
+    estimator.fit(rows[:200], np.array(["a", "bß", ""])[positions[:200]])
+    save_model(estimator, rows[:200], name="m", root=tmp_path)
+
+    assert answers(load(tmp_path, "m"), rows[200:]) == estimator.predict(rows[200:]).tolist()
+
+
+@pytest.mark.parametrize("estimator", [LogisticRegression(max_iter=2000), DecisionTreeClassifier()], ids=str)
+@pytest.mark.parametrize("labels", [[0, 1, 2], [3, 7, 50], [-1.0, 0.0, 2.0], [False, True, True]], ids=str)
+def test_labels_of_any_type_answer_as_scikit_learn_does(estimator: Any, labels: list[Any], tmp_path: Path) -> None:
+    """On rows that they have not seen, through whichever runtime serves."""
+    rows, positions = make_classification(400, 6, n_informative=4, n_classes=3, random_state=0)
+    estimator.fit(rows[:200], np.array(labels)[positions[:200]])
+    save_model(estimator, rows[:200], name="m", root=tmp_path)
+
+    assert answers(load(tmp_path, "m"), rows[200:]) == estimator.predict(rows[200:]).tolist()
+
+
+@pytest.mark.parametrize("estimator", [LinearRegression(), RandomForestRegressor(20, random_state=0)], ids=str)
+def test_regressors_answer_as_scikit_learn_does(estimator: Any, tmp_path: Path) -> None:
+    """With one output and with two."""
+    rows, target = load_diabetes(return_X_y=True)
+    for name, targets in (("one", target), ("two", np.stack([target, -target], axis=1))):
+        estimator.fit(rows[:200], targets[:200])
+        save_model(estimator, rows[:200], name=name, root=tmp_path)
+        model = load(tmp_path, name)
+
+        assert model.signature.classes is None
+        np.testing.assert_allclose(answers(model, rows[200:]), estimator.predict(rows[200:]), rtol=1e-6)
+
+
+def test_a_bare_forest_takes_numbers_up_to_float32(tmp_path: Path) -> None:
+    """Scikit-learn refuses larger ones, and so do both runtimes, with the number's place."""
+    rows, labels = load_iris(return_X_y=True)
+    save_model(RandomForestClassifier(5, random_state=0).fit(rows, labels), rows, name="m", root=tmp_path)
+    manifest = read(tmp_path / "m" / "1")
+
+    assert manifest.runtime == "onnx"
+    assert {feature.limit for feature in manifest.features} == {FLOAT32_MAX}
+
+
+def test_a_conversion_that_differs_does_not_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitted: Any) -> None:
+    """Scikit-learn serves then, and the manifest says why."""
+    from service import packaging
+    from service.conversion import Candidate, convert
+
+    estimator, rows = fitted
+    other = LogisticRegression(C=0.01, max_iter=2000).fit(rows, estimator.predict(rows))
+    monkeypatch.setattr(packaging, "convert", lambda _, signature: convert(other, signature))
+    manifest = read(save_model(estimator, rows, name="m", root=tmp_path))
+    assert (manifest.runtime, manifest.proof.holds, ONNX in manifest.files) == ("sklearn", False, False)
+    assert "labels differ" in str(manifest.proof.reason)
+
+    monkeypatch.setattr(packaging, "convert", lambda _, signature: [Candidate("float64", None, "no converter")])
+    manifest = read(save_model(estimator, rows, name="m", root=tmp_path))
+    assert (manifest.runtime, manifest.proof.reason) == ("sklearn", "no converter")
+    assert answers(load(tmp_path, "m"), rows) == estimator.predict(rows).tolist()

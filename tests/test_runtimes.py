@@ -1,0 +1,83 @@
+"""Runtimes: a table in, a prediction out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skops.io
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LinearRegression
+from sklearn.svm import LinearSVC
+
+from service.errors import InvalidInput
+from service.manifest import ONNX, SKOPS, read
+from service.runtimes import OnnxRuntime, Runtime, SklearnRuntime
+from service.signature import Feature, Output, Signature
+from service.table import Table
+
+Make = Callable[[Path, Signature], Runtime]
+
+
+def onnx(directory: Path, signature: Signature) -> Runtime:
+    return OnnxRuntime((directory / ONNX).read_bytes(), signature)
+
+
+def sklearn(directory: Path, signature: Signature) -> Runtime:
+    return SklearnRuntime(skops.io.load(directory / SKOPS), signature)
+
+
+@pytest.mark.parametrize("make", [onnx, sklearn])
+def test_a_prediction_has_labels_and_probabilities(iris_dir: Path, make: Make) -> None:
+    """Labels as positions in the classes, probabilities as float64, a row each."""
+    directory = iris_dir / "iris" / "1"
+    signature = read(directory).signature
+    rows = load_iris().data
+    prediction = make(directory, signature).predict(Table.from_matrix(signature, rows))
+
+    assert prediction.predict.shape == (150,)
+    assert set(prediction.predict.tolist()) == {0, 1, 2}
+    assert prediction.probabilities is not None
+    assert prediction.probabilities.dtype == np.float64
+    assert prediction.probabilities.shape == (150, 3)
+    assert prediction.predict.tolist() == prediction.probabilities.argmax(axis=1).tolist()
+    assert prediction.scores is None
+
+
+@pytest.mark.parametrize("make", [onnx, sklearn])
+def test_arithmetic_that_overflows_is_refused(iris_dir: Path, make: Make) -> None:
+    """Never a label with NaN behind it."""
+    directory = iris_dir / "iris" / "1"
+    with pytest.raises(InvalidInput):
+        make(directory, read(directory).signature).predict(Table(1, np.full((1, 4), 1.7e308)))
+
+
+def signature(task: Any, *outputs: Output, classes: tuple[Any, ...] | None = None) -> Signature:
+    return Signature(task, tuple(Feature(f"x{i}", "float") for i in range(4)), outputs, classes)
+
+
+def test_a_classifier_without_probabilities_has_scores() -> None:
+    """Its decision function."""
+    rows, labels = load_iris(return_X_y=True)
+    estimator = LinearSVC(random_state=0).fit(rows, labels)
+    takes = signature("classifier", Output("predict"), Output("decision_function", 3), classes=(0, 1, 2))
+    prediction = SklearnRuntime(estimator, takes).predict(Table.from_matrix(takes, rows))
+
+    assert prediction.probabilities is None
+    np.testing.assert_array_equal(prediction.scores, estimator.decision_function(rows))
+    np.testing.assert_array_equal(prediction.predict, estimator.predict(rows))
+
+
+def test_a_regressor_has_values() -> None:
+    """One for each row, or a list where it has several outputs."""
+    rows = load_iris().data
+    takes = signature("regressor", Output("predict"))
+    for target in (rows[:, 0], rows[:, :2]):
+        estimator = LinearRegression().fit(rows, target)
+        prediction = SklearnRuntime(estimator, takes).predict(Table.from_matrix(takes, rows))
+
+        assert (prediction.probabilities, prediction.scores) == (None, None)
+        np.testing.assert_array_equal(prediction.predict, estimator.predict(rows))

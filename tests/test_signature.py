@@ -1,0 +1,89 @@
+"""What a feature takes, and what it says of the rest."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from service.signature import LARGEST, Feature, Output, Signature
+
+FLOAT = Feature("x", "float", 1.5)
+INT = Feature("n", "int", 2.0, missing=True, limit=100.0)
+BOOL = Feature("b", "bool", True)
+CLOSED = Feature("c", "category", "red", categories=("red", "blue"))
+OPEN = Feature("o", "category", "red", categories=("red",), open=True)
+TEXT = Feature("t", "text", "")
+
+
+@pytest.mark.parametrize(
+    ("feature", "values"),
+    [
+        (FLOAT, [0, -1.5, LARGEST, -0.0]),
+        (INT, [0, 5.0, -100, None]),
+        (BOOL, [True, False]),
+        (CLOSED, ["red", "blue"]),
+        (OPEN, ["red", "green", ""]),
+        (TEXT, ["", "any text"]),
+    ],
+)
+def test_what_fits_is_not_refused(feature: Feature, values: list[object]) -> None:
+    """The example among it."""
+    assert [feature.refusal(value) for value in [*values, feature.example]] == [None] * (len(values) + 1)
+
+
+@pytest.mark.parametrize(
+    ("feature", "value", "sentence"),
+    [
+        (FLOAT, True, "x must be a number."),
+        (FLOAT, "1", "x must be a number."),
+        (FLOAT, None, "x must be a number, not null."),
+        (FLOAT, math.inf, "x is too large for this model: it computes with numbers up to 1.798e+308."),
+        (FLOAT, math.nan, "x is too large for this model: it computes with numbers up to 1.798e+308."),
+        (INT, 101, "n is too large for this model: it computes with numbers up to 100."),
+        (INT, 1.5, "n must be a whole number of at most 2^53."),
+        (INT, "1", "n must be a whole number or null."),
+        (BOOL, 1, "b must be true or false."),
+        (CLOSED, "green", 'c must be one of "red", "blue".'),
+        (CLOSED, 1, 'c must be one of "red", "blue".'),
+        (OPEN, 1, "o must be a string."),
+        (TEXT, None, "t must be a string, not null."),
+    ],
+)
+def test_what_does_not_fit_is_told_what_would(feature: Feature, value: object, sentence: str) -> None:
+    """In a sentence that repeats no value."""
+    assert feature.refusal(value) == sentence
+
+
+def test_many_categories_are_not_all_listed() -> None:
+    """The first twenty, and how many more."""
+    feature = Feature("c", "category", "0", categories=tuple(map(str, range(25))))
+
+    assert feature.wants.startswith('one of "0", "1", ')
+    assert feature.wants.endswith('"19" and 5 more')
+
+
+def test_a_signature_sums_up_its_features() -> None:
+    """As arrays, for whole tables at once; None where no feature is of that kind."""
+    signature = Signature("regressor", (FLOAT, INT, BOOL), (Output("predict"),))
+
+    assert signature.numeric
+    assert signature.names == ("x", "n", "b")
+    assert signature.example == (1.5, 2.0, True)
+    np.testing.assert_array_equal(signature.limits, [LARGEST, 100.0, LARGEST])
+    for found, expected in ((signature.gaps, [False, True, False]), (signature.whole, [1]), (signature.flags, [2])):
+        assert found is not None
+        assert found.tolist() == expected
+
+    floats = Signature("regressor", (FLOAT,), (Output("predict"),))
+    assert (floats.gaps, floats.whole, floats.flags) == (None, None, None)
+    assert not Signature("regressor", (FLOAT, TEXT), (Output("predict"),)).numeric
+
+
+def test_outputs_are_found_by_name() -> None:
+    """None where the model has no such output."""
+    signature = Signature("classifier", (FLOAT,), (Output("predict"), Output("predict_proba", 3)), ("a", "b", "c"))
+
+    assert signature.output("predict_proba") == Output("predict_proba", 3)
+    assert signature.output("decision_function") is None

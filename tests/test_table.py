@@ -1,0 +1,86 @@
+"""Rows become one matrix or columns, and numbers that do not fit are named."""
+
+from __future__ import annotations
+
+from math import isnan
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.signature import Feature, Output, Signature
+from service.table import CellRefused, Table
+from tests.strategies import rows, signatures
+
+
+def held(table: Table) -> list[list[Any]]:
+    """The cells of a table, row by row, None where a value is missing."""
+    columns = table.columns if table.matrix is None else tuple(table.matrix.T)
+    cells = [column.tolist() for column in columns]
+    return [
+        [None if isinstance(cell, float) and isnan(cell) else cell for cell in row] for row in zip(*cells, strict=True)
+    ]
+
+
+def signature(*features: Feature) -> Signature:
+    return Signature("regressor", features, (Output("predict"),))
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_a_table_holds_its_rows(data: st.DataObject) -> None:
+    """Numbers as float64, strings as they are, missing values as NaN or None."""
+    taking = data.draw(signatures())
+    given_rows = data.draw(rows(taking))
+    table = Table.from_rows(taking, given_rows)
+
+    assert table.rows == len(given_rows)
+    assert held(table) == given_rows
+    assert (table.matrix is not None) == taking.numeric
+    for feature, column in zip(taking.features, table.columns, strict=not taking.numeric):
+        assert column.dtype == (np.float64 if feature.numeric else object)
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_numbers_are_the_same_by_row_and_by_matrix(data: st.DataObject) -> None:
+    """A matrix is checked as rows are."""
+    taking = data.draw(signatures(numeric=True))
+    given_rows = data.draw(rows(taking))
+    matrix = np.array(given_rows, dtype=np.float64)
+
+    assert held(Table.from_matrix(taking, matrix)) == held(Table.from_rows(taking, given_rows))
+
+
+SMALL = Feature("small", "float", limit=10.0)
+COUNT = Feature("count", "int")
+FLAG = Feature("flag", "bool")
+WORD = Feature("word", "text")
+
+
+@pytest.mark.parametrize("also", [(), (WORD,)])
+@pytest.mark.parametrize(
+    ("given_rows", "row", "column", "detail"),
+    [
+        ([[1, 1, 1], [11, 1, 1]], 1, 0, "small is too large for this model: it computes with numbers up to 10."),
+        ([[1, 1.5, 1]], 0, 1, "count must be a whole number of at most 2^53."),
+        ([[1, 2.0**54, 1]], 0, 1, "count must be a whole number of at most 2^53."),
+        ([[1, 1, 1], [1, None, 1]], 1, 1, "count must be a whole number, not null."),
+        ([[None, 1, 1]], 0, 0, "small must be a number, not null."),
+        ([[float("inf"), 1, 1]], 0, 0, "small is too large for this model: it computes with numbers up to 10."),
+        ([[1, 1.5, 1], [11, 1, 1]], 0, 1, "count must be a whole number of at most 2^53."),
+        ([[1, 1, 1], [1, 1, 2]], 1, 2, "flag must be true or false."),
+        ([[1, 1, -1]], 0, 2, "flag must be true or false."),
+    ],
+)
+def test_the_first_cell_that_does_not_fit_is_named(
+    given_rows: list[list[Any]], row: int, column: int, detail: str, also: tuple[Feature, ...]
+) -> None:
+    """Row by row, from left to right, with strings beside the numbers and without."""
+    taking = signature(SMALL, COUNT, FLAG, *also)
+    with pytest.raises(CellRefused) as caught:
+        Table.from_rows(taking, [[*each, *("x" for _ in also)] for each in given_rows])
+
+    assert (caught.value.row, caught.value.column, caught.value.detail) == (row, column, detail)
