@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import skops.io
 from numpy.typing import NDArray
-from sklearn.datasets import load_iris
+from palmerpenguins import load_penguins
+from sklearn.datasets import load_diabetes, load_iris
 
+from service.loading import load_skops, trusted_types
 from service.manifest import SKOPS, Manifest, read
 
 MODELS = Path(__file__).resolve().parent.parent.parent / "models"
@@ -73,19 +74,41 @@ class Example:
 
 def iris() -> Example:
     """A classifier of four numbers."""
-    return _classifier("iris", load_iris().data)
+    return _example("iris", load_iris().data)
 
 
-def _classifier(name: str, rows: NDArray[np.float64]) -> Example:
+def penguins() -> Example:
+    """A classifier of numbers and strings; the client's strings cannot be missing, so no row here has a gap."""
+    table = load_penguins().dropna()
+    return _example("penguins", table[list(read(MODELS / "penguins" / "1").signature.names)])
+
+
+def diabetes() -> Example:
+    """A regressor of ten numbers."""
+    return _example("diabetes", load_diabetes(scaled=False).data)
+
+
+def _example(name: str, rows: Any) -> Example:
     manifest = read(MODELS / name / "1")
-    estimator = skops.io.load(MODELS / name / "1" / SKOPS)
-    frame = pd.DataFrame(rows, columns=estimator.feature_names_in_)
-    positions = np.searchsorted(estimator.classes_, estimator.predict(frame))
-    labels = np.array(manifest.classes, dtype=object)[positions]
+    frame = pd.DataFrame(rows, columns=list(manifest.signature.names))
+    estimator = load_skops((MODELS / name / "1" / SKOPS).read_bytes(), trusted_types())
     names = manifest.signature.names
-    columns = {feature: np.ascontiguousarray(rows[:, i]) for i, feature in enumerate(names)}
-    return Example(manifest, columns, {"predict": labels, "predict_proba": estimator.predict_proba(frame)})
+    columns = {feature: np.array(frame[feature].tolist(), _kind(frame[feature])) for feature in names}
+    given: Any = frame if hasattr(estimator, "feature_names_in_") else frame.to_numpy()
+    return Example(manifest, columns, _expected(manifest, estimator, given))
 
 
-EXAMPLES: dict[str, Callable[[], Example]] = {"iris": iris}
+def _kind(column: Any) -> Any:
+    return np.float64 if column.dtype.kind in "iuf" else object
+
+
+def _expected(manifest: Manifest, estimator: Any, rows: Any) -> dict[str, NDArray[Any]]:
+    values = estimator.predict(rows)
+    if manifest.classes is None:
+        return {"predict": values}
+    labels = np.array(manifest.classes, dtype=object)[np.searchsorted(estimator.classes_, values)]
+    return {"predict": labels, "predict_proba": estimator.predict_proba(rows)}
+
+
+EXAMPLES: dict[str, Callable[[], Example]] = {"iris": iris, "penguins": penguins, "diabetes": diabetes}
 """Each shipped model that the clients are tried on."""
