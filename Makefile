@@ -4,6 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+KSERVE := .venv-kserve/.ready
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +15,11 @@ $(READY): requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(KSERVE): requirements-kserve.txt  # KServe's client holds protobuf and pandas back: an environment of its own
+	$(PYTHON) -m venv .venv-kserve
+	.venv-kserve/bin/pip install --disable-pip-version-check --quiet --require-hashes -r requirements-kserve.txt
 	@touch $@
 
 serve: $(READY)  ## serve the models on http://127.0.0.1:8000
@@ -28,7 +34,7 @@ up:  ## build and start the containers: nginx on port 80, the service behind it
 down:  ## stop the containers
 	docker compose down
 
-test: $(READY)  ## run all tests that need no containers
+test: $(READY) $(KSERVE)  ## run all tests that need no containers
 	$(BIN)/pytest
 
 docker-test: $(READY)  ## run the tests of the containers; they need Docker and port 80
@@ -56,3 +62,5 @@ lock: $(READY)  ## compile requirements*.txt from pyproject.toml
 		pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--extra packaging --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	echo kserve | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		- -o requirements-kserve.txt

@@ -11,6 +11,7 @@ for _library in ("OMP", "OPENBLAS", "MKL"):
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+import ctypes
 import gc
 import signal
 
@@ -37,6 +38,15 @@ def _cpus() -> int:
     except (OSError, ValueError):
         return allowed
     return allowed if quota == "max" else min(allowed, max(1, round(int(quota) / int(period))))
+
+
+def _return_memory() -> None:
+    """Make glibc give back what a large request took: its own thresholds rise with the first large block, to 64 MB."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        trim_threshold, mmap_threshold = -1, -3
+        mallopt(trim_threshold, 4 * 1024 * 1024)
+        mallopt(mmap_threshold, 1024 * 1024)
 
 
 class ServiceLogger(Logger):
@@ -70,6 +80,7 @@ class WholeResponse(wsgi.Response):
 
 
 wsgi.Response = WholeResponse  # Gunicorn has no setting for it
+_return_memory()
 
 wsgi_app = "service.app:main()"
 chdir = str(ROOT)  # so that the command works from anywhere

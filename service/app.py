@@ -10,7 +10,7 @@ import falcon
 from service import middleware, problems
 from service.loading import Loader
 from service.repository import ModelRepository
-from service.resources import health, pages, prediction
+from service.resources import health, inference, pages, prediction
 from service.settings import Settings, SettingsError
 
 
@@ -35,8 +35,27 @@ def create_app(settings: Settings, repository: ModelRepository) -> Service:
     app.add_route("/v1/models/{name}", status)
     app.add_route("/v1/models/{name}/versions/{version}", status)
     app.add_route("/v1/models/{name}:predict", predict)
-    app.add_route("/v1/models/{name}/versions/{version}:predict", predict, compile=True)
+    app.add_route("/v1/models/{name}/versions/{version}:predict", predict)
+    _add_inference(app, settings, repository)
     return app
+
+
+def _add_inference(app: Service, settings: Settings, repository: ModelRepository) -> None:
+    server = inference.Server()
+    app.add_route("/v2", server)
+    app.add_route("/v2/", server)
+    app.add_route("/v2/health/live", inference.Live())
+    app.add_route("/v2/health/ready", inference.Ready(repository))
+    app.add_route("/v2/models", inference.Models(repository))
+    app.add_route("/v2/repository/index", inference.RepositoryIndex(repository, settings))
+    app.add_route("/v2/repository/models/{name}/load", inference.Rollout())
+    app.add_route("/v2/repository/models/{name}/unload", inference.Rollout())
+    for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+        app.add_route(model, inference.ModelMetadata(repository))
+        app.add_route(f"{model}/ready", inference.ModelReady(repository))
+        app.add_route(f"{model}/config", inference.ModelConfig(repository, settings))
+        app.add_route(f"{model}/stats", inference.Statistics(repository))
+        app.add_route(f"{model}/infer", inference.Infer(repository, settings), compile=True)
 
 
 def main() -> Service:

@@ -26,6 +26,10 @@ class MalformedQuery(ServiceError):
     """The query string cannot be read."""
 
 
+class MalformedTensor(ServiceError):
+    """A header, shape, datatype or length of an inference request is wrong in itself, whatever the model takes."""
+
+
 class InvalidInput(ServiceError):
     """The input can be read, but is not what the model takes."""
 

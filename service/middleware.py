@@ -117,21 +117,35 @@ def read_body(req: falcon.Request, most: int) -> bytes:
         Problem: 413 where it is longer than `most` bytes, unread where the length is announced; 400 where it cannot be
             read.
     """
+    head, tail = read_parts(req, most, None)
+    return head + tail
+
+
+def read_parts(req: falcon.Request, most: int, first: int | None) -> tuple[bytes, bytes]:
+    """
+    The first bytes of a body, and all that follow: each in memory of its own, so that both are aligned.
+
+    Raises:
+        Problem: as `read_body`.
+    """
     length = req.content_length
     # Only a chunked body has no length; servers that decode it say so.
     if length is None and not req.env.get("wsgi.input_terminated"):
-        return b""
+        return b"", b""
     if length is not None and length > most:
         raise _too_large(most)
+    source, whole = req.env["wsgi.input"], most + 1 if length is None else length
     try:
-        body: bytes = req.env["wsgi.input"].read(most + 1 if length is None else length)
+        head = source.read(whole if first is None else min(first, whole))
+        tail = source.read(whole - len(head)) if len(head) < whole else b""
     except Exception:  # noqa: BLE001 (servers have errors of their own for broken chunks)
         raise Problem(400, _BROKEN_OFF) from None
-    if length is not None and len(body) < length:
+    found = len(head) + len(tail)
+    if length is not None and found < length:
         raise Problem(400, _BROKEN_OFF)
-    if len(body) > most:
+    if found > most:
         raise _too_large(most)
-    return body
+    return head, tail
 
 
 def _too_large(most: int) -> Problem:

@@ -174,6 +174,13 @@ class Signature(Struct, frozen=True, dict=True):
         return tuple((i, np.array(numbers, dtype=np.float64)) for i, numbers in coded)
 
     @cached_property
+    def common_limit(self) -> float | None:
+        """The magnitude up to which all features take any number; None where some take certain numbers only."""
+        if self.whole is not None or self.flags is not None or self.coded:
+            return None
+        return min(feature.limit for feature in self.features)
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The features' names, in order."""
         return tuple(feature.name for feature in self.features)

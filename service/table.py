@@ -64,6 +64,22 @@ class Table(Struct, frozen=True, eq=False):
         return cls(len(rows), None, tuple(columns))
 
     @classmethod
+    def from_columns(cls, signature: Signature, columns: Sequence[NDArray[Any]]) -> Table:
+        """
+        Make a table of one array for each feature, all of shape (rows,): float64, or objects that are str or None.
+
+        Raises:
+            CellRefused: a number as in `from_matrix`, or a string that is missing or not one of its categories.
+        """
+        if signature.numeric:
+            return cls.from_matrix(signature, np.stack(columns, axis=1) if len(columns) > 1 else columns[0][:, None])
+        _check_numbers(signature, columns)
+        for position, (feature, column) in enumerate(zip(signature.features, columns, strict=True)):
+            if not feature.numeric:
+                _check_strings(feature, column, position)
+        return cls(len(columns[0]), None, tuple(columns))
+
+    @classmethod
     def of(cls, signature: Signature, columns: Sequence[NDArray[Any]]) -> Table:
         """Make a table of one array for each feature, as `columns` describes them, unchecked."""
         rows = len(columns[0])
@@ -84,6 +100,8 @@ class Table(Struct, frozen=True, eq=False):
         Raises:
             CellRefused: a number is missing, past its limit, not whole where it must be, or neither 0 nor 1.
         """
+        if signature.common_limit is not None and _within(matrix, signature.common_limit):
+            return cls(len(matrix), matrix)
         accepted = np.abs(matrix) <= signature.limits
         if signature.whole is not None:
             accepted[:, signature.whole] &= _whole(matrix[:, signature.whole])
@@ -97,6 +115,13 @@ class Table(Struct, frozen=True, eq=False):
             row, column = np.argwhere(~accepted)[0].tolist()
             _refuse(signature.features[column], matrix[row, column].item(), row, column)
         return cls(len(matrix), matrix)
+
+
+def _within(matrix: NDArray[np.float64], limit: float) -> bool:
+    """Whether no number is past a limit, none missing: what nearly always holds, at a tenth of the work."""
+    return matrix.size > 0 and bool(
+        -limit <= np.minimum.reduce(matrix, axis=None) and np.maximum.reduce(matrix, axis=None) <= limit
+    )
 
 
 def _json(feature: Feature, column: NDArray[Any]) -> list[Value]:
@@ -143,6 +168,13 @@ def _accepted(feature: Feature, column: NDArray[np.float64]) -> NDArray[np.bool_
 def _flag(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
     flag: NDArray[np.bool_] = (numbers == 0) | (numbers == 1)
     return flag
+
+
+def _check_strings(feature: Feature, column: NDArray[Any], position: int) -> None:
+    for text in set(column.tolist()):
+        refusal = feature.refusal(text)
+        if refusal:
+            raise CellRefused(column.tolist().index(text), position, refusal)
 
 
 def _whole(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:

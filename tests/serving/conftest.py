@@ -114,3 +114,24 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Gunicorn]]:
             return stack.enter_context(Gunicorn(log, variables, *arguments))
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a Gunicorn that serves the shipped models."""
+    with Gunicorn(tmp_path_factory.mktemp("gunicorn") / "log", {}) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module", params=["gunicorn"])
+def base_url(request: pytest.FixtureRequest) -> str:
+    """Where clients find the service; each parameter is a fixture that starts it."""
+    url: str = request.getfixturevalue(request.param)
+    return url
+
+
+@pytest.fixture(scope="session")
+def kserve_python() -> Path:
+    """The interpreter of KServe's client, in its own environment, made where it is not there yet."""
+    subprocess.run(["make", "-s", ".venv-kserve/.ready"], cwd=ROOT, check=True)
+    return ROOT / ".venv-kserve" / "bin" / "python"

@@ -1,0 +1,75 @@
+"""A hand-made model of mixed columns, whose runtime keeps the table that it is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import falcon.testing
+import numpy as np
+
+from service.app import create_app
+from service.instances import Instances
+from service.loading import Model
+from service.manifest import Golden, Manifest, Proof, Versions
+from service.repository import ModelRepository
+from service.runtimes import Prediction
+from service.settings import Settings
+from service.signature import Feature, Label, Output
+from service.table import Table
+
+FEATURES = (
+    Feature("age", "float", example=1.5, missing=True),
+    Feature("siblings", "int", example=1.0),
+    Feature("smokes", "bool", example=True),
+    Feature("size", "category", example="klein", categories=("klein", "größer", "")),
+    Feature("city", "category", example="Köln", missing=True, categories=("Köln",), open=True),
+    Feature("note", "text", example=""),
+)
+CLASSES = ("no", "yes")
+
+
+class Recorder:
+    """A runtime that answers "yes", and keeps the tables that it is given."""
+
+    platform = "recorder"
+
+    def __init__(self) -> None:
+        self.tables: list[Table] = []
+
+    def predict(self, table: Table) -> Prediction:
+        """Answer every row alike."""
+        self.tables.append(table)
+        rows = table.rows
+        return Prediction(np.ones(rows, np.int64), None, np.full(rows, 0.25))
+
+
+def make_mixed(
+    root: Path,
+    features: tuple[Feature, ...] = FEATURES,
+    settings: Settings | None = None,
+    classes: tuple[Label, ...] = CLASSES,
+) -> tuple[falcon.testing.TestClient, Recorder]:
+    """A client of the model `mixed` alone, and its runtime."""
+    settings = settings or Settings(max_rows=50)
+    outputs = (Output("predict"), Output("decision_function"))
+    manifest = Manifest(
+        name="mixed",
+        version=1,
+        created="",
+        task="classifier",
+        features=features,
+        outputs=outputs,
+        classes=classes,
+        files={},
+        runtime="onnx",
+        proof=Proof(holds=True),
+        golden=Golden([], []),
+        versions=Versions("", "", ""),
+    )
+    runtime = Recorder()
+    signature = manifest.signature
+    model = Model(manifest, signature, runtime, Instances(signature, settings.max_rows))
+    (root / "mixed" / "1").mkdir(parents=True, exist_ok=True)
+    repository = ModelRepository(root, lambda directory: model)
+    repository.refresh()
+    return falcon.testing.TestClient(create_app(settings, repository)), runtime
