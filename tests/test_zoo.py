@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from service import packaging
 from tests import zoo
 
 SCIKIT_LEARN = {
@@ -51,8 +50,7 @@ SCIKIT_LEARN = {
 @pytest.fixture(autouse=True)
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Convert in this process."""
-    monkeypatch.setattr(packaging, "convert", packaging.convert)  # what is put back
-    zoo.convert_in_process()
+    zoo.convert_in_process(monkeypatch.setattr)
 
 
 @pytest.mark.filterwarnings("ignore")

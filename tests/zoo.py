@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import all_estimators
 
-from service import conversion, converters, packaging
+from service import conversion, converters
 from service.agreement import TOLERANCE
 from service.manifest import Manifest, read
 from service.packaging import save_model
@@ -161,10 +162,10 @@ def _answerable(estimator: Any, ask: Any) -> Any:
     return ask[np.isfinite(answers).reshape(len(answers), -1).all(axis=1)]
 
 
-def convert_in_process() -> None:
+def convert_in_process(replace: Callable[[str, object], object]) -> None:
     """Convert without a process for each, whose start takes longer than the rest."""
     converters.register()
-    packaging.convert = conversion.candidates
+    replace("service.packaging.convert", conversion.candidates)
 
 
 def _rows(ask: Any) -> list[list[Any]]:
@@ -190,7 +191,7 @@ def _check(answer: dict[str, Any], expected: dict[str, Any]) -> None:
 def main() -> None:
     """Print a line for each, and the counts."""
     warnings.simplefilter("ignore")
-    convert_in_process()
+    convert_in_process(lambda name, function: patch(name, function).start())
     counts: Counter[tuple[str, str]] = Counter()
     for variant in VARIANTS:
         for name in sys.argv[1:] or names():
