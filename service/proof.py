@@ -133,7 +133,8 @@ class Examiner:
     @cached_property
     def _largest(self) -> float:
         """The largest magnitude in the sample."""
-        return max(float(np.nanmax(np.abs(self._sample[i]), initial=0.0)) for i in self._maker.numeric)
+        numbers = [self._sample[position] for position in self._maker.numeric]
+        return max((float(np.nanmax(np.abs(column), initial=0.0)) for column in numbers), default=0.0)
 
     def _example(self) -> list[Any]:
         plain = zip(self._signature.features, self._signature.example, strict=True)
