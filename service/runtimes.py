@@ -70,7 +70,10 @@ class OnnxRuntime:
 
     def predict(self, table: Table) -> Prediction:
         """Predict each row."""
-        outputs = self._session.run(self._outputs, self._feeds(table))
+        try:
+            outputs = self._session.run(self._outputs, self._feeds(table))
+        except Exception as ex:  # ONNX Runtime's errors have no common base; the table fits the signature
+            raise InvalidInput("The model cannot compute with these values.") from ex
         return _prediction(self._signature, [*map(_shaped, self._signature.outputs, outputs)])
 
     def _feeds(self, table: Table) -> dict[str, NDArray[Any]]:

@@ -81,3 +81,16 @@ def test_a_regressor_has_values() -> None:
 
         assert (prediction.probabilities, prediction.scores) == (None, None)
         np.testing.assert_array_equal(prediction.predict, estimator.predict(rows))
+
+
+def test_a_graph_that_fails_on_a_row_is_no_fault_of_ours(iris_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table fits the signature, and still the graph cannot compute with it: the caller is told."""
+    directory = iris_dir / "iris" / "1"
+    runtime = onnx(directory, read(directory).signature)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT")
+
+    monkeypatch.setattr(runtime, "_session", type("Session", (), {"run": fail})())
+    with pytest.raises(InvalidInput, match=r"^The model cannot compute with these values\.$"):
+        runtime.predict(Table(1, np.array([[5.1, 3.5, 1.4, 0.2]])))
