@@ -46,7 +46,7 @@ def _add_inference(app: Service, settings: Settings, repository: ModelRepository
     app.add_route("/v2/", server)
     app.add_route("/v2/health/live", inference.Live())
     app.add_route("/v2/health/ready", inference.Ready(repository))
-    app.add_route("/v2/models", inference.Models(repository))
+    app.add_route("/v2/models", prediction.Models(repository))
     app.add_route("/v2/repository/index", inference.RepositoryIndex(repository, settings))
     app.add_route("/v2/repository/models/{name}/load", inference.Rollout())
     app.add_route("/v2/repository/models/{name}/unload", inference.Rollout())

@@ -83,7 +83,7 @@ def candidates(estimator: Any, signature: Signature) -> list[Candidate]:
 def _candidate(estimator: Any, final: Any, signature: Signature, precision: str) -> Candidate:
     from skl2onnx import convert_sklearn
 
-    from service import converters
+    from service import boosting
     from service.graph import drop_zipmap, give_positions
 
     options = [{id(final): {"zipmap": False}}, None] if hasattr(final, "classes_") else [None]
@@ -92,7 +92,7 @@ def _candidate(estimator: Any, final: Any, signature: Signature, precision: str)
             model = convert_sklearn(
                 estimator, initial_types=_inputs(signature, precision), options=option, target_opset=_OPSETS
             )
-            converters.declare(model)
+            boosting.declare(model)
             drop_zipmap(model)
             if signature.classes is not None:
                 give_positions(model, final.classes_)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from service.encoders import known_values
 from service.estimator_input import estimator_input
 from service.runtimes import call
 from service.sample import Column, PackagingError, columns_of
@@ -38,7 +39,7 @@ def inspect(
     form, features = _form(estimator, sample, columns)
     signature = Signature(task, tuple(features), outputs, _classes(estimator, task, outputs, classes), form)
     values = [column.values for column in columns]
-    known = dict(_known(estimator, [column.name for column in columns]))
+    known = dict(known_values(estimator, [column.name for column in columns]))
     prober = _Prober(estimator, signature, values)
     features = [
         _with_categories(prober, position, column, known.get(position)) for position, column in enumerate(columns)
@@ -239,48 +240,6 @@ def _maybe_closed(prober: _Prober, position: int, feature: Feature, column: Colu
         return feature
     seen = tuple(sorted({each for each in column.values if each is not None}))
     return replace(feature, type="category", categories=seen)
-
-
-def _known(estimator: Any, names: list[str]) -> Iterator[tuple[int, list[Value]]]:
-    """The values that the encoders of an estimator list, with the positions of their features."""
-    yield from _encoded(estimator, list(range(len(names))), names)
-
-
-def _encoded(part: Any, positions: list[int], names: list[str]) -> Iterator[tuple[int, list[Value]]]:
-    """Follow the columns through pipelines and column transformers to the first encoder."""
-    if hasattr(part, "transformers_"):
-        for _, transformer, selected in part.transformers_:
-            within = [positions[i] for i in _selected(selected, positions, names)]
-            yield from _encoded(transformer, within, names)
-    elif hasattr(part, "steps"):
-        for _, step in part.steps:
-            found = list(_encoded(step, positions, names))
-            if found or not _keeps_columns(step):
-                yield from found
-                return
-    elif hasattr(part, "categories_") and len(part.categories_) == len(positions):
-        for position, categories in zip(positions, part.categories_, strict=True):
-            yield position, np.asarray(categories, dtype=object).tolist()
-
-
-def _selected(selected: Any, positions: list[int], names: list[str]) -> list[int]:
-    """The columns that a column transformer names by string, number, slice or mask."""
-    if isinstance(selected, str):
-        selected = [selected]
-    if isinstance(selected, slice):
-        if isinstance(selected.start, str) or isinstance(selected.stop, str):
-            return []
-        return list(range(len(positions)))[selected]
-    chosen = [selected] if isinstance(selected, int) else np.asarray(selected).tolist()
-    if chosen and all(isinstance(each, bool) for each in chosen):
-        return [i for i, each in enumerate(chosen) if each]
-    known = [each for each in chosen if not isinstance(each, str) or each in names]
-    return [names.index(each) if isinstance(each, str) else int(each) for each in known]
-
-
-def _keeps_columns(step: Any) -> bool:
-    """Whether a step passes each column on in its place, as imputers do."""
-    return type(step).__name__ in ("SimpleImputer", "KNNImputer", "FunctionTransformer") or step == "passthrough"
 
 
 def _with_examples(features: list[Feature], values: list[NDArray[Any]], example: Sequence[Any] | None) -> list[Feature]:

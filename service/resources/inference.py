@@ -60,19 +60,6 @@ class Ready:
     on_head = on_get
 
 
-class Models:
-    """GET /v2/models: the names of all models, as KServe lists them."""
-
-    def __init__(self, repository: ModelRepository) -> None:
-        self._repository = repository
-
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """List them."""
-        resp.data = _encoder.encode({"models": list(self._repository.entries)})
-
-    on_head = on_get
-
-
 class Statistics:
     """
     GET /v2/models[/{name}[/versions/{version}]]/stats: the versions that serve.

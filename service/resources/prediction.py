@@ -61,7 +61,7 @@ class DefaultPredict(Predict):
 
 
 class Models:
-    """GET /v1/models: the names of all models."""
+    """GET /v1/models, and /v2/models for KServe's clients: the names of all models."""
 
     def __init__(self, repository: ModelRepository) -> None:
         self._repository = repository
