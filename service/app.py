@@ -10,7 +10,7 @@ import falcon
 from service import middleware, problems
 from service.loading import Loader
 from service.repository import ModelRepository
-from service.resources import health, inference, pages, prediction
+from service.resources import health, inference, invocations, pages, prediction
 from service.settings import Settings, SettingsError
 
 
@@ -30,6 +30,8 @@ def create_app(settings: Settings, repository: ModelRepository) -> Service:
     app.add_route("/", pages.Root())
     app.add_route("/healthz", health.Health())
     app.add_route("/readyz", health.Readiness(repository))
+    app.add_route("/ping", health.Readiness(repository))
+    app.add_route("/invocations", invocations.Invocations(settings))
     app.add_route("/prediction", prediction.DefaultPredict(repository))
     app.add_route("/v1/models", prediction.Models(repository))
     app.add_route("/v1/models/{name}", status)
