@@ -17,7 +17,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType, defstruct, field
 from msgspec.structs import astuple
 
 from service.errors import InvalidInput, NotJSON, TooManyRows, pointer
-from service.explain import IGNORED, Explainer
+from service.explain import IGNORED, Explainer, json_text
 from service.signature import Feature, Signature, Value
 from service.table import CellRefused, Table
 
@@ -80,6 +80,14 @@ class Instances:
         Raises:
             NotJSON, InvalidInput, TooManyRows: as `decode`.
         """
+        try:
+            return self._table(body)
+        except InvalidInput:
+            for number, line in self._lines(body):  # what is not JSON further down comes first
+                json_text(line, f"Line {number}")
+            raise
+
+    def _table(self, body: bytes) -> Table:
         found = [self._decode_line(line, number) for number, line in self._lines(body)]
         if not found:
             raise NotJSON("The body is empty.")

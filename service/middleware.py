@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,13 @@ class RequestId:
 class Authentication:
     """Asks for an API key: `Authorization: Bearer KEY` (RFC 6750)."""
 
-    def __init__(self, keys: Iterable[str]) -> None:
+    def __init__(self, keys: Iterable[str], open_paths: Collection[str] = OPEN_PATHS) -> None:
+        self._open_paths = open_paths
         # Digests, so that the time of the look-up tells nothing of the keys.
         self._digests = frozenset(sha256(key.encode()).digest() for key in keys)
 
     @classmethod
-    def from_file(cls, path: Path) -> Authentication:
+    def from_file(cls, path: Path, open_paths: Collection[str] = OPEN_PATHS) -> Authentication:
         """
         Read keys from a file, one a line; blank lines and those that start with '#' do not count.
 
@@ -62,11 +63,11 @@ class Authentication:
             lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
         except (OSError, UnicodeDecodeError) as ex:
             raise SettingsError(f"API_KEYS_FILE: the file cannot be read ({type(ex).__name__}).") from None
-        return cls(line for line in lines if line and not line.startswith("#"))
+        return cls([line for line in lines if line and not line.startswith("#")], open_paths)
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Let the request pass, or answer 401 or 403."""
-        if req.path in OPEN_PATHS:
+        if req.path in self._open_paths:
             return
         scheme, _, key = req.env.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer" or not key:
@@ -120,7 +121,7 @@ def _decoder(req: falcon.Request, decoders: Mapping[str, Decode]) -> Decode:
     content_type = req.content_type or falcon.MEDIA_JSON
     decode = decoders.get(content_type.partition(";")[0].strip().lower())
     if decode is None:
-        raise Problem(415, f"The body must be {' or '.join(decoders)}: send that as Content-Type.")
+        raise Problem(415, f"The body must be sent with Content-Type: {' or '.join(decoders)}.")
     if req.env.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
         raise Problem(415, "The body must not be compressed: send no Content-Encoding.")
     return decode
