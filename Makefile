@@ -40,7 +40,7 @@ test: $(READY) $(KSERVE)  ## run all tests that need no containers
 docker-test: $(READY)  ## run the tests of the containers; they need Docker and port 80
 	$(BIN)/pytest tests/docker
 
-zoo: $(READY)  ## package, serve and compare all of scikit-learn's predictors; takes half an hour
+zoo: $(READY)  ## package, serve and compare all of scikit-learn's predictors
 	$(BIN)/python -m tests.zoo
 
 bench: $(READY)  ## measure a row's CPU time, by layer

@@ -18,10 +18,9 @@ import signal
 from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
-from gunicorn.http import wsgi
 from gunicorn.workers.base import Worker
 
-from service import logs
+from service import logs, worker
 from service.settings import Settings, SettingsError
 
 try:
@@ -60,26 +59,7 @@ class ServiceLogger(Logger):
             handler.setFormatter(logs.formatter())
 
 
-class Pieces(list[bytes]):
-    """What would have been sent."""
-
-    sendall = list.append
-
-
-class WholeResponse(wsgi.Response):
-    """Sends the head with the body: nginx cannot ask again where a worker is killed between the two."""
-
-    def write(self, arg: bytes) -> None:
-        """Send what Gunicorn sends, at once."""
-        sock, self.sock = self.sock, Pieces()
-        try:
-            super().write(arg)
-        finally:
-            pieces, self.sock = self.sock, sock
-        sock.sendall(b"".join(pieces))
-
-
-wsgi.Response = WholeResponse  # Gunicorn has no setting for it
+worker.install()
 _return_memory()
 
 wsgi_app = "service.app:main()"
@@ -88,9 +68,8 @@ bind = "127.0.0.1:8000"
 if _port := os.environ.get("SAGEMAKER_BIND_TO_PORT") or os.environ.get("AIP_HTTP_PORT"):  # Vertex AI's
     bind = f"0.0.0.0:{_port}"
 
-workers = int(os.environ.get("WEB_CONCURRENCY") or 0) or max(
-    2, _cpus()
-)  # predictions are CPU-bound; two outlive a crash
+# Predictions are CPU-bound, and of two workers one outlives a crash.
+workers = int(os.environ.get("WEB_CONCURRENCY") or 0) or max(2, _cpus())
 worker_class = "sync"  # one shared queue, least CPU a request, and a killed worker takes one request with it
 preload_app = "--reload" not in sys.argv  # models are loaded once and shared; a reload of code must load it anew
 
@@ -117,7 +96,7 @@ def when_ready(server: Arbiter) -> None:
     signal.signal(signal.SIGINT, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
 
 
-def post_worker_init(worker: Worker) -> None:
+def post_worker_init(_: Worker) -> None:
     """Leave Ctrl-C, which reaches the whole process group, to the master."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

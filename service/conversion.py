@@ -63,8 +63,13 @@ def convert(estimator: Any, signature: Signature) -> list[Candidate]:
     return [Candidate(*each) for each in pickle.loads(child.stdout)]  # noqa: S301 (from our own child)
 
 
-def _candidates(estimator: Any, signature: Signature) -> list[Candidate]:
-    """Float32 for bare trees, which compare in it; otherwise float64, and float32 where that has no kernel."""
+def candidates(estimator: Any, signature: Signature) -> list[Candidate]:
+    """
+    Convert in this process, as `convert` does in one of its own; `converters.register` must have been called.
+
+    Bare trees are converted in float32, in which they compare; the rest in float64, and in float32 where that has no
+    kernel.
+    """
     final = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
     trees = _compares_in_float32(final)
     precisions = ["float32"] if trees and final is estimator else ["float64", "float32"]
@@ -165,7 +170,7 @@ def _main() -> None:
     os.dup2(2, 1)  # what a converter prints must not get between
     estimator, signature = pickle.load(sys.stdin.buffer)  # noqa: S301 (from our own parent)
     converters.register()
-    pickle.dump([tuple(each) for each in _candidates(estimator, signature)], output)
+    pickle.dump([tuple(each) for each in candidates(estimator, signature)], output)
     output.close()
 
 

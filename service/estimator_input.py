@@ -21,7 +21,8 @@ def estimator_input(signature: Signature, table: Table) -> Any:
     """
     match signature.form:
         case "matrix":
-            return table.matrix
+            # A transformer may compute in place; what came over the wire is read-only.
+            return table.matrix if table.matrix is None or table.matrix.flags.writeable else table.matrix.copy()
         case "texts":
             return table.columns[0]
         case "objects":

@@ -72,7 +72,7 @@ def _outputs(estimator: Any, sample: Any) -> tuple[Task, tuple[Output, ...]]:
         task = "regressor"
     else:
         task = "clusterer"
-    outputs = [Output("predict", _width(predicted))]
+    outputs = [Output("predict", _width(predicted), predicted.ndim > 1 and predicted.dtype.kind in "OUS")]
     if predicted.ndim == 1 and task in ("classifier", "outlier_detector"):
         outputs += _confidence(estimator, task, sample)
     return task, tuple(outputs)

@@ -93,20 +93,24 @@ def _write(
     pointer: str | None = None,
     members: dict[str, Any] | None = None,
 ) -> None:
-    line = falcon.code_to_http_status(status)
-    document = {
+    found = document(status, detail, request_id(req))
+    if pointer is not None:
+        found["pointer"] = pointer
+    resp.status = falcon.code_to_http_status(status)
+    resp.content_type = falcon.MEDIA_JSON if _is_protocol(req.path) else "application/problem+json"
+    resp.data = msgspec.json.encode(found | (members or {}))
+
+
+def document(status: int, detail: str, request_id: str | None) -> dict[str, Any]:
+    """The members that every error has."""
+    return {
         "type": "about:blank",
-        "title": line.partition(" ")[2],
+        "title": falcon.code_to_http_status(status).partition(" ")[2],
         "status": status,
         "detail": detail,
         "error": detail,
-        "request_id": request_id(req),
+        "request_id": request_id,
     }
-    if pointer is not None:
-        document["pointer"] = pointer
-    resp.status = line
-    resp.content_type = falcon.MEDIA_JSON if _is_protocol(req.path) else "application/problem+json"
-    resp.data = msgspec.json.encode(document | (members or {}))
 
 
 def _is_protocol(path: str) -> bool:

@@ -58,7 +58,10 @@ class Examiner:
         """Rows for a manifest, spread over the sample, with the reference's answers."""
         rows = self._maker.sample(_spread(len(self._sample[0]), GOLDEN_ROWS))
         example = [np.array([each], dtype=column.dtype) for each, column in zip(self._example(), rows, strict=True)]
-        table = Table.of(self._signature, concatenated(rows, example, self._maker.with_gaps(2)))
+        answered = [
+            part for part in (example, self._maker.with_gaps(2)) if self._answer(self._reference, part) is not None
+        ]
+        table = Table.of(self._signature, concatenated(rows, *answered))
         return Golden.of(table.to_rows(self._signature), self._reference.predict(table), self.scale)
 
     def examine(self, runtime: Runtime) -> tuple[float, Proof]:
@@ -109,7 +112,12 @@ class Examiner:
             return None
 
     def _limit(self, accepts: Callable[[list[NDArray[Any]]], bool]) -> float:
-        """The largest magnitude that is accepted, found by bisection; at least that of the sample."""
+        """
+        The largest magnitude that is accepted, found by bisection.
+
+        Where even numbers like those of the sample are not, as by a model that knows no neighbour there, magnitude is
+        not what decides, and all are let through to the model.
+        """
         if not self._maker.numeric:
             return LARGEST
         low, high = 0, len(_MAGNITUDES)
@@ -119,7 +127,8 @@ class Examiner:
                 low = middle + 1
             else:
                 high = middle
-        return max(_MAGNITUDES[low - 1] if low else 0.0, self._largest)
+        found = _MAGNITUDES[low - 1] if low else 0.0
+        return found if found > self._largest else LARGEST
 
     @cached_property
     def _largest(self) -> float:

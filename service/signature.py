@@ -110,17 +110,19 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
         return None
 
 
-class Output(Struct, frozen=True, forbid_unknown_fields=True):
+class Output(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """
     One thing that a model gives for each row.
 
     Attributes:
         name: the estimator's method: "predict", "predict_proba" or "decision_function".
         width: values for each row; None where it is one scalar and not a list of one.
+        strings: whether the values are strings, where they are no classes' positions.
     """
 
     name: Literal["predict", "predict_proba", "decision_function"]
     width: int | None = None
+    strings: bool = False
 
 
 class Signature(Struct, frozen=True, dict=True):

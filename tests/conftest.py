@@ -28,7 +28,8 @@ from tests.support import Served, make_client
 ROOT = Path(__file__).resolve().parent.parent
 
 hypothesis.settings.register_profile("default", deadline=None)
-hypothesis.settings.register_profile("ci", deadline=None, max_examples=2000)
+# For each of the four ways in which models are served: 2,000 for each test of bodies.
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=500)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 IRIS_FEATURES = ["sepal_length", "sepal_width", "petal_length", "petal_width"]

@@ -209,6 +209,26 @@ def test_several_outputs_are_a_list_for_each_row(tmp_path: Path) -> None:
     assert len(client.simulate_get("/prediction").json["prediction"]) == 2
 
 
+def test_several_labels_are_a_list_of_strings_for_each_row(tmp_path: Path) -> None:
+    """In JSON, and as tensors."""
+    rows, target = load_iris(return_X_y=True)
+    labels = (
+        np.array([["a", "ß"][int(each > 0)] for each in target]),
+        np.array([["x", "y", "z"][each] for each in target]),
+    )
+    model = RandomForestClassifier(3, random_state=0).fit(rows, np.stack(labels, axis=1))
+    save_model(model, rows, name="m", root=tmp_path)
+    client = make_client(Settings(models_dir=tmp_path))
+    expected = model.predict(rows[[0, 60, 120]]).tolist()
+    tensor = {"name": "x", "shape": [3, 4], "datatype": "FP64", "data": rows[[0, 60, 120]].tolist()}
+    result = client.simulate_post("/v2/models/m/infer", json={"inputs": [tensor]}).json
+
+    assert asked(client, rows[[0, 60, 120]].tolist())["predictions"] == expected
+    assert result["outputs"] == [
+        {"name": "predict", "shape": [3, 2], "datatype": "BYTES", "data": [each for row in expected for each in row]}
+    ]
+
+
 @pytest.mark.parametrize(
     ("labels", "keys"),
     [([False, True], ["false", "true"]), ([3, 7], ["3", "7"]), (["a", "ß"], ["a", "ß"]), ([1.0, 2.0], ["1.0", "2.0"])],

@@ -28,6 +28,8 @@ def _given(signature: Signature, output: Output) -> tuple[str, tuple[int, ...]]:
         return "FP64", shape
     if signature.classes is not None:
         return _labels(signature.classes)[0], shape
+    if output.strings:
+        return "BYTES", shape
     return ("FP64" if signature.task == "regressor" else "INT64"), shape
 
 
@@ -90,6 +92,8 @@ def _result(signature: Signature, prediction: Prediction, wanted: Wanted) -> Res
 def _predict(signature: Signature, values: NDArray[Any], wanted: Wanted) -> Result:
     if signature.classes is not None:
         return Result(wanted, *_labels(signature.classes), values)
+    if values.dtype.kind in "OUS":
+        return Result(wanted, "BYTES", values.astype(object))
     if values.dtype.kind == "f":
         return Result(wanted, "FP64", values.astype(np.float64, copy=False))
     return Result(wanted, "INT64", values.astype(np.int64, copy=False))

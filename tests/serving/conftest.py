@@ -123,7 +123,16 @@ def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.url
 
 
-@pytest.fixture(scope="module", params=["gunicorn"])
+@pytest.fixture(scope="module")
+def nginx(gunicorn: str) -> Iterator[str]:
+    """The URL of an nginx before that Gunicorn."""
+    from tests.serving.nginx import Nginx
+
+    with Nginx(int(gunicorn.rpartition(":")[2])) as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+@pytest.fixture(scope="module", params=["gunicorn", "nginx"])
 def base_url(request: pytest.FixtureRequest) -> str:
     """Where clients find the service; each parameter is a fixture that starts it."""
     url: str = request.getfixturevalue(request.param)
