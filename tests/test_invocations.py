@@ -399,7 +399,7 @@ NOT_TAKEN: dict[str, tuple[str, str]] = {
     ),
     "tensors: one, then another thing": (
         '{"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1]}, 5]}',
-        "/inputs/0/name",
+        "/inputs/1",
     ),
 }
 

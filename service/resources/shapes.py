@@ -39,7 +39,6 @@ class _Body(Struct, forbid_unknown_fields=True):
 
 
 _bodies = msgspec.json.Decoder(_Body)
-_objects = msgspec.json.Decoder(list[dict[str, Raw]])
 
 
 class Shapes:
@@ -85,12 +84,18 @@ class Shapes:
         return self._rows["inputs"].decode(body)
 
     def _holds_tensors(self, value: Raw) -> bool:
-        """Whether the first item has the members of a tensor; they might be a model's features."""
-        try:
-            first = _objects.decode(value)[0].keys()
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        """Whether the first item has the members of a tensor, and these are not features of the model."""
+        seen: set[str] = set()
+        if set(self._signature.names) >= _TENSOR:
             return False
-        return _TENSOR <= first <= _TENSOR_MEMBERS and first != set(self._signature.names)
+        reader = Reader(bytes(value).decode(errors="replace"))
+        next(reader.elements())
+        for key in reader.members():
+            seen.add(key)
+            if seen >= _TENSOR or key not in _TENSOR_MEMBERS:
+                break
+            reader.skip()
+        return seen >= _TENSOR
 
     def _tensors(self, body: bytes) -> Table:
         try:
