@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
@@ -56,16 +57,16 @@ class CSVTable:
         try:
             return self._table(body)
         except InvalidInput as ex:
-            for _ in _records(body):  # what is not CSV further down comes first
-                pass
-            raise self._hint(body) or ex from None
+            fault = InvalidInput(ex.detail)  # a traceback would hold the rows
+        deque(_records(body), maxlen=0)  # what is not CSV further down comes first
+        raise self._hint(body) or fault
 
     def _table(self, body: bytes) -> Table:
         records = _records(body)
         first = next(records, None)
         if first is None:
             raise NotCSV("The body is empty.")
-        header = sorted(first[1]) == sorted(self._names)
+        header = self._is_header(first[1])
         names = first[1] if header else self._names
         order = [names.index(name) for name in self._names]
         columns = self._columns(records if header else chain([first], records), names)
@@ -90,10 +91,13 @@ class CSVTable:
             raise InvalidInput("There are no rows below the header.")
         return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
 
+    def _is_header(self, cells: list[str]) -> bool:
+        return len(cells) == len(self._names) and sorted(cells) == sorted(self._names)
+
     def _hint(self, body: bytes) -> InvalidInput | None:
         """The fault of a first line that has some of the names only; None where there is no such line."""
         line, cells = next(_records(body))
-        if sorted(cells) == sorted(self._names) or not set(cells) & set(self._names):
+        if self._is_header(cells) or set(self._names).isdisjoint(cells):
             return None
         names = names_of(self._signature.features)
         return InvalidInput(f"Line {line} is no header: it must have each of {names} once, and nothing else.")

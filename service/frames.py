@@ -137,34 +137,40 @@ class _SplitExplainer(Explainer):
         self._signature = signature
 
     def rows(self, reader: Reader, at: str) -> None:
-        """Walk the object that comes next: its names first, wherever they stand."""
+        """Walk the object that comes next."""
         if reader.peek() != "{":
             raise InvalidInput(_SPLIT_FORM, at)
-        names = self._names(copy(reader), at)
-        rows = _ArraysExplainer(ordered(self._signature, names), self._max_rows)
-        for key in reader.members():
-            if key == "data":
-                rows.rows(reader, at + pointer(key))
-            else:
-                reader.skip()
-
-    def _names(self, reader: Reader, at: str) -> list[str]:
+        ahead = copy(reader)
         names: list[str] = []
         seen: set[str] = set()
         for key in reader.members():
-            if key not in _PARTS:
-                raise unknown(SPLIT, ", ".join(_PARTS), at, key)
-            if key in seen:
-                raise InvalidInput(f"{key} appears more than once.", at + pointer(key))
+            self._check_part(key, seen, at)
             seen.add(key)
             if key == "columns":
                 names = self._columns(reader, at + pointer(key))
+            elif key == "data":
+                signature = ordered(self._signature, names or self._names(ahead, at))
+                _ArraysExplainer(signature, self._max_rows).rows(reader, at + pointer(key))
             else:
                 reader.skip()
         for key in _PARTS[:2]:
             if key not in seen:
                 raise InvalidInput(f"{key} is missing. {_SPLIT_FORM}", at + pointer(key))
-        return names
+
+    @staticmethod
+    def _check_part(key: str, seen: Collection[str], at: str) -> None:
+        if key not in _PARTS:
+            raise unknown(SPLIT, ", ".join(_PARTS), at, key)
+        if key in seen:
+            raise InvalidInput(f"{key} appears more than once.", at + pointer(key))
+
+    def _names(self, reader: Reader, at: str) -> list[str]:
+        """The names, where they stand behind the rows."""
+        for key in reader.members():
+            if key == "columns":
+                return self._columns(reader, at + pointer(key))
+            reader.skip()
+        raise InvalidInput(f"columns is missing. {_SPLIT_FORM}", at + pointer("columns"))
 
     def _columns(self, reader: Reader, at: str) -> list[str]:
         if reader.peek() != "[":
