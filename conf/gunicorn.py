@@ -65,6 +65,8 @@ _return_memory()
 wsgi_app = "service.app:main()"
 chdir = str(ROOT)  # so that the command works from anywhere
 bind = "127.0.0.1:8000"
+if _port := os.environ.get("SAGEMAKER_BIND_TO_PORT") or os.environ.get("AIP_HTTP_PORT"):  # Vertex AI's
+    bind = f"0.0.0.0:{_port}"
 
 # Predictions are CPU-bound, and of two workers one outlives a crash.
 workers = int(os.environ.get("WEB_CONCURRENCY") or 0) or max(2, _cpus())

@@ -10,7 +10,7 @@ import falcon
 from service import middleware, problems
 from service.loading import Loader
 from service.repository import ModelRepository
-from service.resources import health, inference, pages, prediction
+from service.resources import health, inference, invocations, pages, prediction
 from service.settings import Settings, SettingsError
 
 
@@ -27,9 +27,12 @@ def create_app(settings: Settings, repository: ModelRepository) -> Service:
     app = Service(settings, repository)
     problems.install(app)
     predict, status = prediction.Predict(), prediction.ModelStatus(repository)
+    _add_vertex_ai(app, settings, repository)
     app.add_route("/", pages.Root())
     app.add_route("/healthz", health.Health())
     app.add_route("/readyz", health.Readiness(repository))
+    app.add_route("/ping", health.Readiness(repository))
+    app.add_route("/invocations", invocations.Invocations(settings))
     app.add_route("/prediction", prediction.DefaultPredict(repository))
     app.add_route("/v1/models", prediction.Models(repository))
     app.add_route("/v1/models/{name}", status)
@@ -38,6 +41,14 @@ def create_app(settings: Settings, repository: ModelRepository) -> Service:
     app.add_route("/v1/models/{name}/versions/{version}:predict", predict)
     _add_inference(app, settings, repository)
     return app
+
+
+def _add_vertex_ai(app: Service, settings: Settings, repository: ModelRepository) -> None:
+    """The paths that Vertex AI chooses; where it chooses one of those that there are anyway, these are added later."""
+    if settings.aip_predict_route:
+        app.add_route(settings.aip_predict_route, prediction.DefaultPredict(repository))
+    if settings.aip_health_route:
+        app.add_route(settings.aip_health_route, health.Readiness(repository))
 
 
 def _add_inference(app: Service, settings: Settings, repository: ModelRepository) -> None:
@@ -75,6 +86,9 @@ def open_repository(settings: Settings) -> ModelRepository:
 
 
 def _middleware(settings: Settings, repository: ModelRepository) -> list[Any]:
-    authentication = [middleware.Authentication.from_file(settings.api_keys_file)] if settings.api_keys_file else []
+    authentication = []
+    if settings.api_keys_file:
+        open_paths = middleware.OPEN_PATHS | {settings.aip_health_route or "/ping"}
+        authentication.append(middleware.Authentication.from_file(settings.api_keys_file, open_paths))
     validation = middleware.JSONValidation(repository, settings.max_body_bytes)
     return [middleware.RequestId(), *authentication, validation]

@@ -22,6 +22,10 @@ class NotJSON(ServiceError):
     """The body is no JSON document (RFC 8259)."""
 
 
+class NotCSV(ServiceError):
+    """The body is no CSV (RFC 4180)."""
+
+
 class MalformedQuery(ServiceError):
     """The query string cannot be read."""
 

@@ -1,8 +1,9 @@
-"""Finds out what is wrong with a body of instances, and where: the first fault from left to right."""
+"""Finds out what is wrong with a body of rows, and where: the first fault from left to right."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -16,41 +17,44 @@ IGNORED = ("signature_name", "parameters")
 _LONGEST_KEY = 100
 """Longer unknown keys are not repeated to the caller."""
 
-_BODY = 'The body must be a JSON object: {"instances": [row, ...]}.'
-
 _syntax = msgspec.json.Decoder(msgspec.Raw)
 _at_byte = re.compile(r"\(byte (\d+)\)$")
 
 
-def json_text(body: bytes) -> str:
+def json_text(body: bytes, what: str = "The body") -> str:
     """
-    The text of a JSON document (RFC 8259), its syntax checked.
+    The text of a JSON document (RFC 8259), its syntax checked; `what` is what the sentences call it.
 
     Raises:
         NotJSON: it is not UTF-8, or not JSON.
     """
     if not body.strip():
-        raise NotJSON("The body is empty.")
+        raise NotJSON(f"{what} is empty.")
     if body.startswith(b"\xef\xbb\xbf"):
-        raise NotJSON("The body starts with a byte order mark; JSON is UTF-8 without one.")
+        raise NotJSON(f"{what} starts with a byte order mark; JSON is UTF-8 without one.")
     try:
         text = body.decode()
         _syntax.decode(body)
     except UnicodeDecodeError as ex:
-        raise NotJSON(f"The body is not UTF-8: see byte {ex.start}.") from None
+        raise NotJSON(f"{what} is not UTF-8: see byte {ex.start}.") from None
     except RecursionError:
-        raise NotJSON("The body is nested too deeply.") from None
+        raise NotJSON(f"{what} is nested too deeply.") from None
     except msgspec.DecodeError as ex:
         found = _at_byte.search(str(ex))
         where = f"see byte {found[1]}" if found else "it ends too early, or has a broken \\u escape"
-        raise NotJSON(f"The body is not JSON: {where}.") from None
+        raise NotJSON(f"{what} is not JSON: {where}.") from None
     return text
 
 
 class Explainer:
-    """Walks bodies that are wrong for one model."""
+    """Walks bodies that are wrong for one model: objects with one member that holds the rows, and ignored ones."""
 
-    def __init__(self, signature: Signature, max_rows: int) -> None:
+    def __init__(
+        self, signature: Signature, max_rows: int, member: str = "instances", ignored: Collection[str] = IGNORED
+    ) -> None:
+        self._member = member
+        self._ignored = ignored
+        self._form = f'The body must be a JSON object: {{"{member}": [row, ...]}}.'
         self._features = signature.features
         self._by_name = {feature.name: feature for feature in signature.features}
         self._max_rows = max_rows
@@ -72,36 +76,51 @@ class Explainer:
         """
         reader = Reader(json_text(body))
         if reader.peek() != "{":
-            raise InvalidInput(_BODY, "")
+            raise InvalidInput(self._form, "")
         seen: set[str] = set()
         for key in reader.members():
-            self._member(reader, key, seen)
+            self._read_member(reader, key, seen)
             seen.add(key)
-        if "instances" not in seen:
-            raise InvalidInput(f"instances is missing. {_BODY}", "/instances")
+        if self._member not in seen:
+            raise InvalidInput(f"{self._member} is missing. {self._form}", pointer(self._member))
 
-    def _member(self, reader: Reader, key: str, seen: set[str]) -> None:
+    def check_line(self, line: bytes, number: int) -> None:
+        """
+        Walk one line of JSON lines: a row.
+
+        Raises:
+            NotJSON, InvalidInput: as `Instances.decode_lines` does.
+        """
+        try:
+            self.row(Reader(json_text(line, f"Line {number}")), "")
+        except InvalidInput as ex:
+            raise InvalidInput(f"Line {number}: {ex.detail}", ex.pointer) from None
+
+    def _read_member(self, reader: Reader, key: str, seen: set[str]) -> None:
         if key in seen:
             raise InvalidInput(f"{key} appears more than once.", pointer(key))
-        if key == "instances":
-            self._rows(reader)
-        elif key in IGNORED:
+        if key == self._member:
+            self.rows(reader, pointer(key))
+        elif key in self._ignored:
             reader.skip()
         else:
-            raise _unknown("The body", "instances", "", key)
+            raise unknown("The body", self._member, "", key)
 
-    def _rows(self, reader: Reader) -> None:
+    def rows(self, reader: Reader, at: str) -> None:
+        """Walk the rows that come next; `at` points to them."""
+        name = at.rpartition("/")[2]
         if reader.peek() != "[":
-            raise InvalidInput("instances must be an array of rows.", "/instances")
+            raise InvalidInput(f"{name} must be an array of rows.", at)
         row = -1
         for row in reader.elements():
             if row == self._max_rows:
                 raise TooManyRows(self._max_rows)
-            self._row(reader, pointer("instances", row))
+            self.row(reader, at + pointer(row))
         if row < 0:
-            raise InvalidInput("instances holds no rows.", "/instances")
+            raise InvalidInput(f"{name} holds no rows.", at)
 
-    def _row(self, reader: Reader, at: str) -> None:
+    def row(self, reader: Reader, at: str) -> None:
+        """Walk the row that comes next."""
         match reader.peek():
             case "[":
                 self._array(reader, at)
@@ -116,7 +135,7 @@ class Explainer:
         for position in reader.elements():
             if position == width:
                 raise InvalidInput(f"The row has more than {width} values.", at)
-            self._cell(reader, self._features[position], at + pointer(position))
+            self.cell(reader, self._features[position], at + pointer(position))
             values += 1
         if values < width:
             raise InvalidInput(f"The row has {values} of {width} values: {self._features[values].name} is missing.", at)
@@ -126,28 +145,31 @@ class Explainer:
         for key in reader.members():
             feature = self._by_name.get(key)
             if feature is None:
-                raise _unknown("The row", self._names(), at, key)
+                raise unknown("The row", names_of(self._features), at, key)
             if key in seen:
                 raise InvalidInput(f"{key} appears more than once.", at + pointer(key))
             seen.add(key)
-            self._cell(reader, feature, at + pointer(key))
+            self.cell(reader, feature, at + pointer(key))
         for feature in self._features:
             if feature.name not in seen:
                 raise InvalidInput(f"{feature.name} is missing.", at + pointer(feature.name))
 
-    def _cell(self, reader: Reader, feature: Feature, at: str) -> None:
+    def cell(self, reader: Reader, feature: Feature, at: str) -> None:
+        """Read the value that comes next as a cell of a feature."""
         nested = reader.peek() in "[{"
         refusal = f"{feature.name} must be {feature.wants}." if nested else feature.refusal(reader.scalar())
         if refusal:
             raise InvalidInput(refusal, at)
 
-    def _names(self, at_most: int = 20) -> str:
-        names = [feature.name for feature in self._features]
-        more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
-        return ", ".join(names[:at_most]) + more
+
+def names_of(features: Sequence[Feature], at_most: int = 20) -> str:
+    """The features' names, for a sentence."""
+    more = f" and {len(features) - at_most} more" if len(features) > at_most else ""
+    return ", ".join(feature.name for feature in features[:at_most]) + more
 
 
-def _unknown(what: str, known: str, at: str, key: str) -> InvalidInput:
+def unknown(what: str, known: str, at: str, key: str) -> InvalidInput:
+    """The fault of a member that there is not."""
     if len(key) > _LONGEST_KEY:
         return InvalidInput(f"{what} has an unknown member; it takes {known}.", at)
     return InvalidInput(f"{what} has an unknown member; it takes {known}.", at + pointer(key))

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import falcon
+from falcon import mediatypes
 
 from service.loading import Model
 from service.problems import Problem
 from service.repository import ModelRepository
+from service.runtimes import Prediction
 from service.settings import SettingsError
 from service.table import Table
 
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/ping", "/metrics", "/v2/health/live", "/v2/health/ready"})
 """Probes and scrapers carry no key."""
+
+Decode = Callable[[Model, bytes], Table]
+"""Makes a table of a body; the errors that it raises are answered by the contract."""
+
+Encode = Callable[[Model, Prediction], bytes]
+"""Makes the body of an answer."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _BROKEN_OFF = "The body cannot be read to its end."
@@ -38,12 +46,13 @@ class RequestId:
 class Authentication:
     """Asks for an API key: `Authorization: Bearer KEY` (RFC 6750)."""
 
-    def __init__(self, keys: Iterable[str]) -> None:
+    def __init__(self, keys: Iterable[str], open_paths: Collection[str] = OPEN_PATHS) -> None:
+        self._open_paths = open_paths
         # Digests, so that the time of the look-up tells nothing of the keys.
         self._digests = frozenset(sha256(key.encode()).digest() for key in keys)
 
     @classmethod
-    def from_file(cls, path: Path) -> Authentication:
+    def from_file(cls, path: Path, open_paths: Collection[str] = OPEN_PATHS) -> Authentication:
         """
         Read keys from a file, one a line; blank lines and those that start with '#' do not count.
 
@@ -54,11 +63,11 @@ class Authentication:
             lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
         except (OSError, UnicodeDecodeError) as ex:
             raise SettingsError(f"API_KEYS_FILE: the file cannot be read ({type(ex).__name__}).") from None
-        return cls(line for line in lines if line and not line.startswith("#"))
+        return cls([line for line in lines if line and not line.startswith("#")], open_paths)
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Let the request pass, or answer 401 or 403."""
-        if req.path in OPEN_PATHS:
+        if req.path in self._open_paths:
             return
         scheme, _, key = req.env.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer" or not key:
@@ -68,20 +77,13 @@ class Authentication:
             raise Problem(403, "This API key is not known.")
 
 
-@runtime_checkable
-class Validated(Protocol):
-    """A resource that takes a JSON body for a model: it says how the body is decoded."""
-
-    def decode(self, model: Model, body: bytes) -> Table:
-        """Decode the body; the errors that it raises are answered by the contract."""
-        ...
-
-
 class JSONValidation:
     """
     Looks up the model of a request and turns the body into a table, before the resource sees either.
 
-    They arrive in the responder as `model` and `table`.
+    They arrive in the responder as `model` and `table`. A resource says how its bodies are decoded: by a method
+    `decode` where it takes JSON alone, or by `decoders`, one for each content type, JSON's first. Where it has
+    `encoders`, one for each media type, the one that the client accepts arrives as `encode`, with its `media_type`.
     """
 
     def __init__(self, repository: ModelRepository, max_body_bytes: int) -> None:
@@ -92,21 +94,48 @@ class JSONValidation:
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, Any]
     ) -> None:
         """Check the cheap things first: the model, the headers, the size, then the body."""
-        decode = getattr(resource, "decode", None)
-        if decode is None or req.method != "POST":
+        decoders = _decoders(resource)
+        if not decoders or req.method != "POST":
             return
         model = self._repository.get(params.pop("name", None), params.pop("version", None))
-        _check_headers(req)
+        decode = _decoder(req, decoders)
+        encoders: Mapping[str, Encode] = getattr(resource, "encoders", {})
+        if encoders:
+            params["media_type"] = _accepted(req, encoders)
+            params["encode"] = encoders[params["media_type"]]
         params["model"] = model
         params["table"] = decode(model, read_body(req, self._max_body_bytes))
 
 
-def _check_headers(req: falcon.Request) -> None:
-    content_type = req.content_type
-    if content_type and content_type.partition(";")[0].strip().lower() != falcon.MEDIA_JSON:
-        raise Problem(415, "The body must be JSON: send Content-Type: application/json.")
+def _decoders(resource: object) -> Mapping[str, Decode]:
+    """How a resource decodes bodies, by content type; nothing where it takes none."""
+    decode: Decode | None = getattr(resource, "decode", None)
+    if decode is not None:
+        return {falcon.MEDIA_JSON: decode}
+    decoders: Mapping[str, Decode] = getattr(resource, "decoders", {})
+    return decoders
+
+
+def _decoder(req: falcon.Request, decoders: Mapping[str, Decode]) -> Decode:
+    """The decoder of the body's content type, which is JSON where there is none."""
+    content_type = req.content_type or falcon.MEDIA_JSON
+    decode = decoders.get(content_type.partition(";")[0].strip().lower())
+    if decode is None:
+        raise Problem(415, f"The body must be sent with Content-Type: {' or '.join(decoders)}.")
     if req.env.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
         raise Problem(415, "The body must not be compressed: send no Content-Encoding.")
+    return decode
+
+
+def _accepted(req: falcon.Request, encoders: Mapping[str, Encode]) -> str:
+    """The media type that the client likes best; the first where it likes several as much."""
+    try:
+        best = mediatypes.best_match(encoders, req.accept)
+    except ValueError:
+        raise Problem(400, "The header Accept cannot be read.") from None
+    if not best:
+        raise Problem(406, f"The answer may be {', '.join(encoders)}: send Accept with one of these, or none.")
+    return best
 
 
 def read_body(req: falcon.Request, most: int) -> bytes:

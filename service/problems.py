@@ -14,6 +14,7 @@ _log = logging.getLogger(__name__)
 
 STATUS: dict[type[errors.ServiceError], int] = {
     errors.NotJSON: 400,
+    errors.NotCSV: 400,
     errors.MalformedQuery: 400,
     errors.MalformedTensor: 400,
     errors.ModelNotFound: 404,

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 Positive = Annotated[int, Meta(ge=1)]
+Route = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~:@-]+)+$")]
 Level = Literal["debug", "info", "warning", "error", "critical"]
 
 
@@ -31,6 +32,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         runtime: serve through this runtime only; "auto" takes the one that each manifest names.
         trial_seconds: how long a model may take to load and to answer its golden rows.
         log_level: the least severe level that is logged.
+        aip_predict_route: one more path for the default model's predictions: where Vertex AI sends them.
+        aip_health_route: one more path for readiness: where Vertex AI asks for it.
     """
 
     models_dir: Path = Path("models")
@@ -42,6 +45,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     runtime: Literal["auto", "onnx", "sklearn"] = "auto"
     trial_seconds: Annotated[float, Meta(gt=0)] = 60.0
     log_level: Level = "info"
+    aip_predict_route: Route | None = None
+    aip_health_route: Route | None = None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:

@@ -87,6 +87,12 @@ class Table(Struct, frozen=True, eq=False):
             return cls(rows, np.stack([column.astype(np.float64) for column in columns], axis=1))
         return cls(rows, None, tuple(columns))
 
+    def reordered(self, order: Sequence[int]) -> Table:
+        """The same rows, with their columns in another order: the first is that at `order[0]`."""
+        if self.matrix is None:
+            return Table(self.rows, None, tuple(self.columns[i] for i in order))
+        return self if list(order) == sorted(order) else Table(self.rows, self.matrix[:, order])
+
     def to_rows(self, signature: Signature) -> list[list[Value]]:
         """The rows as JSON has them: null where a value is missing, numbers as floats."""
         columns = self.columns if self.matrix is None else tuple(self.matrix.T)

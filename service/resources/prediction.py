@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -28,15 +29,7 @@ class Predict:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, model: Model, table: Table) -> None:
         """Predict every row."""
-        prediction = model.runtime.predict(table)
-        answer = {"predictions": labels(model.signature, prediction)}
-        if prediction.probabilities is not None:
-            answer["probabilities"] = prediction.probabilities.tolist()
-        if prediction.scores is not None:
-            answer["scores"] = prediction.scores.tolist()
-        if model.signature.classes is not None:
-            answer["classes"] = list(model.signature.classes)
-        resp.data = _encoder.encode({**answer, "model": model.name, "version": model.version})
+        resp.data = answer(model, model.runtime.predict(table))
 
 
 class DefaultPredict(Predict):
@@ -49,13 +42,8 @@ class DefaultPredict(Predict):
         """Predict the row in the query string, or the model's example where there is none."""
         model = self._repository.get()
         prediction = model.runtime.predict(_table(model.signature, req.query_string))
-        answer: dict[str, Any] = {"prediction": labels(model.signature, prediction)[0]}
-        classes = [_text(each) for each in model.signature.classes or ()]
-        if prediction.probabilities is not None:
-            answer["probabilities"] = dict(zip(classes, prediction.probabilities[0].tolist(), strict=True))
-        if prediction.scores is not None:
-            answer["scores"] = prediction.scores[0].tolist()
-        resp.data = _encoder.encode({**answer, "model": model.name, "version": model.version})
+        (row,) = rows(model.signature, prediction)
+        resp.data = _encoder.encode({**row, "model": model.name, "version": model.version})
 
     on_head = on_get
 
@@ -100,6 +88,30 @@ class ModelStatus:
     on_head = on_get
 
 
+def answer(model: Model, prediction: Prediction) -> bytes:
+    """The answer to many rows."""
+    members = {"predictions": labels(model.signature, prediction)}
+    if prediction.probabilities is not None:
+        members["probabilities"] = prediction.probabilities.tolist()
+    if prediction.scores is not None:
+        members["scores"] = prediction.scores.tolist()
+    if model.signature.classes is not None:
+        members["classes"] = list(model.signature.classes)
+    return _encoder.encode({**members, "model": model.name, "version": model.version})
+
+
+def rows(signature: Signature, prediction: Prediction) -> Iterator[dict[str, Any]]:
+    """What is said of each row alone; the keys of its probabilities are the classes' texts."""
+    classes = [text(each) for each in signature.classes or ()]
+    for row, label in enumerate(labels(signature, prediction)):
+        said = {"prediction": label}
+        if prediction.probabilities is not None:
+            said["probabilities"] = dict(zip(classes, prediction.probabilities[row].tolist(), strict=True))
+        if prediction.scores is not None:
+            said["scores"] = prediction.scores[row].tolist()
+        yield said
+
+
 def labels(signature: Signature, prediction: Prediction) -> list[Any]:
     """What JSON says for each row: a class, a number, or a list of them."""
     values: list[Any] = prediction.predict.tolist()
@@ -136,21 +148,22 @@ def _pairs(query: str) -> dict[str, str]:
     return given
 
 
-def _value(feature: Feature, text: str) -> Value:
+def _value(feature: Feature, given: str) -> Value:
     """A cell from its text: numbers by JSON's grammar; nothing at all is a missing value where one is taken."""
-    value: Value = text
-    if text == "" and feature.missing:
+    value: Value = given
+    if given == "" and feature.missing:
         return None
     if feature.type == "bool":
-        value = {"true": True, "false": False}.get(text, text)
+        value = {"true": True, "false": False}.get(given, given)
     elif feature.numeric:
-        number = json_number(text)
-        value = text if number is None else number
+        number = json_number(given)
+        value = given if number is None else number
     refusal = feature.refusal(value)
     if refusal:
         raise InvalidInput(refusal)
     return value
 
 
-def _text(label: Label) -> str:
+def text(label: Label) -> str:
+    """A label as text: its JSON, unless it is a string."""
     return label if isinstance(label, str) else msgspec.json.encode(label).decode()

@@ -56,6 +56,30 @@ def ask(server: Gunicorn, path: str, body: bytes | None = None) -> Any:
         return json.load(response)
 
 
+@pytest.mark.parametrize(
+    ("environ", "address"),
+    [
+        ({}, "127.0.0.1:8000"),
+        ({"AIP_HTTP_PORT": "8081"}, "0.0.0.0:8081"),
+        ({"AIP_HTTP_PORT": "8081", "SAGEMAKER_BIND_TO_PORT": "8082"}, "0.0.0.0:8082"),
+        ({"AIP_HTTP_PORT": "", "SAGEMAKER_BIND_TO_PORT": ""}, "127.0.0.1:8000"),
+    ],
+)
+def test_vertex_ai_and_sagemaker_choose_the_port(environ: dict[str, str], address: str) -> None:
+    """On all addresses then; without them the service is reached from its own host only."""
+    shown = subprocess.run(
+        [str(GUNICORN), "-c", "conf/gunicorn.py", "--print-config"],
+        cwd=ROOT,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+
+    assert f"['{address}']" in next(line for line in shown.splitlines() if line.startswith("bind "))
+
+
 def exchange(server: Gunicorn, request: bytes) -> bytes:
     """Send bytes, then the end of the stream; all that comes back."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
