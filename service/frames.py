@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from service.errors import InvalidInput, TooManyRows, pointer
 from service.explain import Explainer, names_of, unknown
-from service.instances import cell_type
+from service.instances import body_type, cell_type, quotes_beside
 from service.signature import Feature, Signature
 from service.table import CellRefused, Table
 from service.walk import Reader
@@ -34,22 +34,15 @@ class _Split(Struct, forbid_unknown_fields=True):
     index: Raw | UnsetType = UNSET
 
 
-class _SplitBody(Struct):
-    dataframe_split: _Split
-
-
-class _ColumnsBody(Struct):
-    inputs: dict[str, Raw]
-
-
 class SplitFrames:
     """Decodes `{"dataframe_split": {"columns": [name, ...], "data": [row, ...]}}`; names beat positions."""
 
     def __init__(self, signature: Signature, max_rows: int, ignored: Collection[str]) -> None:
         self._signature = signature
         self._max_rows = max_rows
+        self._ignored = ignored
         self._explainer = _SplitExplainer(signature, max_rows, ignored)
-        self._decoder = msgspec.json.Decoder(_SplitBody)
+        self._decoder = msgspec.json.Decoder(body_type(_Split, SPLIT, ignored))
         self._cells = {feature.name: cell_type(feature) for feature in signature.features}
 
     def decode(self, body: bytes) -> Table:
@@ -60,14 +53,19 @@ class SplitFrames:
             NotJSON, InvalidInput, TooManyRows: as `Instances.decode` does.
         """
         try:
-            split = self._decoder.decode(body).dataframe_split
+            found = self._decoder.decode(body)
+            beside, split = quotes_beside(found, self._ignored), found.rows
             cells = tuple(self._cells[name] for name in split.columns)
             rows = msgspec.json.decode(split.data, type=list[tuple[cells]])  # type: ignore[valid-type]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError):
             raise self._explainer.fault(body) from None
         if len(rows) > self._max_rows:
             raise TooManyRows(self._max_rows)
-        if not rows or sorted(split.columns) != sorted(self._cells) or body.count(b'"') != _split_quotes(split, rows):
+        if (
+            not rows
+            or sorted(split.columns) != sorted(self._cells)
+            or body.count(b'"') != beside + _split_quotes(split, rows)
+        ):
             self._explainer.check(body)
         signature = ordered(self._signature, split.columns)
         try:
@@ -82,8 +80,9 @@ class ColumnFrames:
     def __init__(self, signature: Signature, max_rows: int, ignored: Collection[str]) -> None:
         self._signature = signature
         self._max_rows = max_rows
+        self._ignored = ignored
         self._explainer = _ColumnsExplainer(signature, max_rows, COLUMNS, ignored)
-        self._decoder = msgspec.json.Decoder(_ColumnsBody)
+        self._decoder = msgspec.json.Decoder(body_type(dict[str, Raw], COLUMNS, ignored))
         self._columns = [(each, msgspec.json.Decoder(list[cell_type(each)])) for each in signature.features]  # type: ignore[misc]
 
     def decode(self, body: bytes) -> Table:
@@ -94,14 +93,15 @@ class ColumnFrames:
             NotJSON, InvalidInput, TooManyRows: as `Instances.decode` does.
         """
         try:
-            given = self._decoder.decode(body).inputs
+            found = self._decoder.decode(body)
+            beside, given = quotes_beside(found, self._ignored), found.rows
             columns: list[list[Any]] = [decoder.decode(given[feature.name]) for feature, decoder in self._columns]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError):
             raise self._explainer.fault(body) from None
         if len(columns[0]) > self._max_rows:
             raise TooManyRows(self._max_rows)
         texts = sum(type(cell) is str for column in columns for cell in column) if not self._signature.numeric else 0
-        quotes = 2 * (1 + len(columns) + texts)
+        quotes = beside + 2 * (1 + len(columns) + texts)
         lengths = set(map(len, columns))
         if len(lengths) > 1 or 0 in lengths or len(given) > len(columns) or body.count(b'"') != quotes:
             self._explainer.check(body)

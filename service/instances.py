@@ -36,10 +36,11 @@ class Instances:
     ) -> None:
         self._signature = signature
         self._member = member
+        self._ignored = ignored
         self._max_rows = max_rows
         row = _row_type(signature)
         either = tuple[tuple(map(cell_type, signature.features))] | (row or dict[str, Any])  # type: ignore[misc]
-        self._decoder = msgspec.json.Decoder(_body_type(either, member, ignored))
+        self._decoder = msgspec.json.Decoder(body_type(Annotated[list[either], Meta(min_length=1)], member, ignored))  # type: ignore[valid-type]
         self._line = msgspec.json.Decoder(either)
         self._explainer = Explainer(signature, max_rows, member, ignored)
         self._typed = row is not None
@@ -59,12 +60,14 @@ class Instances:
             TooManyRows: it holds too many rows.
         """
         try:
-            instances = self._decoder.decode(body).rows
+            found = self._decoder.decode(body)
+            beside = quotes_beside(found, self._ignored)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise self._explainer.fault(body) from None
+        instances = found.rows
         if len(instances) > self._max_rows:
             raise TooManyRows(self._max_rows)
-        quotes = body.count(b'"') - _FEWEST_QUOTES
+        quotes = body.count(b'"') - _FEWEST_QUOTES - beside
         rows = instances if quotes == 0 else [self._row(row) for row in instances]
         if not self._typed or quotes != self._quotes(instances, rows):
             self._explainer.check(body)
@@ -142,11 +145,21 @@ def _row_type(signature: Signature) -> Any:
     return defstruct("Row", fields, forbid_unknown_fields=True, gc=False)
 
 
-def _body_type(row: Any, member: str, ignored: Collection[str]) -> Any:
-    """The struct that a body decodes to; its `rows` are tuples in feature order, and rows by name."""
-    rows = Annotated[list[row], Meta(min_length=1)]
+def body_type(rows: Any, member: str, ignored: Collection[str]) -> Any:
+    """The struct that a body decodes to: `rows` are what `member` holds."""
     skipped = [(name, Raw | UnsetType, UNSET) for name in ignored]
     return defstruct("Body", [("rows", rows, field(name=member)), *skipped], forbid_unknown_fields=True)
+
+
+def quotes_beside(body: Any, ignored: Collection[str]) -> int:
+    """
+    How many quotation marks the ignored members of a body take.
+
+    Raises:
+        UnicodeDecodeError: they are not UTF-8, which their decoding has not looked at.
+    """
+    given = [bytes(raw) for name in ignored if (raw := getattr(body, name)) is not UNSET]
+    return sum(2 + raw.decode().count('"') for raw in given)
 
 
 def cell_type(feature: Feature) -> Any:

@@ -420,6 +420,8 @@ def test_what_the_model_does_not_take_is_422_with_a_pointer(iris: Client, name: 
         '{"inputs": [[1, 2, 3, NaN]]}',
         '{"dataframe_split": {"columns": [1], "data": [[1]],}}',
         b'{"inputs": [[1, 2, 3, 4]], "params": "\xff"}',
+        column_body()[:-1].encode() + b', "params": "\xff"}',
+        f'{{"params": "\xff", "dataframe_split": {{"columns": {NAMES}, "data": [{ROW}]}}}}'.encode("latin-1"),
         b'{"dataframe_split": {"columns": ["\xff"], "data": []}}',
         b'{"inputs": {"\xff": [1]}}',
         b"\xef\xbb\xbf{}",
