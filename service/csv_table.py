@@ -113,7 +113,8 @@ def _check_text(body: bytes) -> None:
 
 def _records(body: bytes) -> Iterator[Record]:
     """The records of a body that is UTF-8, blank lines left out."""
-    csv.field_size_limit(len(body))  # the module's own is 128 KiB, for all readers
+    # The module's own limit is 128 KiB; it holds for every reader of the process, so it is never lowered.
+    csv.field_size_limit(max(csv.field_size_limit(), len(body)))
     text = io.TextIOWrapper(io.BytesIO(body), "utf-8-sig", newline="")
     reader = csv.reader(text, strict=True)
     line = 1

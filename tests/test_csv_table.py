@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from typing import Any
 
 import pytest
@@ -185,3 +186,12 @@ def test_a_long_text_is_one_cell() -> None:
 def test_one_column_has_no_blank_cells() -> None:
     """A blank line is none; an empty text is written with quotes."""
     assert decode('text\n\na\n""\n\nb', TEXT) == [["a"], [""], ["b"]]
+
+
+def test_the_limit_of_other_readers_is_not_lowered() -> None:
+    """It is one for the whole process."""
+    before = csv.field_size_limit()
+    with pytest.raises(InvalidInput):
+        decode("1", NUMBERS)
+
+    assert csv.field_size_limit() >= before
