@@ -1,3 +1,45 @@
-"""A model server for fitted scikit-learn models: Falcon on Gunicorn, behind Nginx."""
+"""
+A model server for fitted scikit-learn models: Falcon on Gunicorn, behind Nginx.
+
+Read app.py first: its route table is the table of contents. One request goes
+
+    client -> nginx -> gunicorn worker -> RequestId -> Authentication (where keys are set) -> router
+           -> JSONValidation: looks the model up, body -> Table by its signature, or 400 / 413 / 415 / 422
+           -> resource: asks the model's runtime, Table -> Prediction -> JSON
+    any exception -> problems: one shape for every error, never a traceback
+
+What surrounds a request
+    app.py              collaborators in, routes out
+    settings.py         every environment variable, its type and its default
+    middleware.py       request id, authentication, validation of bodies
+    errors.py           what can go wrong with a request, in the words of the domain
+    problems.py         the error contract: from domain error to HTTP status, in one shape
+    worker.py           what Gunicorn's workers do otherwise here
+    logs.py             one JSON line for each event
+What answers it: resources/, one file for each protocol
+    prediction.py       /prediction and /v1
+    inference.py        /v2, with bodies.py, envelope.py, diagnosis.py, inputs.py, outputs.py, tensors.py and
+                        json_tensors.py
+    invocations.py      /invocations, with shapes.py
+    health.py, pages.py what probes and people ask
+What is in it
+    signature.py        what a model takes and gives
+    table.py            the rows of one request
+    instances.py        rows as JSON, in one typed decoding; frames.py: tables as JSON; csv_table.py: as CSV
+    explain.py          what is wrong with a body, and where; walk.py reads it one token at a time
+What computes
+    runtimes.py         ONNX Runtime, scikit-learn; estimator_input.py: a table as the estimator wants it
+    repository.py       finds model versions and hands out what is ready
+    loading.py          one version, from the bytes on disk to what answers
+    manifest.py         what one model version is, and what proves it
+    trial.py            runs what may crash or hang in a forked child
+    agreement.py        whether two predictions are the same answer
+How a model comes there; nothing that serves imports these
+    packaging.py        from a fitted estimator to a version on disk; adding.py, onnx_file.py: from a file
+    sample.py           sample rows in any form; inspection.py, encoders.py: what the model takes
+    conversion.py       to ONNX; converters.py, boosting.py, onnx_nodes.py, graph.py: what skl2onnx lacks
+    proof.py            that it answers the same, on what rows.py and thresholds.py make
+    __main__.py         the command line
+"""
 
 __version__ = "0.1.0"
