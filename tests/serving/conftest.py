@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -31,11 +33,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line("nginx is not installed: tests/serving/test_nginx.py was left out.")
 
 
+_PORTS = iter(random.sample(range(20_000, 30_000), 10_000))
+"""Below those that the kernel gives to outgoing connections; none is given out twice, so what is gone stays gone."""
+
+
 def free_port() -> int:
     """A TCP port of the loopback interface that nothing listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    for port in _PORTS:
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("there is no free port left")
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
