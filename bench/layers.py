@@ -24,7 +24,7 @@ from service.resources.prediction import Predict
 from service.settings import Settings
 
 BODY = b'{"instances":[[5.1,3.5,1.4,0.2]]}'
-ROUNDS, CALLS = 7, 5000
+ROUNDS, CALLS = 100, 250
 
 
 def microseconds(call: Callable[[], Any]) -> float:

@@ -22,6 +22,7 @@ from gunicorn.workers.base import Worker
 
 from service import logs, worker
 from service.settings import Settings, SettingsError
+from service.slots import Slots
 
 try:
     _settings = Settings.from_environ(os.environ)
@@ -62,7 +63,6 @@ class ServiceLogger(Logger):
 worker.install()
 _return_memory()
 
-wsgi_app = "service.app:main()"
 chdir = str(ROOT)  # so that the command works from anywhere
 bind = "127.0.0.1:8000"
 if _port := os.environ.get("SAGEMAKER_BIND_TO_PORT") or os.environ.get("AIP_HTTP_PORT"):  # Vertex AI's
@@ -72,6 +72,7 @@ if _port := os.environ.get("SAGEMAKER_BIND_TO_PORT") or os.environ.get("AIP_HTTP
 workers = int(os.environ.get("WEB_CONCURRENCY") or 0) or max(2, _cpus())
 worker_class = "sync"  # one shared queue, least CPU a request, and a killed worker takes one request with it
 preload_app = "--reload" not in sys.argv  # models are loaded once and shared; a reload of code must load it anew
+wsgi_app = f"service.app:main(forks={preload_app})"
 
 timeout = 30  # past nginx' read timeout, so that the client gets nginx' 504
 graceful_timeout = 30  # what is in hand when it stops may finish
@@ -90,15 +91,46 @@ loglevel = _settings.log_level
 logger_class = ServiceLogger
 
 
+def _slots(server: Arbiter) -> Slots | None:
+    """Where the workers count, if the app was preloaded."""
+    return server.app.wsgi().metrics.slots if preload_app else None
+
+
 def when_ready(server: Arbiter) -> None:
     """Freeze what the workers share, and let Ctrl-C stop as gracefully as SIGTERM does."""
     _freeze()
     signal.signal(signal.SIGINT, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
 
 
-def post_worker_init(_: Worker) -> None:
-    """Leave Ctrl-C, which reaches the whole process group, to the master."""
+def pre_fork(server: Arbiter, worker: Worker) -> None:
+    """Give the worker the first slot of counters that no living one has, rid of the versions that are gone."""
+    if slots := _slots(server):
+        worker.slot = slots.free({each.slot for each in server.WORKERS.values()})
+        slots.prune(worker.slot, server.app.wsgi().inventory.has)
+
+
+def post_fork(server: Arbiter, worker: Worker) -> None:
+    """Let the worker count there."""
+    if slots := _slots(server):
+        slots.enter(worker.slot)
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Leave Ctrl-C, which reaches the whole process group, to the master; show the queue."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    worker.wsgi.inventory.queued = worker.sockets[0].get_backlog
+
+
+def child_exit(server: Arbiter, worker: Worker) -> None:
+    """Forget what the worker had in hand."""
+    if slots := _slots(server):
+        slots.leave(worker.slot)
+
+
+def on_exit(server: Arbiter) -> None:
+    """Remove the counters' files."""
+    if slots := _slots(server):
+        slots.close()
 
 
 def on_reload(server: Arbiter) -> None:

@@ -3,10 +3,11 @@ A model server for fitted scikit-learn models: Falcon on Gunicorn, behind Nginx.
 
 Read app.py first: its route table is the table of contents. One request goes
 
-    client -> nginx -> gunicorn worker -> RequestId -> Authentication (where keys are set) -> router
+    client -> nginx -> gunicorn worker -> Measurement -> RequestId -> Authentication (where keys are set) -> router
            -> JSONValidation: looks the model up, body -> Table by its signature, or 400 / 413 / 415 / 422
            -> resource: asks the model's runtime, Table -> Prediction -> JSON
     any exception -> problems: one shape for every error, never a traceback
+    once the answer was sent -> Measurement: counts the request, and logs it where it was slow
 
 What surrounds a request
     app.py              collaborators in, routes out
@@ -15,13 +16,17 @@ What surrounds a request
     errors.py           what can go wrong with a request, in the words of the domain
     problems.py         the error contract: from domain error to HTTP status, in one shape
     worker.py           what Gunicorn's workers do otherwise here
+Seen from outside
+    measurement.py      a request's time, and what was predicted; metrics.py: the counters; drift.py: what no sample had
+    slots.py            where each process counts; inventory.py: what serves
     logs.py             one JSON line for each event
 What answers it: resources/, one file for each protocol
     prediction.py       /prediction and /v1
     inference.py        /v2, with bodies.py, envelope.py, diagnosis.py, inputs.py, outputs.py, tensors.py and
                         json_tensors.py
     invocations.py      /invocations, with shapes.py
-    health.py, pages.py what probes and people ask
+    statistics.py       /v2's statistics, from the same counters as /metrics
+    health.py, pages.py what probes, people and Prometheus ask
 What is in it
     signature.py        what a model takes and gives
     table.py            the rows of one request

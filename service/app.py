@@ -3,34 +3,55 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import falcon
 
 from service import middleware, problems
+from service.inventory import Inventory
 from service.loading import Loader
+from service.measurement import EXCHANGE, Measurement
+from service.metrics import Metrics
 from service.repository import ModelRepository
-from service.resources import health, inference, invocations, pages, prediction
+from service.resources import health, inference, invocations, pages, prediction, statistics
 from service.settings import Settings, SettingsError
+from service.slots import DIRECTORY, Slots, SlotsTaken
 
 
 class Service(falcon.App[falcon.Request, falcon.Response]):
-    """A Falcon app that knows its repository, so that a rollout can refresh it."""
+    """A Falcon app that measures its requests, and knows its repository, so that a rollout can refresh it."""
 
-    def __init__(self, settings: Settings, repository: ModelRepository) -> None:
-        super().__init__(middleware=_middleware(settings, repository), cors_enable=False)
+    def __init__(self, settings: Settings, repository: ModelRepository, metrics: Metrics) -> None:
+        self._measurement = Measurement(metrics, settings.slow_request_seconds)
+        super().__init__(middleware=[self._measurement, *_middleware(settings, repository)], cors_enable=False)
         self.repository = repository
+        self.metrics = metrics
+        self.inventory = Inventory(repository)
+        metrics.registry.register(self.inventory)
+
+    def __call__(self, env: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer a request (PEP 3333)."""
+        exchange = env[EXCHANGE] = self._measurement.begin()
+        try:
+            exchange.body = super().__call__(env, start_response)
+        except BaseException:
+            exchange.close()
+            raise
+        return exchange
 
 
-def create_app(settings: Settings, repository: ModelRepository) -> Service:
+def create_app(settings: Settings, repository: ModelRepository, metrics: Metrics | None = None) -> Service:
     """Build the app around a repository."""
-    app = Service(settings, repository)
+    metrics = metrics or Metrics()
+    app = Service(settings, repository, metrics)
     problems.install(app)
     predict, status = prediction.Predict(), prediction.ModelStatus(repository)
     _add_vertex_ai(app, settings, repository)
     app.add_route("/", pages.Root())
     app.add_route("/healthz", health.Health())
     app.add_route("/readyz", health.Readiness(repository))
+    app.add_route("/metrics", pages.Scrape(metrics))
     app.add_route("/ping", health.Readiness(repository))
     app.add_route("/invocations", invocations.Invocations(settings))
     app.add_route("/prediction", prediction.DefaultPredict(repository))
@@ -39,7 +60,7 @@ def create_app(settings: Settings, repository: ModelRepository) -> Service:
     app.add_route("/v1/models/{name}/versions/{version}", status)
     app.add_route("/v1/models/{name}:predict", predict)
     app.add_route("/v1/models/{name}/versions/{version}:predict", predict)
-    _add_inference(app, settings, repository)
+    _add_inference(app, settings, repository, metrics)
     return app
 
 
@@ -51,7 +72,7 @@ def _add_vertex_ai(app: Service, settings: Settings, repository: ModelRepository
         app.add_route(settings.aip_health_route, health.Readiness(repository))
 
 
-def _add_inference(app: Service, settings: Settings, repository: ModelRepository) -> None:
+def _add_inference(app: Service, settings: Settings, repository: ModelRepository, metrics: Metrics) -> None:
     server = inference.Server()
     app.add_route("/v2", server)
     app.add_route("/v2/", server)
@@ -62,25 +83,34 @@ def _add_inference(app: Service, settings: Settings, repository: ModelRepository
     app.add_route("/v2/repository/models/{name}/load", inference.Rollout())
     app.add_route("/v2/repository/models/{name}/unload", inference.Rollout())
     for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
-        app.add_route(model, inference.ModelMetadata(repository))
+        app.add_route(model, inference.ModelMetadata(repository, metrics))
         app.add_route(f"{model}/ready", inference.ModelReady(repository))
         app.add_route(f"{model}/config", inference.ModelConfig(repository, settings))
-        app.add_route(f"{model}/stats", inference.Statistics(repository))
+        app.add_route(f"{model}/stats", statistics.Statistics(repository, metrics))
         app.add_route(f"{model}/infer", inference.Infer(repository, settings), compile=True)
 
 
-def main() -> Service:
-    """Build the app that the environment describes, its models loaded: what Gunicorn calls."""
+def main(*, forks: bool = False) -> Service:
+    """
+    Build the app that the environment describes, its models loaded: what Gunicorn calls.
+
+    Args:
+        forks: whether this process will fork the workers, which then count in the slots that it gives them.
+    """
     try:
         settings = Settings.from_environ(os.environ)
-        return create_app(settings, open_repository(settings))
-    except SettingsError as ex:
+        metrics = Metrics(Slots.open(os.environ.get(DIRECTORY)) if forks else None)
+        return create_app(settings, open_repository(settings, metrics), metrics)
+    except (SettingsError, SlotsTaken) as ex:
         raise SystemExit(str(ex)) from None
 
 
-def open_repository(settings: Settings) -> ModelRepository:
+def open_repository(settings: Settings, metrics: Metrics | None = None) -> ModelRepository:
     """The repository that the settings name, with all that it has loaded or refused."""
-    repository = ModelRepository(settings.models_dir, Loader(settings), settings.default_model)
+    loader = Loader(settings)
+    repository = ModelRepository(
+        settings.models_dir, metrics.counted(loader) if metrics else loader, settings.default_model
+    )
     repository.refresh()
     return repository
 

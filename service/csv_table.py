@@ -57,7 +57,7 @@ class CSVTable:
         try:
             return self._table(body)
         except InvalidInput as ex:
-            fault = InvalidInput(ex.detail)  # a traceback would hold the rows
+            fault = InvalidInput(ex.detail, feature=ex.feature)  # a traceback would hold the rows
         deque(_records(body), maxlen=0)  # what is not CSV further down comes first
         raise self._hint(body) or fault
 
@@ -74,7 +74,7 @@ class CSVTable:
             return Table.from_columns(self._signature, [columns[position] for position in order])
         except CellRefused as ex:
             line, _ = next(islice(_records(body), ex.row + header, None))
-            raise _fault(line, order[ex.column], ex.detail) from None
+            raise _fault(line, order[ex.column], ex) from None
 
     def _columns(self, records: Iterator[Record], names: Sequence[str]) -> list[NDArray[Any]]:
         """One array for each column of the body, made block by block."""
@@ -140,7 +140,7 @@ def _arrays(features: Sequence[Feature], block: Sequence[Record]) -> list[NDArra
         try:
             arrays.append(_array(feature, column, position))
         except CellRefused as ex:
-            raise _fault(block[ex.row][0], ex.column, ex.detail) from None
+            raise _fault(block[ex.row][0], ex.column, ex) from None
     return arrays
 
 
@@ -173,9 +173,9 @@ def _number(feature: Feature, row: int, cell: str, position: int) -> float:
         return np.nan
     number = _FLAGS.get(cell) if feature.type == "bool" else json_number(cell)
     if number is None:
-        raise CellRefused(row, position, f"{feature.name} must be {feature.wants}.")
+        raise CellRefused(row, position, feature.name, f"{feature.name} must be {feature.wants}.")
     return number
 
 
-def _fault(line: int, position: int, detail: str) -> InvalidInput:
-    return InvalidInput(f"Line {line}, column {position + 1}: {detail}")
+def _fault(line: int, position: int, refused: CellRefused) -> InvalidInput:
+    return InvalidInput(f"Line {line}, column {position + 1}: {refused.detail}", feature=refused.feature)

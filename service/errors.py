@@ -35,7 +35,16 @@ class MalformedTensor(ServiceError):
 
 
 class InvalidInput(ServiceError):
-    """The input can be read, but is not what the model takes."""
+    """
+    The input can be read, but is not what the model takes.
+
+    Attributes:
+        feature: the name of the feature whose value is at fault; None where the fault is no value's.
+    """
+
+    def __init__(self, detail: str, pointer: str | None = None, feature: str | None = None) -> None:
+        super().__init__(detail, pointer)
+        self.feature = feature
 
 
 class TooManyRows(ServiceError):

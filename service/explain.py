@@ -94,7 +94,7 @@ class Explainer:
         try:
             self.row(Reader(json_text(line, f"Line {number}")), "")
         except InvalidInput as ex:
-            raise InvalidInput(f"Line {number}: {ex.detail}", ex.pointer) from None
+            raise InvalidInput(f"Line {number}: {ex.detail}", ex.pointer, ex.feature) from None
 
     def _read_member(self, reader: Reader, key: str, seen: set[str]) -> None:
         if key in seen:
@@ -138,7 +138,8 @@ class Explainer:
             self.cell(reader, self._features[position], at + pointer(position))
             values += 1
         if values < width:
-            raise InvalidInput(f"The row has {values} of {width} values: {self._features[values].name} is missing.", at)
+            name = self._features[values].name
+            raise InvalidInput(f"The row has {values} of {width} values: {name} is missing.", at, name)
 
     def _object(self, reader: Reader, at: str) -> None:
         seen: set[str] = set()
@@ -152,14 +153,14 @@ class Explainer:
             self.cell(reader, feature, at + pointer(key))
         for feature in self._features:
             if feature.name not in seen:
-                raise InvalidInput(f"{feature.name} is missing.", at + pointer(feature.name))
+                raise InvalidInput(f"{feature.name} is missing.", at + pointer(feature.name), feature.name)
 
     def cell(self, reader: Reader, feature: Feature, at: str) -> None:
         """Read the value that comes next as a cell of a feature."""
         nested = reader.peek() in "[{"
         refusal = f"{feature.name} must be {feature.wants}." if nested else feature.refusal(reader.scalar())
         if refusal:
-            raise InvalidInput(refusal, at)
+            raise InvalidInput(refusal, at, feature.name)
 
 
 def names_of(features: Sequence[Feature], at_most: int = 20) -> str:

@@ -71,7 +71,7 @@ class SplitFrames:
         try:
             return Table.from_rows(signature, rows).reordered([split.columns.index(name) for name in self._cells])
         except CellRefused as ex:
-            raise InvalidInput(ex.detail, pointer(SPLIT, "data", ex.row, ex.column)) from None
+            raise InvalidInput(ex.detail, pointer(SPLIT, "data", ex.row, ex.column), ex.feature) from None
 
 
 class ColumnFrames:
@@ -113,7 +113,7 @@ class ColumnFrames:
             return Table.from_columns(self._signature, arrays)
         except CellRefused as ex:
             name = self._signature.names[ex.column]
-            raise InvalidInput(ex.detail, pointer(COLUMNS, name, ex.row)) from None
+            raise InvalidInput(ex.detail, pointer(COLUMNS, name, ex.row), ex.feature) from None
 
 
 def ordered(signature: Signature, names: Collection[str]) -> Signature:
@@ -218,7 +218,7 @@ class _ColumnsExplainer(Explainer):
 
     def _column(self, reader: Reader, feature: Feature, at: str) -> int:
         if reader.peek() != "[":
-            raise InvalidInput(f"{feature.name} must be an array of values, one for each row.", at)
+            raise InvalidInput(f"{feature.name} must be an array of values, one for each row.", at, feature.name)
         row = -1
         for row in reader.elements():
             if row == self._max_rows:
@@ -231,9 +231,9 @@ class _ColumnsExplainer(Explainer):
         for feature in self._features:
             name = feature.name
             if name not in lengths:
-                raise InvalidInput(f"{name} is missing.", at + pointer(name))
+                raise InvalidInput(f"{name} is missing.", at + pointer(name), name)
             if lengths[name] != lengths[first]:
                 detail = f"{name} has {lengths[name]} values, and {first} has {lengths[first]}."
-                raise InvalidInput(detail, at + pointer(name))
+                raise InvalidInput(detail, at + pointer(name), name)
         if not lengths[first]:
             raise InvalidInput(f"{COLUMNS} holds no rows.", at)

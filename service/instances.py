@@ -74,7 +74,9 @@ class Instances:
         try:
             return Table.from_rows(self._signature, rows)
         except CellRefused as ex:
-            raise InvalidInput(ex.detail, pointer(self._member, ex.row, self._cell(instances, ex))) from None
+            raise InvalidInput(
+                ex.detail, pointer(self._member, ex.row, self._cell(instances, ex)), ex.feature
+            ) from None
 
     def decode_lines(self, body: bytes) -> Table:
         """
@@ -103,7 +105,7 @@ class Instances:
             return Table.from_rows(self._signature, rows)
         except CellRefused as ex:
             number = next(number for row, (number, _) in enumerate(self._lines(body)) if row == ex.row)
-            raise InvalidInput(f"Line {number}: {ex.detail}", pointer(self._cell(found, ex))) from None
+            raise InvalidInput(f"Line {number}: {ex.detail}", pointer(self._cell(found, ex)), ex.feature) from None
 
     def _lines(self, body: bytes) -> Iterator[tuple[int, bytes]]:
         """The lines that are not blank, with their numbers."""

@@ -97,7 +97,7 @@ class JSONValidation:
         decoders = _decoders(resource)
         if not decoders or req.method != "POST":
             return
-        model = self._repository.get(params.pop("name", None), params.pop("version", None))
+        model = req.context.model = self._repository.get(params.pop("name", None), params.pop("version", None))
         decode = _decoder(req, decoders)
         encoders: Mapping[str, Encode] = getattr(resource, "encoders", {})
         if encoders:

@@ -31,6 +31,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         allow_pickle: whether a model may be unpickled, which runs code from its file.
         runtime: serve through this runtime only; "auto" takes the one that each manifest names.
         trial_seconds: how long a model may take to load and to answer its golden rows.
+        slow_request_seconds: requests that take as long are logged.
         log_level: the least severe level that is logged.
         aip_predict_route: one more path for the default model's predictions: where Vertex AI sends them.
         aip_health_route: one more path for readiness: where Vertex AI asks for it.
@@ -44,6 +45,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     allow_pickle: bool = False
     runtime: Literal["auto", "onnx", "sklearn"] = "auto"
     trial_seconds: Annotated[float, Meta(gt=0)] = 60.0
+    slow_request_seconds: Annotated[float, Meta(gt=0)] = 1.0
     log_level: Level = "info"
     aip_predict_route: Route | None = None
     aip_health_route: Route | None = None

@@ -7,6 +7,7 @@ import sys
 from functools import cached_property
 from typing import Literal
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
@@ -25,6 +26,11 @@ Form = Literal["matrix", "frame", "objects", "texts"]
 LARGEST = sys.float_info.max
 EXACT_INTEGER = 2.0**53
 """The largest magnitude up to which float64 holds every integer exactly."""
+
+
+def label_text(label: Label) -> str:
+    """A label as text: its JSON, unless it is a string."""
+    return label if isinstance(label, str) else msgspec.json.encode(label).decode()
 
 
 def is_missing(value: object) -> bool:
@@ -174,6 +180,23 @@ class Signature(Struct, frozen=True, dict=True):
         """The positions of the numeric features that take certain numbers only, each with these."""
         coded = [(i, each.closed) for i, each in enumerate(self.features) if each.numeric and each.closed is not None]
         return tuple((i, np.array(numbers, dtype=np.float64)) for i, numbers in coded)
+
+    @cached_property
+    def ranges(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The features' smallest and largest values in the sample, shape (features,) each; infinite where unknown."""
+        low, high = zip(*(each.range or (-np.inf, np.inf) for each in self.features), strict=True)
+        return np.array(low), np.array(high)
+
+    @cached_property
+    def ranged(self) -> tuple[tuple[int, tuple[float, float]], ...]:
+        """The positions of the features that have a range, each with it."""
+        return tuple((i, each.range) for i, each in enumerate(self.features) if each.range is not None)
+
+    @cached_property
+    def known(self) -> tuple[tuple[int, frozenset[str | float]], ...]:
+        """The positions of the features that take values outside their categories, too, each with these."""
+        opened = ((i, each.categories) for i, each in enumerate(self.features) if each.open)
+        return tuple((i, frozenset(categories)) for i, categories in opened if categories is not None)
 
     @cached_property
     def common_limit(self) -> float | None:

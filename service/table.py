@@ -22,13 +22,15 @@ class CellRefused(Exception):
     Attributes:
         row: the row's position in the table.
         column: the feature's position in the signature.
+        feature: its name.
         detail: the sentence for the caller.
     """
 
-    def __init__(self, row: int, column: int, detail: str) -> None:
+    def __init__(self, row: int, column: int, feature: str, detail: str) -> None:
         super().__init__(detail)
         self.row = row
         self.column = column
+        self.feature = feature
         self.detail = detail
 
 
@@ -180,7 +182,7 @@ def _check_strings(feature: Feature, column: NDArray[Any], position: int) -> Non
     for text in set(column.tolist()):
         refusal = feature.refusal(text)
         if refusal:
-            raise CellRefused(column.tolist().index(text), position, refusal)
+            raise CellRefused(column.tolist().index(text), position, feature.name, refusal)
 
 
 def _whole(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -190,4 +192,4 @@ def _whole(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _refuse(feature: Feature, value: float, row: int, column: int) -> None:
     detail = feature.refusal(None if np.isnan(value) else value)
-    raise CellRefused(row, column, detail or f"{feature.name} must be {feature.wants}.")
+    raise CellRefused(row, column, feature.name, detail or f"{feature.name} must be {feature.wants}.")

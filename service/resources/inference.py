@@ -11,16 +11,19 @@ from msgspec import Struct
 
 from service import __version__
 from service.loading import Model
+from service.measurement import predict
+from service.metrics import Metrics
 from service.middleware import read_body
 from service.problems import Problem
 from service.repository import ModelRepository
 from service.resources import bodies, envelope, inputs, outputs
 from service.resources.diagnosis import fault
+from service.resources.statistics import Statistics
 from service.settings import Settings
 
 NAME = "service"
-EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "model_repository")
-"""The protocol's extensions that are complete here. `statistics` is not: see `Statistics`."""
+EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics")
+"""The protocol's extensions that are complete here."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -60,37 +63,12 @@ class Ready:
     on_head = on_get
 
 
-class Statistics:
-    """
-    GET /v2/models[/{name}[/versions/{version}]]/stats: the versions that serve.
-
-    Each worker counts for itself, and nothing here adds them up: the counts are in /metrics. A zero would be a lie, so
-    there is none, and the extension is not listed.
-    """
-
-    def __init__(self, repository: ModelRepository) -> None:
-        self._repository = repository
-
-    def on_get(
-        self, req: falcon.Request, resp: falcon.Response, name: str | None = None, version: str | None = None
-    ) -> None:
-        """List the versions."""
-        if name is None:
-            models = [model for entry in self._repository.entries.values() for model in entry.versions.values()]
-        else:
-            models = [self._repository.get(name, version)]
-        statistics = [{"name": model.name, "version": str(model.version)} for model in models]
-        resp.data = _encoder.encode({"model_stats": statistics})
-
-    on_head = on_get
-
-
 class ModelMetadata:
     """GET /v2/models/{name}[/versions/{version}]: the tensors that a model takes and gives."""
 
-    def __init__(self, repository: ModelRepository) -> None:
+    def __init__(self, repository: ModelRepository, metrics: Metrics) -> None:
         self._repository = repository
-        self._statistics = Statistics(repository)
+        self._statistics = Statistics(repository, metrics)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str, version: str | None = None) -> None:
         """Describe the model. /v2/models/stats are the statistics, unless a model has that name."""
@@ -156,12 +134,12 @@ class Infer:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, name: str, version: str | None = None) -> None:
         """Predict every row."""
-        model = self._repository.get(name, version)
+        model = req.context.model = self._repository.get(name, version)
         body = bodies.read(req, self._max_body_bytes)
         request = _request(model, body)
         outputs.check(model.signature, request)
         table = inputs.table(model.signature, request.tensors, self._max_rows)
-        results = outputs.results(model.signature, model.runtime.predict(table), request)
+        results = outputs.results(model.signature, predict(req, model, table), request)
         head = {"model_name": model.name, "model_version": str(model.version)}
         if request.id is not None:
             head["id"] = request.id

@@ -95,7 +95,7 @@ def _matrix(signature: Signature, tensor: Tensor, max_rows: int) -> Table:
     try:
         return Table.from_matrix(signature, values.reshape(rows, width))
     except CellRefused as ex:
-        raise InvalidInput(ex.detail, tensor.pointer(ex.row * width + ex.column)) from None
+        raise InvalidInput(ex.detail, tensor.pointer(ex.row * width + ex.column), ex.feature) from None
 
 
 def _columns(signature: Signature, tensors: Sequence[Tensor], max_rows: int) -> Table:
@@ -112,7 +112,7 @@ def _columns(signature: Signature, tensors: Sequence[Tensor], max_rows: int) -> 
     try:
         return Table.from_columns(signature, [_column(tensor) for tensor in tensors])
     except CellRefused as ex:
-        raise InvalidInput(ex.detail, tensors[ex.column].pointer(ex.row)) from None
+        raise InvalidInput(ex.detail, tensors[ex.column].pointer(ex.row), ex.feature) from None
 
 
 def _column(tensor: Tensor) -> NDArray[Any]:
@@ -135,7 +135,7 @@ def _by_feature(signature: Signature, tensors: Sequence[Tensor]) -> list[Tensor]
         found[tensor.name] = tensor
     missing = next((name for name, tensor in found.items() if tensor is None), None)
     if missing is not None:
-        raise InvalidInput(f"{missing} is missing.", "/inputs")
+        raise InvalidInput(f"{missing} is missing.", "/inputs", missing)
     return [tensor for tensor in found.values() if tensor is not None]
 
 

@@ -12,11 +12,13 @@ import msgspec
 
 from service.csv_table import CSVTable
 from service.loading import Model
+from service.measurement import predict
 from service.middleware import Decode, Encode
 from service.resources import prediction
 from service.resources.shapes import Shapes
 from service.runtimes import Prediction
 from service.settings import Settings
+from service.signature import label_text
 from service.table import Table
 
 _CSV = "text/csv"
@@ -48,7 +50,7 @@ class Invocations:
         self, req: falcon.Request, resp: falcon.Response, model: Model, table: Table, encode: Encode, media_type: str
     ) -> None:
         """Predict every row."""
-        resp.data = encode(model, model.runtime.predict(table))
+        resp.data = encode(model, predict(req, model, table))
         # Clients take text for Latin-1 where nothing is said.
         resp.content_type = f"{media_type}; charset=utf-8" if media_type == _CSV else media_type
 
@@ -69,7 +71,7 @@ def csv_answer(model: Model, predicted: Prediction) -> bytes:
     text = io.StringIO()
     labels = prediction.labels(model.signature, predicted)
     rows = (label if isinstance(label, list) else [label] for label in labels)
-    csv.writer(text, lineterminator="\n").writerows([*map(prediction.text, row)] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows([*map(label_text, row)] for row in rows)
     return text.getvalue().encode()
 
 

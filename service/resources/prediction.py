@@ -11,9 +11,10 @@ import msgspec
 
 from service.errors import InvalidInput, MalformedQuery
 from service.loading import Model
+from service.measurement import predict
 from service.repository import ModelRepository
 from service.runtimes import Prediction
-from service.signature import Feature, Label, Signature, Value
+from service.signature import Feature, Signature, Value, label_text
 from service.table import CellRefused, Table
 from service.walk import json_number
 
@@ -29,7 +30,7 @@ class Predict:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, model: Model, table: Table) -> None:
         """Predict every row."""
-        resp.data = answer(model, model.runtime.predict(table))
+        resp.data = answer(model, predict(req, model, table))
 
 
 class DefaultPredict(Predict):
@@ -40,8 +41,8 @@ class DefaultPredict(Predict):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Predict the row in the query string, or the model's example where there is none."""
-        model = self._repository.get()
-        prediction = model.runtime.predict(_table(model.signature, req.query_string))
+        model = req.context.model = self._repository.get()
+        prediction = predict(req, model, _table(model.signature, req.query_string))
         (row,) = rows(model.signature, prediction)
         resp.data = _encoder.encode({**row, "model": model.name, "version": model.version})
 
@@ -102,7 +103,7 @@ def answer(model: Model, prediction: Prediction) -> bytes:
 
 def rows(signature: Signature, prediction: Prediction) -> Iterator[dict[str, Any]]:
     """What is said of each row alone; the keys of its probabilities are the classes' texts."""
-    classes = [text(each) for each in signature.classes or ()]
+    classes = [label_text(each) for each in signature.classes or ()]
     for row, label in enumerate(labels(signature, prediction)):
         said = {"prediction": label}
         if prediction.probabilities is not None:
@@ -130,11 +131,11 @@ def _table(signature: Signature, query: str) -> Table:
         raise InvalidInput(f"The query names an unknown feature; the model takes {', '.join(signature.names)}.")
     missing = [name for name in signature.names if name not in given]
     if missing:
-        raise InvalidInput(f"{missing[0]} is missing from the query.")
+        raise InvalidInput(f"{missing[0]} is missing from the query.", feature=missing[0])
     try:
         return Table.from_rows(signature, [[_value(each, given[each.name]) for each in signature.features]])
     except CellRefused as ex:
-        raise InvalidInput(ex.detail) from None
+        raise InvalidInput(ex.detail, feature=ex.feature) from None
 
 
 def _pairs(query: str) -> dict[str, str]:
@@ -160,10 +161,5 @@ def _value(feature: Feature, given: str) -> Value:
         value = given if number is None else number
     refusal = feature.refusal(value)
     if refusal:
-        raise InvalidInput(refusal)
+        raise InvalidInput(refusal, feature=feature.name)
     return value
-
-
-def text(label: Label) -> str:
-    """A label as text: its JSON, unless it is a string."""
-    return label if isinstance(label, str) else msgspec.json.encode(label).decode()

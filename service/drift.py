@@ -1,0 +1,52 @@
+"""How far requests are from the sample that a model was made with: values that it never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.signature import Signature, is_missing
+from service.table import Table
+
+_FEW = 32
+"""Cells up to which Python is faster than NumPy."""
+
+
+def outside(signature: Signature, table: Table) -> Mapping[int, int]:
+    """Count the numbers outside the sample's range, by the feature's position; a missing value is not outside."""
+    if table.matrix is None:
+        counts = {position: _beyond(table.columns[position], *limits) for position, limits in signature.ranged}
+    elif table.matrix.size <= _FEW:
+        return _outside_few(signature, table.matrix)
+    else:
+        low, high = signature.ranges
+        counts = dict(enumerate(_beyond(table.matrix, low, high).tolist()))
+    return {position: count for position, count in counts.items() if count}
+
+
+def _outside_few(signature: Signature, matrix: NDArray[np.float64]) -> Mapping[int, int]:
+    counts: dict[int, int] = {}
+    for row in matrix.tolist():
+        for position, (low, high) in signature.ranged:
+            if row[position] < low or row[position] > high:
+                counts[position] = counts.get(position, 0) + 1
+    return counts
+
+
+def _beyond(values: NDArray[np.float64], low: Any, high: Any) -> Any:
+    """How many values are not between two others, in all or in each column."""
+    return np.count_nonzero((values < low) | (values > high), axis=0)
+
+
+def unknown(signature: Signature, table: Table) -> Mapping[int, int]:
+    """Count the values that are none of the categories, where the model takes such; a missing value is not one."""
+    counts = {}
+    for position, known in signature.known:
+        column = table.columns[position] if table.matrix is None else table.matrix[:, position]
+        count = sum(each not in known and not is_missing(each) for each in column.tolist())
+        if count:
+            counts[position] = count
+    return counts

@@ -1,0 +1,62 @@
+"""What serves at the moment of a scrape, as gauges: each worker knows, so nothing of it is kept."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from importlib import metadata
+
+from prometheus_client.core import GaugeMetricFamily
+
+from service import __version__
+from service.repository import Entry, ModelRepository
+
+_NOTHING = Entry({}, {})
+_PACKAGES = ("falcon", "gunicorn", "numpy", "onnxruntime", "scikit-learn")
+
+
+class Inventory:
+    """A collector of the versions that serve, of those that were refused, and of what the service is made of."""
+
+    def __init__(self, repository: ModelRepository) -> None:
+        self._repository = repository
+        self.queued: Callable[[], int] | None = None
+        """How many connections wait for a worker, where the server can tell."""
+
+    def has(self, labels: Mapping[str, str]) -> bool:
+        """Whether a series' labels name a version that serves, or none at all."""
+        version = labels.get("version")
+        return not version or version in self._repository.entries.get(labels["model"], _NOTHING).versions
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The gauges."""
+        yield _build()
+        yield from self._models()
+        if self.queued is not None:
+            yield GaugeMetricFamily(
+                "inference_queued_connections", "Connections that wait for a worker.", self.queued()
+            )
+
+    def _models(self) -> Iterator[GaugeMetricFamily]:
+        serves = GaugeMetricFamily("model_info", "Versions that serve.", labels=["model", "version", "runtime"])
+        latest = GaugeMetricFamily(
+            "model_latest_version", "The version that answers by default; 0: none.", labels=["model"]
+        )
+        refused = GaugeMetricFamily("model_refused_versions", "Versions that are there, but refused.", labels=["model"])
+        for name, entry in self._repository.entries.items():
+            latest.add_metric([name], entry.latest.version if entry.latest else 0)
+            refused.add_metric([name], len(entry.refused))
+            for version, model in entry.versions.items():
+                serves.add_metric([name, version, model.runtime.platform], 1)
+        yield from (serves, latest, refused)
+
+
+@cache
+def _build() -> GaugeMetricFamily:
+    """The versions of what is installed; reading them takes milliseconds."""
+    versions = {name.replace("-", "_"): metadata.version(name) for name in _PACKAGES}
+    labels = {"version": __version__, "python": platform.python_version(), **versions}
+    family = GaugeMetricFamily("service_build_info", "What the service is made of.", labels=list(labels))
+    family.add_metric(list(labels.values()), 1)
+    return family

@@ -1,0 +1,198 @@
+"""
+What the service counts, for Prometheus.
+
+Every label's value is ours: routes are templates, models, versions, classes and features are those of the repository.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from service import drift
+from service.loading import Model, Refused
+from service.runtimes import Prediction
+from service.signature import label_text
+from service.slots import Slots
+from service.table import Table
+
+__all__ = ["CONTENT_TYPE", "Inference", "Metrics", "Samples"]
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+"""From what one row takes to what no client waits for."""
+
+_SEEN_EVERY = 1.0
+"""Seconds after which the time of the last prediction is written anew."""
+
+
+Status = str | int
+"""200, or "200 OK"."""
+
+Samples = Mapping[str, Sequence[tuple[Mapping[str, str], float]]]
+"""Series by the name of their metric: their labels and values."""
+
+
+class Inference(Struct, frozen=True, eq=False):
+    """What a request had predicted, by which model, in how many seconds."""
+
+    model: Model
+    table: Table
+    prediction: Prediction
+    seconds: float
+
+
+class Metrics:
+    """The collectors of one service; where there are slots, they are the sums over all of its processes."""
+
+    def __init__(self, slots: Slots | None = None) -> None:
+        self.slots = slots
+        own = CollectorRegistry()
+        version, feature = ["model", "version"], ["model", "feature"]
+
+        def counter(name: str, documentation: str, labels: list[str]) -> Counter:
+            return Counter(name, documentation, labels, registry=own)
+
+        self._requests = Histogram(
+            "inference_request_duration_seconds",
+            "Seconds from a request's arrival in the worker to its answer's last byte, by route template; model and "
+            "version are empty where no model was asked to predict.",
+            ["route", "model", "version", "status"],
+            buckets=_SECONDS,
+            registry=own,
+        )
+        self.in_progress = Gauge(
+            "inference_requests_in_progress",
+            "Requests that workers are answering.",
+            multiprocess_mode="livesum",
+            registry=own,
+        )
+        self.rows = counter("inference_rows_total", "Rows that were predicted.", version)
+        self.seconds = counter("inference_predict_seconds_total", "Seconds that the model computed.", version)
+        self.predictions = counter("inference_predictions_total", "Rows by predicted class.", [*version, "class"])
+        self.last = Gauge(
+            "inference_last_timestamp_seconds",
+            "When the model last predicted, to the second.",
+            version,
+            multiprocess_mode="max",
+            registry=own,
+        )
+        self._invalid = counter(
+            "inference_validation_failures_total",
+            "Requests that the model does not take; feature is empty where the fault is no feature's value.",
+            feature,
+        )
+        self.outside = counter("inference_out_of_range_total", "Values outside the sample's range.", feature)
+        self.unknown = counter(
+            "inference_unknown_categories_total", "Values that the model has no category for.", feature
+        )
+        self._loads = counter("model_loads_total", "Versions that verified and were loaded.", ["model"])
+        self._refusals = counter("model_refusals_total", "Versions that were refused.", ["model"])
+        self.registry = CollectorRegistry()
+        self.registry.register(MultiProcessCollector(None, str(slots.directory)) if slots else own)
+        self._durations: dict[tuple[str | None, Model | None, Any], Histogram] = {}
+        self._models: dict[Model, _ModelCounters] = {}
+
+    def answered(self, route: str | None, model: Model | None, status: Status, seconds: float) -> None:
+        """Count a request; None is a route that there is not, or a request that asked no model to predict."""
+        key = (route, model, status)
+        duration = self._durations.get(key)
+        if duration is None:
+            labels = (model.name, str(model.version)) if model else ("", "")
+            duration = self._durations[key] = self._requests.labels(route or "unknown", *labels, str(status)[:3])
+        duration.observe(seconds)
+
+    def predicted(self, inference: Inference) -> None:
+        """Count what a model predicted."""
+        counters = self._models.get(inference.model)
+        if counters is None:
+            counters = self._models[inference.model] = _ModelCounters(self, inference.model)
+        counters.count(inference)
+
+    def invalid(self, model: Model, feature: str | None) -> None:
+        """Count a request that a model does not take."""
+        self._invalid.labels(model.name, feature or "").inc()
+
+    def counted(self, load: Callable[[Path], Model]) -> Callable[[Path], Model]:
+        """What loads versions, so that what it loads and what it refuses is counted, by the model's name."""
+
+        def counting(directory: Path) -> Model:
+            name = directory.parent.name
+            loads, refusals = (
+                self._loads.labels(name),
+                self._refusals.labels(name),
+            )  # both, so that a first step is seen
+            try:
+                model = load(directory)
+            except Refused:
+                refusals.inc()
+                raise
+            loads.inc()
+            return model
+
+        return counting
+
+    def exposition(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def samples(self) -> Samples:
+        """The values of all series at this moment."""
+        samples: dict[str, list[tuple[Mapping[str, str], float]]] = defaultdict(list)
+        for family in self.registry.collect():
+            for sample in family.samples:
+                samples[sample.name].append((sample.labels, sample.value))
+        return samples
+
+
+class _ModelCounters:
+    """The counters of one version, each looked up once, in the worker that counts."""
+
+    def __init__(self, metrics: Metrics, model: Model) -> None:
+        labels = (model.name, str(model.version))
+        classes, names = model.signature.classes or (), model.signature.names
+        self._signature = model.signature
+        self._rows = metrics.rows.labels(*labels)
+        self._seconds = metrics.seconds.labels(*labels)
+        self._last = metrics.last.labels(*labels)
+        self._seen = 0.0
+        self._class = cache(lambda position: metrics.predictions.labels(*labels, label_text(classes[position])))
+        self._outside = cache(lambda position: metrics.outside.labels(model.name, names[position]))
+        self._unknown = cache(lambda position: metrics.unknown.labels(model.name, names[position]))
+        self._classifies = bool(classes)
+
+    def count(self, inference: Inference) -> None:
+        """Count one inference."""
+        self._rows.inc(inference.table.rows)
+        self._seconds.inc(inference.seconds)
+        if self._classifies:
+            for position, rows in _tally(inference.prediction.predict).items():
+                self._class(position).inc(rows)
+        for position, values in drift.outside(self._signature, inference.table).items():
+            self._outside(position).inc(values)
+        for position, values in drift.unknown(self._signature, inference.table).items():
+            self._unknown(position).inc(values)
+        self._note(time.time())
+
+    def _note(self, now: float) -> None:
+        if now - self._seen >= _SEEN_EVERY:
+            self._seen = now
+            self._last.set(now)
+
+
+def _tally(positions: NDArray[np.int64]) -> Mapping[int, int]:
+    """The classes that were predicted, each with its rows."""
+    if len(positions) == 1:
+        return {int(positions[0]): 1}
+    counts = np.bincount(positions)
+    return {position: int(counts[position]) for position in np.flatnonzero(counts).tolist()}
