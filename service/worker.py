@@ -9,6 +9,7 @@ import falcon
 import msgspec
 from gunicorn import util
 from gunicorn.http import wsgi
+from gunicorn.workers.sync import SyncWorker
 
 from service.problems import document
 
@@ -19,6 +20,20 @@ _DETAILS = {
     501: "The body has a transfer coding that is not known here.",
 }
 _MALFORMED = "The request is malformed: its first line, a header, or the framing of its body."
+
+
+class Worker(SyncWorker):  # type: ignore[misc]
+    """
+    The sync worker, which closes a connection whose request was read to its end and answered.
+
+    Its own waits until the client has closed, lest bytes that nobody read reset the connection; there are none here.
+    """
+
+    def handle_request(self, listener: Any, req: Any, client: Any, addr: Any) -> None:
+        """Answer a request."""
+        super().handle_request(listener, req, client, addr)
+        if getattr(req.body.reader, "length", None) == 0:
+            client.close()
 
 
 class Pieces(list[bytes]):
