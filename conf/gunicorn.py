@@ -70,8 +70,8 @@ if _port := os.environ.get("SAGEMAKER_BIND_TO_PORT") or os.environ.get("AIP_HTTP
 
 # Predictions are CPU-bound, and of two workers one outlives a crash.
 workers = int(os.environ.get("WEB_CONCURRENCY") or 0) or max(2, _cpus())
-# One request at a time from one shared queue: a killed worker takes one request with it, and none waits behind a large one
-# while another worker is free, as it does on connections that are kept. Those save a fifth of the CPU, and are not kept here.
+# One request at a time, from one shared queue: a killed worker takes one request with it, and none waits behind a large
+# one while another worker is free. Kept connections would save a fifth of the CPU, and have neither.
 worker_class = "service.worker.Worker"
 preload_app = "--reload" not in sys.argv  # models are loaded once and shared; a reload of code must load it anew
 wsgi_app = f"service.app:main(forks={preload_app})"
@@ -112,7 +112,8 @@ def pre_fork(server: Arbiter, worker: Worker) -> None:
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:
-    """Let the worker count there."""
+    """Let the worker count there; look for garbage rarely, for requests leave no cycles, and rows are many objects."""
+    gc.set_threshold(50_000, 20)
     if slots := _slots(server):
         slots.enter(worker.slot)
 

@@ -25,6 +25,7 @@ What answers it: resources/, one file for each protocol
     inference.py        /v2, with bodies.py, envelope.py, diagnosis.py, inputs.py, outputs.py, tensors.py and
                         json_tensors.py
     invocations.py      /invocations, with shapes.py
+    arrays.py           numbers to JSON
     statistics.py       /v2's statistics, from the same counters as /metrics
     health.py, pages.py what probes, people and Prometheus ask
 What is in it

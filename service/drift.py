@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +17,9 @@ _FEW = 32
 def outside(signature: Signature, table: Table) -> Mapping[int, int]:
     """Count the numbers outside the sample's range, by the feature's position; a missing value is not outside."""
     if table.matrix is None:
-        counts = {position: _beyond(table.columns[position], *limits) for position, limits in signature.ranged}
-    elif table.matrix.size <= _FEW:
-        return _outside_few(signature, table.matrix)
-    else:
-        low, high = signature.ranges
-        counts = dict(enumerate(_beyond(table.matrix, low, high).tolist()))
-    return {position: count for position, count in counts.items() if count}
+        return _outside_columns(signature, table)
+    few = table.matrix.size <= _FEW
+    return _outside_few(signature, table.matrix) if few else _outside_many(signature, table.matrix)
 
 
 def _outside_few(signature: Signature, matrix: NDArray[np.float64]) -> Mapping[int, int]:
@@ -36,9 +31,21 @@ def _outside_few(signature: Signature, matrix: NDArray[np.float64]) -> Mapping[i
     return counts
 
 
-def _beyond(values: NDArray[np.float64], low: Any, high: Any) -> Any:
-    """How many values are not between two others, in all or in each column."""
-    return np.count_nonzero((values < low) | (values > high), axis=0)
+def _outside_many(signature: Signature, matrix: NDArray[np.float64]) -> Mapping[int, int]:
+    low, high = signature.ranges
+    cells = np.flatnonzero((matrix < low) | (matrix > high))
+    counts = enumerate(np.bincount(cells % matrix.shape[1]).tolist())
+    return {position: count for position, count in counts if count}
+
+
+def _outside_columns(signature: Signature, table: Table) -> Mapping[int, int]:
+    counts = {}
+    for position, (low, high) in signature.ranged:
+        column = table.columns[position]
+        count = int(np.count_nonzero((column < low) | (column > high)))
+        if count:
+            counts[position] = count
+    return counts
 
 
 def unknown(signature: Signature, table: Table) -> Mapping[int, int]:

@@ -7,6 +7,7 @@ import math
 import struct
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -124,7 +125,7 @@ def test_outputs_are_what_clients_read(case: Case) -> None:
         assert array.ravel().tolist() == [each.decode() for each in deserialize_bytes_tensor(content)]
     else:
         assert array.tobytes() == content
-    assert array.ravel().tolist() == json.loads(json.dumps(to_json(array)))
+    assert array.ravel().tolist() == json.loads(msgspec.json.encode(to_json(array)))
 
 
 def test_outputs_that_are_positions_are_the_values_there() -> None:

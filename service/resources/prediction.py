@@ -13,6 +13,7 @@ from service.errors import InvalidInput, MalformedQuery
 from service.loading import Model
 from service.measurement import predict
 from service.repository import ModelRepository
+from service.resources.arrays import json_array
 from service.runtimes import Prediction
 from service.signature import Feature, Signature, Value, label_text
 from service.table import CellRefused, Table
@@ -91,11 +92,11 @@ class ModelStatus:
 
 def answer(model: Model, prediction: Prediction) -> bytes:
     """The answer to many rows."""
-    members = {"predictions": labels(model.signature, prediction)}
+    members: dict[str, Any] = {"predictions": _predictions(model.signature, prediction)}
     if prediction.probabilities is not None:
-        members["probabilities"] = prediction.probabilities.tolist()
+        members["probabilities"] = json_array(prediction.probabilities)
     if prediction.scores is not None:
-        members["scores"] = prediction.scores.tolist()
+        members["scores"] = json_array(prediction.scores)
     if model.signature.classes is not None:
         members["classes"] = list(model.signature.classes)
     return _encoder.encode({**members, "model": model.name, "version": model.version})
@@ -111,6 +112,12 @@ def rows(signature: Signature, prediction: Prediction) -> Iterator[dict[str, Any
         if prediction.scores is not None:
             said["scores"] = prediction.scores[row].tolist()
         yield said
+
+
+def _predictions(signature: Signature, prediction: Prediction) -> Any:
+    if signature.classes is None and prediction.predict.dtype.kind in "fiub":
+        return json_array(prediction.predict)
+    return labels(signature, prediction)
 
 
 def labels(signature: Signature, prediction: Prediction) -> list[Any]:

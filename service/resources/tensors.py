@@ -13,6 +13,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from service.errors import MalformedTensor, pointer
+from service.resources.arrays import json_array
 
 _length = struct.Struct("<I")
 
@@ -133,10 +134,9 @@ class BinaryData(Struct, frozen=True, eq=False):
         return objects(texts)
 
 
-def to_json(values: NDArray[Any]) -> list[Any]:
+def to_json(values: NDArray[Any]) -> Any:
     """The values of an output as JSON has them: flat."""
-    flat: list[Any] = values.ravel().tolist()
-    return flat
+    return values.ravel().tolist() if values.dtype.kind == "O" else json_array(values.ravel())
 
 
 def to_binary(values: NDArray[Any], positions: NDArray[np.int64] | None = None) -> bytes | memoryview:

@@ -1,0 +1,22 @@
+"""Arrays of numbers as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+
+def json_array(values: NDArray[Any]) -> msgspec.Raw:
+    """
+    Write an array as nested JSON arrays, floats as the shortest decimals that are read as the same float64.
+
+    orjson writes it from the array's memory; a list of Python's floats would cost twice the time and eight times the
+    memory. There must be no NaN, which it writes as null.
+    """
+    if values.dtype.kind == "f":
+        values = values.astype(np.float64, copy=False)
+    return msgspec.Raw(orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY))
