@@ -59,8 +59,10 @@ format: $(READY)  ## rewrite the code in the project's style
 
 lock: $(READY)  ## compile requirements*.txt from pyproject.toml
 	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		pyproject.toml -o requirements.txt
+		--extra sklearn pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra packaging --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+		-c requirements.txt pyproject.toml -o requirements-onnx.txt
+	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--extra sklearn --extra packaging --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 	echo kserve | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		- -o requirements-kserve.txt

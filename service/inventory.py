@@ -55,8 +55,15 @@ class Inventory:
 @cache
 def _build() -> GaugeMetricFamily:
     """The versions of what is installed; reading them takes milliseconds."""
-    versions = {name.replace("-", "_"): metadata.version(name) for name in _PACKAGES}
+    versions = {name.replace("-", "_"): _version(name) for name in _PACKAGES}
     labels = {"version": __version__, "python": platform.python_version(), **versions}
     family = GaugeMetricFamily("service_build_info", "What the service is made of.", labels=list(labels))
     family.add_metric(list(labels.values()), 1)
     return family
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # scikit-learn may be left out
+        return ""

@@ -6,7 +6,7 @@ import io
 import pickle
 import zipfile
 from collections.abc import Callable
-from importlib.metadata import version as installed
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,9 @@ class Loader:
         if file == ONNX:
             import_onnxruntime()
             return lambda: OnnxRuntime(artifact, signature)
-        made, here = manifest.versions.sklearn, installed("scikit-learn")
+        made, here = manifest.versions.sklearn, _installed("scikit-learn")
+        if here is None:
+            raise Refused(f"{file}: it needs scikit-learn, which is not installed")
         if made.split(".")[:2] != here.split(".")[:2]:
             raise Refused(f"{file}: made by scikit-learn {made}, and this is {here}")
         if file == PICKLE:
@@ -105,6 +107,13 @@ class Loader:
 
         types = trusted_types()
         return lambda: SklearnRuntime(load_skops(artifact, types), signature)
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def trusted_types() -> list[str]:

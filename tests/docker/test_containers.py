@@ -233,6 +233,23 @@ def test_the_image_works_alone(project: Compose, options: list[str]) -> None:
         docker("rm", "--force", container)
 
 
+def test_a_smaller_image_serves_converted_models(project: Compose) -> None:
+    """It has no scikit-learn, and says so of a model that needs it."""
+    tag = "serving-onnx-test"
+    docker("build", "-f", "Dockerfile.api", "--build-arg", "REQUIREMENTS=requirements-onnx.txt", "-t", tag, ".")
+    try:
+        alone = ("run", "--rm", "--network", "none")
+        docker(*alone, tag, "python", "-m", "service", "check")
+        refused = docker(*alone, "-e", "RUNTIME=sklearn", tag, "python", "-m", "service", "check", check=False)
+        assert (refused.returncode, "iris/1: refused: model.skops: it needs scikit-learn" in refused.stdout) == (
+            1,
+            True,
+        )
+        assert inspect(tag)["Size"] < 0.7 * inspect("serving-api")["Size"]
+    finally:
+        docker("rmi", "--force", tag)
+
+
 def test_compose_yaml_is_for_swarm_too() -> None:
     """Docker stack takes it without the override, and says nothing."""
     result = docker("stack", "config", "--compose-file", "compose.yaml")
