@@ -21,6 +21,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
 from service import logs, worker
+from service.master import Rollouts
 from service.settings import Settings, SettingsError
 
 try:
@@ -93,6 +94,8 @@ logger_class = ServiceLogger
 def when_ready(server: Arbiter) -> None:
     """Freeze what the workers share, and let Ctrl-C stop as gracefully as SIGTERM does."""
     _freeze()
+    if preload_app:
+        server.rollouts = Rollouts(server, server.app.wsgi().repository, _settings)
     signal.signal(signal.SIGINT, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
 
 
@@ -104,8 +107,14 @@ def post_worker_init(_: Worker) -> None:
 def on_reload(server: Arbiter) -> None:
     """On SIGHUP, look at the models again before the new workers are forked."""
     if preload_app:
-        server.app.wsgi().repository.refresh()
+        server.rollouts.roll_out()
         _freeze()
+
+
+def on_exit(server: Arbiter) -> None:
+    """Leave no watcher behind."""
+    if preload_app:
+        server.rollouts.end()
 
 
 def _freeze() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from service.manifest import FILENAME, ONNX, SKOPS, digest
+from service.manifest import ONNX, SKOPS, digest
+from service.tree import FILENAME
 
 
 def copy_version(source: Path, root: Path, name: str = "iris", version: int = 2) -> Path:

@@ -644,7 +644,7 @@ def test_what_clients_ask_first(iris: Client) -> None:
 def test_the_index_lists_what_serves_and_what_was_refused(tmp_path: Path) -> None:
     """With the reason; `ready` leaves out what does not serve. Nothing is loaded over HTTP."""
 
-    def refuse(directory: Path) -> Any:
+    def refuse(directory: Path, meanwhile: object = None) -> Any:
         raise Refused("it is broken")
 
     (tmp_path / "broken" / "3").mkdir(parents=True)

@@ -311,7 +311,7 @@ def test_the_log_is_one_json_line_an_event(serve: Serve, tmp_path: Path) -> None
     (fault,) = [event for event in logged(server) if "traceback" in event]
     assert (fault["level"], fault["request_id"], fault["route"]) == ("error", "abc", "/fault")
     assert fault["traceback"].endswith("RuntimeError: on\npurpose")
-    assert {"service.repository", "gunicorn.error"} <= {event["logger"] for event in logged(server)}
+    assert {"service.versions", "gunicorn.error"} <= {event["logger"] for event in logged(server)}
     assert all(event.keys() >= {"time", "level", "pid", "message"} for event in logged(server))
 
 
