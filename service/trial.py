@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import selectors
 import signal
@@ -34,15 +35,14 @@ def run(check: Callable[[], object], seconds: float, meanwhile: Callable[[], obj
     if pid == 0:
         _report(check, sink, seconds)
     os.close(sink)
+    status = None
     try:
         report = _read(source, seconds, meanwhile)
     finally:
         os.close(source)
         # A process that `meanwhile` forked comes by here when it exits, and the number may be another's by then.
         if os.getpid() == owner:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-    status = _wait(pid)
+            status = _ended(pid)
     if report is None:
         return f"it did not finish within {seconds:g} seconds"
     if report == _PASSED:
@@ -58,6 +58,7 @@ def _fork() -> int:
 
 
 def _report(check: Callable[[], object], sink: int, seconds: float) -> NoReturn:
+    faulthandler.disable()  # the parent tells of a crash, in one line
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, 2 * seconds)  # should nobody be left to kill it
@@ -88,11 +89,12 @@ def _read(source: int, seconds: float, meanwhile: Callable[[], object]) -> bytes
     return None
 
 
-def _wait(pid: int) -> int | None:
-    """The child's wait status; None where another part of the process has reaped it."""
+def _ended(pid: int) -> int | None:
+    """The wait status of the child, killed where it still runs; None where another part of the process has reaped it."""
     try:
+        os.kill(pid, signal.SIGKILL)
         return os.waitpid(pid, 0)[1]
-    except ChildProcessError:
+    except (ProcessLookupError, ChildProcessError):
         return None
 
 
