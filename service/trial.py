@@ -90,7 +90,7 @@ def _read(source: int, seconds: float, meanwhile: Callable[[], object]) -> bytes
 
 
 def _ended(pid: int) -> int | None:
-    """The wait status of the child, killed where it still runs; None where another part of the process has reaped it."""
+    """The wait status of the child, which is killed; None where another part of the process has reaped it."""
     try:
         os.kill(pid, signal.SIGKILL)
         return os.waitpid(pid, 0)[1]

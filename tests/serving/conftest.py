@@ -24,6 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 GUNICORN = Path(sys.executable).with_name("gunicorn")
 NGINX = shutil.which("nginx", path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"]))
 
+WATCHER = b"service.watcher"
+"""What names the watcher in its command line."""
+
 collect_ignore = [] if NGINX or os.environ.get("CI") else ["test_nginx.py"]
 
 
@@ -87,9 +90,18 @@ class Gunicorn:
             return False
 
     def workers(self) -> list[int]:
-        """The process ids of its workers."""
+        """The process ids of its workers; while a model is on trial, the trial's is among them."""
+        return [pid for pid, command in self._children() if WATCHER not in command]
+
+    def watchers(self) -> list[int]:
+        """The process ids of its watcher: one or none."""
+        return [pid for pid, command in self._children() if WATCHER in command]
+
+    def _children(self) -> Iterator[tuple[int, bytes]]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(pid) for pid in children.read_text().split()]
+        for pid in children.read_text().split():
+            with contextlib.suppress(OSError):  # it has just ended
+                yield int(pid), Path(f"/proc/{pid}/cmdline").read_bytes()
 
     def signal(self, number: signal.Signals) -> None:
         """Send the master a signal."""
