@@ -121,4 +121,7 @@ def _freeze() -> None:
     """Keep the collector from touching, and so copying, the pages that the workers share."""
     gc.unfreeze()  # so that what a rollout replaced is found, too
     gc.collect()
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)  # loading a forest leaves as much in holes of the heap as it takes
     gc.freeze()
