@@ -17,7 +17,7 @@ from statistics import median
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import RandomForestRegressor
 
 from service.packaging import save_model
 from tests.load import Load
@@ -26,7 +26,9 @@ from tests.serving.nginx import Nginx
 from tests.serving.rollouts import BROKEN, Rollouts, ask
 
 POLL_SECONDS = 0.5
-TREES, ROWS, FEATURES = 50, 12_000, 10
+ROWS, FEATURES = 26_000, 10
+FORESTS = {"sklearn": ("model.skops", 20), "onnx": ("model.onnx", 39)}
+"""What each runtime reads, and how many trees are 50 MB of it."""
 
 
 def main(parts: list[str]) -> None:
@@ -77,12 +79,11 @@ def memory(directory: Path) -> None:
     """A large forest in four workers, by either runtime: at the start, and after twenty rollouts."""
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(ROWS, FEATURES))
-    labels = rng.integers(0, 2, ROWS)
-    forest = RandomForestClassifier(TREES, random_state=0).fit(rows, labels)
-    made = save_model(forest, rows[:500], name="forest", root=directory / "made")
-    for runtime, file in (("sklearn", "model.skops"), ("onnx", "model.onnx")):
+    values = 3 * rows[:, 0] + rng.normal(size=ROWS)
+    for runtime, (file, trees) in FORESTS.items():
         root = directory / runtime
-        shutil.copytree(directory / "made", root)
+        forest = RandomForestRegressor(trees, random_state=0).fit(rows, values)
+        made = save_model(forest, rows[:500], name="forest", root=root)
         size = (made / file).stat().st_size / 1e6
         with Gunicorn(directory / "log", environ(root, WEB_CONCURRENCY=4, RUNTIME=runtime)) as server:
             rollouts = Rollouts(server, root, "forest")

@@ -91,14 +91,23 @@ class Versions:
             patient: whether to wait for files that may still be being copied.
             meanwhile: is called about once a second while a model is on trial.
         """
-        if known is not None and known.final and known.state.fingerprint == state.fingerprint:
-            return known
+        same = known if known is not None and known.state.fingerprint == state.fingerprint else None
+        if same is not None and same.final:
+            return same
         found = self._examined(label, state, known.model if known else None, meanwhile)
-        if found.reason is not None and not found.final and patient:
-            now = state_of(self._root / label)
-            found = replace(found, waiting=now is None or not now.settled or now.fingerprint != state.fingerprint)
+        refused_before = same is not None and same.reason is not None and not same.waiting
+        if patient and not refused_before:
+            found = self._or_waiting(label, found)
         self._tell(label, known, found)
         return found
+
+    def _or_waiting(self, label: str, found: Version) -> Version:
+        """The version, waited for where its files are not yet what they should be, and have changed just now."""
+        if found.reason is None or found.final:
+            return found
+        now = state_of(self._root / label)
+        settled = now is not None and now.settled and now.fingerprint == found.state.fingerprint
+        return replace(found, waiting=not settled)
 
     def _examined(self, label: str, state: State, model: Model | None, meanwhile: Callable[[], object]) -> Version:
         directory = self._root / label
