@@ -69,10 +69,10 @@ def watcher(directory: Path) -> None:
         wait_until(lambda: len(server.watchers()) == 1)
         (pid,) = server.watchers()
         time.sleep(1)
-        before, start = cpu_seconds(pid), time.monotonic()
+        before, looks = cpu_seconds(pid), switches(pid)
         time.sleep(10)
-        used, looks = cpu_seconds(pid) - before, (time.monotonic() - start) / 0.01
-        print(f"watcher of 3 versions: {used / looks * 1e6:.0f} us of CPU a look at most, {pss(pid):.1f} MB")
+        used, looks = cpu_seconds(pid) - before, switches(pid) - looks
+        print(f"watcher of 3 versions: {used / looks * 1e6:.0f} us of CPU a look, {server.memory()['watcher']:.1f} MB")
 
 
 def memory(directory: Path) -> None:
@@ -103,11 +103,7 @@ def report(when: str, server: Gunicorn) -> None:
     wait_until(lambda: len(server.workers()) == 4)
     for _ in range(40):
         ask(server, "/v1/models/forest:predict", b'{"instances": [[0,0,0,0,0,0,0,0,0,0]]}')
-    parts = {
-        "master": pss(server.process.pid),
-        "workers": sum(map(pss, server.workers())),
-        "watcher": sum(map(pss, server.watchers())),
-    }
+    parts = server.memory()
     listed = ", ".join(f"{name} {size:.0f}" for name, size in parts.items())
     print(f"  {when:18s} {sum(parts.values()):4.0f} MB ({listed})", flush=True)
 
@@ -119,16 +115,16 @@ def environ(root: Path, **settings: object) -> dict[str, str]:
     }
 
 
-def pss(pid: int) -> float:
-    """The memory of a process in MB: what it has alone, and its share of what others have, too."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) / 1024
-
-
 def cpu_seconds(pid: int) -> float:
     """The CPU time of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def switches(pid: int) -> int:
+    """How often a process has gone to sleep."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("voluntary_ctxt_switches:")).split()[1])
 
 
 if __name__ == "__main__":

@@ -75,10 +75,11 @@ class ModelRepository:
         try:
             states = scan(self._root)
         except OSError as ex:
-            _log.error("models directory cannot be read, %s: %s", _KEPT, ex.strerror)
+            kept = f"; {_KEPT}" if self._versions else ""
+            _log.error("models directory cannot be read: %s%s", ex.strerror, kept)
             return {}
         if not states and self._versions:
-            _log.error("models directory is empty, %s", _KEPT)
+            _log.error("models directory is empty; %s", _KEPT)
         return dict(sorted(states.items(), key=_by_name_highest_first))
 
     def _look(self, states: Mapping[str, State], meanwhile: Callable[[], object]) -> None:
@@ -89,10 +90,10 @@ class ModelRepository:
                 patient = self._seen is not None  # at the start, and in `check`, what is there is judged as it is
                 versions[label] = self._looker.look(label, state, known, patient=patient, meanwhile=meanwhile)
             else:
-                _log.error("models directory of %s cannot be read, %s", label, _KEPT)
+                _log.error("models directory of %s cannot be read; %s", label, _KEPT)
                 versions.update({each: self._versions[each] for each in self._versions if _name(each) == label})
         for label in self._versions.keys() - versions.keys():
-            _log.info("%s was taken back", label)
+            _log.info("%s is gone, and serves no more", label)
         self._versions = versions
         self._entries = {name: _entry({each: versions[each] for each in of}) for name, of in groupby(versions, _name)}
         self._was_ready = self.ready

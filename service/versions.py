@@ -36,7 +36,7 @@ class Load(Protocol):
 
 
 class Observer(Protocol):
-    """Is told of what the log tells."""
+    """Is told of what the log tells, in the process that loads: Gunicorn's master."""
 
     def loaded(self, model: Model) -> None:
         """Hear of a version that was loaded."""

@@ -59,7 +59,7 @@ class Watcher:
         self._changes: dict[str, Change] = {}
         now = self._scan()
         self._contents = {
-            label: digest(root / label / FILENAME)
+            label: _digest(root / label / FILENAME)
             for label, (fingerprint, serves) in seen.items()
             if serves and now.get(label) == fingerprint  # so that it is the manifest that the master read
         }
@@ -97,6 +97,13 @@ class Watcher:
             return {label: state.fingerprint for label, state in scan(self._root).items()}
         except OSError:
             return {}
+
+
+def _digest(manifest: Path) -> str | None:
+    try:
+        return digest(manifest)
+    except OSError:  # it has just changed again
+        return None
 
 
 def main() -> None:

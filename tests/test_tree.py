@@ -13,6 +13,7 @@ import pytest
 from service.manifest import ONNX
 from service.tree import FILENAME, complete, digest, scan, state_of
 from tests.models import edit, flipped
+from tests.serving.conftest import wait_until
 
 
 @pytest.fixture
@@ -26,6 +27,17 @@ def fingerprint(directory: Path) -> str:
     state = state_of(directory)
     assert state is not None
     return state.fingerprint
+
+
+def wait_for_another_instant(version: Path) -> None:
+    """Return when a change has another date than those before: the kernel's clock has steps of milliseconds."""
+    last, probe = version.joinpath(ONNX).stat().st_ctime_ns, version.parent.parent / "probe"
+
+    def passed() -> bool:
+        probe.write_bytes(b"")
+        return probe.stat().st_ctime_ns > last
+
+    wait_until(passed)
 
 
 def rewritten_with_its_date(at: Path) -> None:
@@ -54,6 +66,7 @@ def test_every_change_shows(version: Path, name: str) -> None:
     assert fingerprint(version) == before
     (version / ONNX).read_bytes()
     assert fingerprint(version) == before
+    wait_for_another_instant(version)
     CHANGES[name](version)
 
     assert fingerprint(version) != before

@@ -103,6 +103,11 @@ class Gunicorn:
             with contextlib.suppress(OSError):  # it has just ended
                 yield int(pid), Path(f"/proc/{pid}/cmdline").read_bytes()
 
+    def memory(self) -> dict[str, float]:
+        """The PSS of its parts in MB: what a process has alone, and its share of what others have, too."""
+        pids = {"master": [self.process.pid], "workers": self.workers(), "watcher": self.watchers()}
+        return {part: sum(map(_pss, each)) for part, each in pids.items()}
+
     def signal(self, number: signal.Signals) -> None:
         """Send the master a signal."""
         self.process.send_signal(number)
@@ -121,6 +126,11 @@ class Gunicorn:
         """Stop it, whatever happened."""
         if self.process.poll() is None:
             self.stop()
+
+
+def _pss(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) / 1024
 
 
 @pytest.fixture
