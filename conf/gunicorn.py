@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 # Before any import that starts threads: a thread pool does not survive the fork of the workers.
-for _library in ("OMP", "OPENBLAS", "MKL"):
-    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = os.environ.get(_name) or "1"
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -21,6 +21,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
 from service import logs, worker
+from service.master import Rollouts
 from service.settings import Settings, SettingsError
 from service.slots import Slots
 
@@ -101,6 +102,8 @@ def _slots(server: Arbiter) -> Slots | None:
 def when_ready(server: Arbiter) -> None:
     """Freeze what the workers share, and let Ctrl-C stop as gracefully as SIGTERM does."""
     _freeze()
+    if preload_app:
+        server.rollouts = Rollouts(server, server.app.wsgi().repository, _settings)
     signal.signal(signal.SIGINT, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
 
 
@@ -131,7 +134,9 @@ def child_exit(server: Arbiter, worker: Worker) -> None:
 
 
 def on_exit(server: Arbiter) -> None:
-    """Remove the counters' files."""
+    """Leave no watcher behind, and none of the counters' files."""
+    if preload_app:
+        server.rollouts.end()
     if slots := _slots(server):
         slots.close()
 
@@ -139,7 +144,7 @@ def on_exit(server: Arbiter) -> None:
 def on_reload(server: Arbiter) -> None:
     """On SIGHUP, look at the models again before the new workers are forked."""
     if preload_app:
-        server.app.wsgi().repository.refresh()
+        server.rollouts.roll_out()
         _freeze()
 
 
@@ -147,4 +152,7 @@ def _freeze() -> None:
     """Keep the collector from touching, and so copying, the pages that the workers share."""
     gc.unfreeze()  # so that what a rollout replaced is found, too
     gc.collect()
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)  # loading a forest leaves as much in holes of the heap as it takes
     gc.freeze()

@@ -16,6 +16,7 @@ What surrounds a request
     errors.py           what can go wrong with a request, in the words of the domain
     problems.py         the error contract: from domain error to HTTP status, in one shape
     worker.py           what Gunicorn's workers do otherwise here
+    master.py           what its master does at each SIGHUP; watcher.py: the process that sends that, where it is wanted
 Seen from outside
     measurement.py      a request's time, and what was predicted; metrics.py: the counters; drift.py: what no sample had
     slots.py            where each process counts; inventory.py: what serves
@@ -36,6 +37,8 @@ What is in it
 What computes
     runtimes.py         ONNX Runtime, scikit-learn; estimator_input.py: a table as the estimator wants it
     repository.py       finds model versions and hands out what is ready
+    versions.py         looks at each version: new, unchanged, broken, rewritten, still being copied
+    tree.py             what lies in the models directory, by the dates of files
     loading.py          one version, from the bytes on disk to what answers
     manifest.py         what one model version is, and what proves it
     trial.py            runs what may crash or hang in a forked child

@@ -15,6 +15,11 @@ from pathlib import Path
 from service.app import open_repository
 from service.settings import Settings, SettingsError
 
+_NEXT = """
+It serves when the service starts. One that runs takes it by itself where MODELS_POLL_SECONDS is set; else tell it:
+  pkill -HUP -o -f conf/gunicorn.py    one that was started by make serve or gunicorn
+  docker compose kill -s HUP api       one in containers"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit status says whether it succeeded."""
@@ -78,7 +83,7 @@ def _add(settings: Settings, given: argparse.Namespace) -> int:
     report("done")
     print()
     print(summary(directory))
-    print("\nTo serve it, start the service, or send SIGHUP to the running one: kill -HUP <pid of gunicorn's master>")
+    print(_NEXT)
     return 0
 
 

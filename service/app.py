@@ -107,10 +107,7 @@ def main(*, forks: bool = False) -> Service:
 
 def open_repository(settings: Settings, metrics: Metrics | None = None) -> ModelRepository:
     """The repository that the settings name, with all that it has loaded or refused."""
-    loader = Loader(settings)
-    repository = ModelRepository(
-        settings.models_dir, metrics.counted(loader) if metrics else loader, settings.default_model
-    )
+    repository = ModelRepository(settings.models_dir, Loader(settings), settings.default_model, metrics)
     repository.refresh()
     return repository
 

@@ -35,6 +35,10 @@ class Refused(Exception):
     """Why a model version is not served; the message is the reason, for the operator."""
 
 
+class Incomplete(Refused):
+    """Its files are not those of its manifest: it is broken, or still being copied."""
+
+
 class Model(Struct, frozen=True, eq=False):
     """
     A model version that serves. Immutable, shared by all requests.
@@ -68,11 +72,12 @@ class Loader:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def __call__(self, directory: Path) -> Model:
+    def __call__(self, directory: Path, meanwhile: Callable[[], object] = lambda: None) -> Model:
         """
         Load the version in a directory <name>/<version>.
 
-        It is loaded and answers its golden rows in a forked child first, where it may crash or hang.
+        It is loaded and answers its golden rows in a forked child first, where it may crash or hang; while that lasts,
+        `meanwhile` is called about once a second.
 
         Raises:
             Refused: it does not verify.
@@ -83,7 +88,8 @@ class Loader:
         file = ONNX if kind == "onnx" else SKOPS if SKOPS in manifest.files else PICKLE
         artifact = _verified(directory, manifest, file)
         build = self._builder(file, manifest, artifact)
-        reason = trial.run(lambda: replay(build(), signature, manifest.golden), self._settings.trial_seconds)
+        seconds = self._settings.trial_seconds
+        reason = trial.run(lambda: replay(build(), signature, manifest.golden), seconds, meanwhile)
         if reason is not None:
             raise Refused(f"{file}: {reason}")
         return Model(manifest, signature, build(), Instances(signature, self._settings.max_rows))
@@ -182,15 +188,29 @@ def replay(runtime: Runtime, signature: Signature, golden: Golden) -> None:
         raise Refused(f"the golden rows are answered differently: {agreement}")
 
 
+def verify(directory: Path) -> Manifest:
+    """
+    The manifest of a version, every file of which has its checksum.
+
+    Raises:
+        Refused: it is another version's.
+        Incomplete: a file is missing, or is not the one in the manifest.
+    """
+    manifest = _manifest(directory)
+    for name, checksum in manifest.files.items():
+        _checked(directory / Path(name).name, checksum)
+    return manifest
+
+
 def _manifest(directory: Path) -> Manifest:
     try:
         manifest = read(directory)
     except FileNotFoundError:
-        raise Refused("there is no manifest.json") from None
+        raise Incomplete("there is no manifest.json") from None
     except OSError as ex:
-        raise Refused(f"manifest.json cannot be read: {ex.strerror}") from None
+        raise Incomplete(f"manifest.json cannot be read: {ex.strerror}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as ex:
-        raise Refused(f"manifest.json is not a manifest: {ex}") from None
+        raise Incomplete(f"manifest.json is not a manifest: {ex}") from None
     if (manifest.name, str(manifest.version)) != (directory.parent.name, directory.name):
         raise Refused(f"manifest.json is that of {manifest.name}/{manifest.version}")
     return manifest
@@ -202,15 +222,16 @@ def _verified(directory: Path, manifest: Manifest, artifact: str) -> bytes:
         raise Refused(f"there is no {artifact} in this version")
     content = b""
     for name, checksum in manifest.files.items():
-        read = _bytes(directory / Path(name).name)
-        if digest(read) != checksum:
-            raise Refused(f"{name}: its sha256 is not the one in manifest.json")
+        read = _checked(directory / Path(name).name, checksum)
         content = read if name == artifact else content
     return content
 
 
-def _bytes(path: Path) -> bytes:
+def _checked(path: Path, checksum: str) -> bytes:
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except OSError as ex:
-        raise Refused(f"{path.name} cannot be read: {ex.strerror}") from None
+        raise Incomplete(f"{path.name} cannot be read: {ex.strerror}") from None
+    if digest(content) != checksum:
+        raise Incomplete(f"{path.name}: its sha256 is not the one in manifest.json")
+    return content

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -13,14 +12,11 @@ from msgspec import Struct
 
 from service.runtimes import Prediction
 from service.signature import Feature, Form, Label, Output, Signature, Task, Value
+from service.tree import FILENAME
 
-FILENAME = "manifest.json"
 ONNX = "model.onnx"
 SKOPS = "model.skops"
 PICKLE = "model.pkl"
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
-VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class Proof(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYP
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service import drift
-from service.loading import Model, Refused
+from service.loading import Model
 from service.runtimes import Prediction
 from service.signature import label_text
 from service.slots import Slots
@@ -123,24 +122,19 @@ class Metrics:
         """Count a request that a model does not take."""
         self._invalid.labels(model.name, feature or "").inc()
 
-    def counted(self, load: Callable[[Path], Model]) -> Callable[[Path], Model]:
-        """What loads versions, so that what it loads and what it refuses is counted, by the model's name."""
+    def loaded(self, model: Model) -> None:
+        """Count a version that was loaded."""
+        self._named(self._loads, model.name).inc()
 
-        def counting(directory: Path) -> Model:
-            name = directory.parent.name
-            loads, refusals = (
-                self._loads.labels(name),
-                self._refusals.labels(name),
-            )  # both, so that a first step is seen
-            try:
-                model = load(directory)
-            except Refused:
-                refusals.inc()
-                raise
-            loads.inc()
-            return model
+    def refused(self, label: str, reason: str) -> None:
+        """Count a version, <name>/<version>, that was refused."""
+        self._named(self._refusals, label.partition("/")[0]).inc()
 
-        return counting
+    def _named(self, counter: Counter, name: str) -> Counter:
+        """A counter of a model's versions; the other one is there from now on, too, so that its first step is seen."""
+        for each in (self._loads, self._refusals):
+            each.labels(name)
+        return counter.labels(name)
 
     def exposition(self) -> bytes:
         """All of it in Prometheus' text format."""

@@ -22,11 +22,12 @@ from msgspec.structs import replace
 from service.conversion import convert
 from service.inspection import inspect
 from service.loading import Refused, load_skops, trusted_types
-from service.manifest import FILENAME, NAME, ONNX, PICKLE, SKOPS, VERSION, Golden, Manifest, Proof, Versions, digest
+from service.manifest import ONNX, PICKLE, SKOPS, Golden, Manifest, Proof, Versions, digest
 from service.proof import Examiner
 from service.runtimes import OnnxRuntime, SklearnRuntime
 from service.sample import PackagingError
 from service.signature import Label, Signature
+from service.tree import FILENAME, NAME, VERSION
 
 
 def save_model(

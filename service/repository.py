@@ -1,20 +1,23 @@
-"""Finds, verifies and loads model versions, and hands out what is ready."""
+"""Finds model versions, has them looked at, and hands out what is ready."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from itertools import groupby
 from pathlib import Path
 
 from msgspec import Struct
 
 from service.errors import ModelNotFound, ModelNotReady
-from service.loading import Model, Refused
-from service.manifest import NAME, VERSION
+from service.loading import Model
+from service.tree import State, scan
+from service.versions import Load, Observer, Version, Versions, nothing
 
 _log = logging.getLogger(__name__)
 
 _FALLBACK = "iris"
+_KEPT = "what served goes on serving"
 
 
 class Entry(Struct, frozen=True):
@@ -23,11 +26,13 @@ class Entry(Struct, frozen=True):
 
     Attributes:
         versions: what serves, by version number, highest first.
-        refused: what does not, with the reason.
+        refused: whose files do not serve, with the reason; where they were rewritten, what was loaded first still does.
+        waiting: whose files seem to be still being copied, with what is missing.
     """
 
     versions: Mapping[str, Model]
     refused: Mapping[str, str]
+    waiting: Mapping[str, str]
 
     @property
     def latest(self) -> Model | None:
@@ -39,23 +44,59 @@ class ModelRepository:
     """
     The models below a directory, <name>/<version>/.
 
-    Readers get models that never change; `refresh` replaces them all at once.
+    Readers get models that never change; `refresh` replaces what has changed, all at once.
     """
 
-    def __init__(self, root: Path, load: Callable[[Path], Model], default: str | None = None) -> None:
+    def __init__(self, root: Path, load: Load, default: str | None = None, observer: Observer | None = None) -> None:
         self._root = root
-        self._load = load
         self._default = default
+        self._looker = Versions(root, load, observer)
+        self._versions: Mapping[str, Version] = {}
+        self._seen: Mapping[str, State] | None = None
         self._entries: Mapping[str, Entry] = {}
+        self._was_ready = False
 
-    def refresh(self) -> None:
-        """Look at the directory again and load what is there."""
+    def refresh(self, meanwhile: Callable[[], object] = nothing) -> None:
+        """
+        Look at the directory again and load what is new or has changed.
+
+        What served goes on serving where the directory cannot be read, or holds no model at all any more: that is an
+        accident, while a version or a model that is gone beside others was taken back.
+
+        Args:
+            meanwhile: is called about once a second while a model is on trial.
+        """
+        states = self._scan()
+        if states or not self._versions:
+            self._look(states, meanwhile)
+        self._seen = states
+
+    def _scan(self) -> Mapping[str, State]:
         try:
-            found = {name: self._entry(versions) for name, versions in _find(self._root)}
+            states = scan(self._root)
         except OSError as ex:
-            _log.error("models directory cannot be read: %s", ex.strerror)
-            return
-        self._entries = found
+            kept = f"; {_KEPT}" if self._versions else ""
+            _log.error("models directory cannot be read: %s%s", ex.strerror, kept)
+            return {}
+        if not states and self._versions:
+            _log.error("models directory is empty; %s", _KEPT)
+        return dict(sorted(states.items(), key=_by_name_highest_first))
+
+    def _look(self, states: Mapping[str, State], meanwhile: Callable[[], object]) -> None:
+        versions: dict[str, Version] = {}
+        for label, state in states.items():
+            known = self._versions.get(label)
+            if "/" in label:
+                patient = self._seen is not None  # at the start, and in `check`, what is there is judged as it is
+                versions[label] = self._looker.look(label, state, known, patient=patient, meanwhile=meanwhile)
+            else:
+                _log.error("models directory of %s cannot be read; %s", label, _KEPT)
+                versions.update({each: self._versions[each] for each in self._versions if _name(each) == label})
+        for label in self._versions.keys() - versions.keys():
+            _log.info("%s is gone, and serves no more", label)
+        self._versions = versions
+        self._entries = {name: _entry({each: versions[each] for each in of}) for name, of in groupby(versions, _name)}
+        self._was_ready = self.ready
 
     def get(self, name: str | None = None, version: str | None = None) -> Model:
         """
@@ -67,7 +108,7 @@ class ModelRepository:
 
         Raises:
             ModelNotFound: there is none.
-            ModelNotReady: it was refused.
+            ModelNotReady: it was refused, or is still being copied.
         """
         entry = self.entry(name or self.default)
         model = entry.latest if version is None else entry.versions.get(version)
@@ -75,7 +116,7 @@ class ModelRepository:
             return model
         if version is None:
             raise ModelNotReady("No version of this model could be loaded.")
-        if version in entry.refused:
+        if version in entry.refused or version in entry.waiting:
             raise ModelNotReady("This version of the model could not be loaded.")
         raise ModelNotFound(f"This model has no such version; it has {', '.join(entry.versions) or 'none'}.")
 
@@ -114,30 +155,43 @@ class ModelRepository:
 
     @property
     def ready(self) -> bool:
-        """Whether there is a model, and each has a version that serves."""
-        return bool(self._entries) and all(entry.versions for entry in self._entries.values())
+        """Whether there is a model, and each has a version that serves; once so, a model that has none is no matter."""
+        serving = [bool(entry.versions) for entry in self._entries.values()]
+        return any(serving) and (self._was_ready or all(serving))
 
-    def _entry(self, directories: list[Path]) -> Entry:
-        versions: dict[str, Model] = {}
-        refused: dict[str, str] = {}
-        for directory in directories:
-            label = f"{directory.parent.name}/{directory.name}"
-            try:
-                model = versions[directory.name] = self._load(directory)
-                _log.info("%s serves through %s", label, model.runtime.platform)
-            except Refused as ex:
-                refused[directory.name] = str(ex)
-                _log.error("%s was refused: %s", label, ex)
-        return Entry(versions, refused)
+    @property
+    def seen(self) -> dict[str, tuple[str, bool]]:
+        """
+        What the last refresh made up its mind about, for the watcher to find what is new since.
+
+        The fingerprint of each directory by its label, <name>/<version>, and whether what is in it serves.
+        """
+        known = {label: (state, self._versions.get(label)) for label, state in (self._seen or {}).items()}
+        return {
+            label: (state.fingerprint, version is not None and version.reason is None)
+            for label, (state, version) in known.items()
+            if version is None or not version.waiting
+        }
 
 
-def _find(root: Path) -> Iterator[tuple[str, list[Path]]]:
-    """The names below a directory, each with its version directories, highest first."""
-    for directory in sorted(root.iterdir()):
-        if NAME.fullmatch(directory.name) and directory.is_dir():
-            versions = [each for each in directory.iterdir() if VERSION.fullmatch(each.name) and each.is_dir()]
-            if versions:
-                yield directory.name, sorted(versions, key=lambda each: int(each.name), reverse=True)
+def _entry(versions: Mapping[str, Version]) -> Entry:
+    """The versions of one model, by their numbers."""
+    of = {label.partition("/")[2]: version for label, version in versions.items()}
+    reasons = {number: version.reason for number, version in of.items() if version.reason is not None}
+    return Entry(
+        versions={number: version.model for number, version in of.items() if version.model is not None},
+        refused={number: reason for number, reason in reasons.items() if not of[number].waiting},
+        waiting={number: reason for number, reason in reasons.items() if of[number].waiting},
+    )
+
+
+def _by_name_highest_first(item: tuple[str, State]) -> tuple[str, int]:
+    name, _, version = item[0].partition("/")
+    return name, -int(version or 0)
+
+
+def _name(label: str) -> str:
+    return label.partition("/")[0]
 
 
 def _are(names: list[str]) -> str:

@@ -64,6 +64,9 @@ class OnnxRuntime:
         options.enable_cpu_mem_arena = False  # faster for one row, and a large batch gives its memory back
         options.log_severity_level = 4
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        # It would hold the file's bytes for as long as it lives, only to make another session by another provider.
+        self._session.disable_fallback()
+        self._session._model_bytes = None  # noqa: SLF001
         self._inputs = [(each.name, _DTYPES[each.type]) for each in self._session.get_inputs()]
         self._outputs = [each.name for each in self._session.get_outputs()][: len(signature.outputs)]
         self._signature = signature

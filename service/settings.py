@@ -27,6 +27,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         default_model: the model behind /prediction; else the only one, else iris.
         max_body_bytes: larger request bodies are answered 413.
         max_rows: requests with more rows are answered 413.
+        models_poll_seconds: how often the watcher looks for new models; 0 is never.
         api_keys_file: a file of API keys, one a line; without it, no key is asked for.
         allow_pickle: whether a model may be unpickled, which runs code from its file.
         runtime: serve through this runtime only; "auto" takes the one that each manifest names.
@@ -41,6 +42,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     default_model: str | None = None
     max_body_bytes: Positive = 16 * 1024 * 1024
     max_rows: Positive = 100_000
+    models_poll_seconds: Annotated[float, Meta(ge=0)] = 0.0
     api_keys_file: Path | None = None
     allow_pickle: bool = False
     runtime: Literal["auto", "onnx", "sklearn"] = "auto"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import selectors
 import signal
@@ -12,28 +13,37 @@ from collections.abc import Callable
 from typing import NoReturn
 
 _LONGEST_REASON = 64 * 1024
+_LONGEST_SECONDS = 1e6
+_MEANWHILE_SECONDS = 1.0
 _PASSED = b"passed"
 
 
-def run(check: Callable[[], object], seconds: float) -> str | None:
+def run(check: Callable[[], object], seconds: float, meanwhile: Callable[[], object] = lambda: None) -> str | None:
     """
     Run `check` in a forked child.
+
+    Args:
+        check: what is run.
+        seconds: the child is killed after so long.
+        meanwhile: is called about once a second while the child runs; what it raises ends the child.
 
     Returns:
         None where it returned; otherwise why not: its exception, the signal that ended it, or the time that it took.
     """
     source, sink = os.pipe()
+    owner = os.getpid()
     pid = _fork()
     if pid == 0:
-        _report(check, sink)
+        _report(check, sink, seconds)
     os.close(sink)
+    status = None
     try:
-        report = _read(source, seconds)
+        report = _read(source, seconds, meanwhile)
     finally:
         os.close(source)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    status = _wait(pid)
+        # A process that `meanwhile` forked comes by here when it exits, and the number may be another's by then.
+        if os.getpid() == owner:
+            status = _ended(pid)
     if report is None:
         return f"it did not finish within {seconds:g} seconds"
     if report == _PASSED:
@@ -48,10 +58,12 @@ def _fork() -> int:
         return os.fork()
 
 
-def _report(check: Callable[[], object], sink: int) -> NoReturn:
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+def _report(check: Callable[[], object], sink: int, seconds: float) -> NoReturn:
+    faulthandler.disable()  # the parent tells of a crash, in one line
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
     try:
+        signal.setitimer(signal.ITIMER_REAL, min(2 * seconds, _LONGEST_SECONDS))  # should nobody be left to kill it
         check()
         report = _PASSED
     except BaseException as ex:  # noqa: BLE001 (whatever it is, it is the answer)
@@ -61,13 +73,16 @@ def _report(check: Callable[[], object], sink: int) -> NoReturn:
     os._exit(0)
 
 
-def _read(source: int, seconds: float) -> bytes | None:
+def _read(source: int, seconds: float, meanwhile: Callable[[], object]) -> bytes | None:
     """All that the child writes; None where it does not close its end in time."""
     chunks: list[bytes] = []
     deadline = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
         selector.register(source, selectors.EVENT_READ)
-        while selector.select(max(0.0, deadline - time.monotonic())):
+        while (left := deadline - time.monotonic()) > 0:
+            if not selector.select(min(left, _MEANWHILE_SECONDS)):
+                meanwhile()
+                continue
             chunk = os.read(source, 65536)
             if not chunk:
                 return b"".join(chunks)
@@ -75,11 +90,12 @@ def _read(source: int, seconds: float) -> bytes | None:
     return None
 
 
-def _wait(pid: int) -> int | None:
-    """The child's wait status; None where another part of the process has reaped it."""
+def _ended(pid: int) -> int | None:
+    """The wait status of the child, which is killed; None where another part of the process has reaped it."""
     try:
+        os.kill(pid, signal.SIGKILL)
         return os.waitpid(pid, 0)[1]
-    except ChildProcessError:
+    except (ProcessLookupError, ChildProcessError):
         return None
 
 

@@ -15,11 +15,19 @@ PREDICTIONS = ["Setosa", "Virginica"]
 
 
 class Load:
-    """POSTs from a few threads, each with one request in flight, from entry to exit."""
+    """
+    POSTs from a few threads, each with one request in flight, from entry to exit.
+
+    Attributes:
+        answered: the ids of the requests that were answered as they should be.
+        versions: when each of these was sent, when its answer was there, and the model's version in it.
+        failures: the ids of the others, with what happened.
+    """
 
     def __init__(self, port: int, *, threads: int = 4, keep_alive: bool = True) -> None:
         self.name = f"load-{uuid.uuid4().hex[:8]}"
         self.answered: list[str] = []
+        self.versions: list[tuple[float, float, int]] = []
         self.failures: list[tuple[str, str]] = []
         self._port = port
         self._keep_alive = keep_alive
@@ -55,6 +63,7 @@ class Load:
         while not self._stop.is_set():
             number += 1
             request_id = f"{name}-{number}"
+            sent = time.monotonic()
             try:
                 connection.request("POST", "/prediction", BODY, headers | {"X-Request-ID": request_id})
                 response = connection.getresponse()
@@ -66,6 +75,7 @@ class Load:
                 continue
             if response.status == 200 and json.loads(body)["predictions"] == PREDICTIONS:
                 self.answered.append(request_id)
+                self.versions.append((sent, time.monotonic(), json.loads(body)["version"]))
             else:
                 self.failures.append((request_id, f"{response.status} {body[:200]!r}"))
         connection.close()

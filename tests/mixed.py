@@ -70,6 +70,6 @@ def make_mixed(
     signature = manifest.signature
     model = Model(manifest, signature, runtime, Instances(signature, settings.max_rows))
     (root / "mixed" / "1").mkdir(parents=True, exist_ok=True)
-    repository = ModelRepository(root, lambda directory: model)
+    repository = ModelRepository(root, lambda directory, meanwhile=None: model)
     repository.refresh()
     return falcon.testing.TestClient(create_app(settings, repository)), runtime

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from service.manifest import FILENAME, ONNX, SKOPS, digest
+from service.manifest import ONNX, SKOPS, digest
+from service.tree import FILENAME
 
 
 def copy_version(source: Path, root: Path, name: str = "iris", version: int = 2) -> Path:
@@ -31,6 +32,48 @@ def rewrite(directory: Path, file: str, content: bytes) -> None:
     """Replace an artifact, its checksum with it."""
     (directory / file).write_bytes(content)
     edit(directory, lambda manifest: manifest["files"].update({file: digest(content)}))
+
+
+def replace(directory: Path, change: Callable[[Path], object]) -> None:
+    """Change a version beside its place, and put it there at once, as `save_model` and rsync put files."""
+    beside = directory.with_name(f".{directory.name}")
+    shutil.copytree(directory, beside)
+    change(beside)
+    shutil.rmtree(directory)
+    beside.rename(directory)
+
+
+def crashing() -> bytes:
+    """A graph at which ONNX Runtime dies of SIGSEGV: it adds the nodes of a tree by recursion, and this one is deep."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    deep = 30_000
+    nodes, none = range(2 * deep + 1), [0] * (deep + 1)
+    tree = helper.make_node(
+        "TreeEnsembleRegressor",
+        ["input"],
+        ["predict"],
+        domain="ai.onnx.ml",
+        nodes_treeids=[0] * len(nodes),
+        nodes_nodeids=nodes,
+        nodes_featureids=[0] * len(nodes),
+        nodes_modes=["BRANCH_LEQ"] * deep + ["LEAF"] * (deep + 1),
+        nodes_values=[float(node) for node in nodes],
+        nodes_truenodeids=[*range(deep, 2 * deep), *none],
+        nodes_falsenodeids=[*range(1, deep), 2 * deep, *none],
+        target_treeids=[0],
+        target_nodeids=[2 * deep],
+        target_ids=[0],
+        target_weights=[1.0],
+        n_targets=1,
+    )
+    shapes = {"input": 4, "predict": 1}
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, each]) for name, each in shapes.items()]
+    opsets = [helper.make_opsetid("ai.onnx.ml", 1), helper.make_opsetid("", 15)]
+    graph = helper.make_graph([tree], "deep", ends[:1], ends[1:])
+    model: bytes = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    return model
 
 
 def flipped(path: Path) -> None:

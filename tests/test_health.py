@@ -22,7 +22,7 @@ def test_ready_with_what_serves(iris: falcon.testing.TestClient) -> None:
     result = iris.simulate_get("/readyz")
 
     assert result.status_code == 200
-    assert result.json["models"]["iris"] == {"ready": True, "version": 1, "versions": [1], "refused": {}}
+    assert result.json["models"]["iris"] == {"ready": True, "version": 1, "versions": [1], "refused": {}, "waiting": {}}
 
 
 def test_no_model_is_not_ready(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tritonclient.utils import np_to_triton_dtype
 
 from service.app import create_app
-from service.loading import Refused
+from service.loading import Incomplete, Refused
 from service.repository import ModelRepository
 from service.resources import outputs as model_outputs
 from service.resources.bodies import HEADER
@@ -643,8 +643,8 @@ def test_what_clients_ask_first(iris: Client) -> None:
 def test_the_index_lists_what_serves_and_what_was_refused(tmp_path: Path) -> None:
     """With the reason; `ready` leaves out what does not serve. Nothing is loaded over HTTP."""
 
-    def refuse(directory: Path) -> Any:
-        raise Refused("it is broken")
+    def refuse(directory: Path, meanwhile: object = None) -> Any:
+        raise Refused("it is broken") if directory.name == "3" else Incomplete("it is half there")
 
     (tmp_path / "broken" / "3").mkdir(parents=True)
     repository = ModelRepository(tmp_path, refuse)
@@ -657,6 +657,11 @@ def test_the_index_lists_what_serves_and_what_was_refused(tmp_path: Path) -> Non
     assert client.simulate_post("/v2/repository/index", body='{"ready": true}').json == []
     for body in ("[", '{"ready": 1}', "[]"):
         assert_problem(client.simulate_post("/v2/repository/index", body=body), 400)
+    (tmp_path / "broken" / "4").mkdir()
+    repository.refresh()
+    assert {"name": "broken", "version": "4", "state": "LOADING", "reason": "it is half there"} in (
+        client.simulate_post("/v2/repository/index").json
+    )
     assert_problem(client.simulate_get("/v2/health/ready"), 503)
     assert_problem(client.simulate_get("/v2/models/broken/ready"), 503)
     assert_problem(infer(client, {"inputs": []}, "broken"), 503)

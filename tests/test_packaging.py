@@ -23,11 +23,12 @@ from models.iris.train import train
 from service.agreement import compare
 from service.app import open_repository
 from service.loading import Model
-from service.manifest import FILENAME, ONNX, SKOPS, read
+from service.manifest import ONNX, SKOPS, read
 from service.packaging import save_model
 from service.sample import PackagingError
 from service.settings import Settings
 from service.table import Table
+from service.tree import FILENAME
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 

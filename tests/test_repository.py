@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from service.app import open_repository
 from service.errors import ModelNotFound, ModelNotReady
-from service.manifest import SKOPS
+from service.manifest import ONNX, SKOPS
 from service.repository import ModelRepository
 from service.settings import Settings
 from tests import models
-from tests.models import BROKEN, copy_version, edit
+from tests.models import BROKEN, copy_version, edit, flipped
 
 
 @pytest.fixture
@@ -105,13 +106,83 @@ def test_a_refresh_finds_what_is_new_and_drops_what_is_gone(root: Path) -> None:
     assert before.runtime.predict(before.instances.decode(b'{"instances": [[5, 3, 1, 0]]}')).predict.tolist() == [0]
 
 
-def test_an_unreadable_directory_changes_nothing(root: Path) -> None:
-    """What served goes on serving."""
+def accidents() -> dict[str, Callable[[Path], object]]:
+    """What may happen to the models directory as a whole."""
+
+    def emptied(root: Path) -> None:
+        shutil.rmtree(root)
+        root.mkdir()
+
+    def replaced(root: Path) -> None:
+        shutil.rmtree(root)
+        root.touch()
+
+    def looped(root: Path) -> None:
+        shutil.rmtree(root)
+        root.symlink_to(root.name)
+
+    return {"gone": shutil.rmtree, "emptied": emptied, "a file": replaced, "a link to itself": looped}
+
+
+@pytest.mark.parametrize("name", accidents())
+def test_an_accident_changes_nothing(root: Path, name: str) -> None:
+    """What served goes on serving, and when the directory is back, it is as before."""
     repository = opened(root)
-    root.rename(root.with_name("away"))
+    before = repository.get()
+    shutil.copytree(root, root.with_name("kept"))
+    accidents()[name](root)
+    for _ in range(2):
+        repository.refresh()
+        assert repository.get() is before
+        assert repository.ready
+        assert repository.seen == {}
+
+    if root.is_dir():
+        root.rmdir()
+    else:
+        root.unlink(missing_ok=True)
+    root.with_name("kept").rename(root)
+    repository.refresh()
+    assert repository.get() is before
+    assert repository.seen.keys() == {"iris/1"}
+
+
+def test_a_model_that_cannot_be_read_serves_on(root: Path) -> None:
+    """Its neighbours are looked at as ever."""
+    copy_version(root / "iris" / "1", root, "other", 1)
+    repository = opened(root)
+    before = repository.get("iris")
+    shutil.move(root / "iris", root / ".iris")
+    (root / "iris").symlink_to("iris")  # cannot be followed, by root neither
+    copy_version(root / "other" / "1", root, "other", 2)
     repository.refresh()
 
-    assert repository.get().version == 1
+    assert repository.get("iris") is before
+    assert repository.get("other").version == 2
+    assert repository.seen.keys() == {"iris", "other/1", "other/2"}
+
+
+def test_a_model_that_is_gone_was_taken_back(root: Path) -> None:
+    """As a version is, while others are still there."""
+    copy_version(root / "iris" / "1", root, "other", 1)
+    repository = opened(root)
+    shutil.rmtree(root / "other")
+    repository.refresh()
+
+    assert list(repository.entries) == ["iris"]
+
+
+def test_a_new_model_that_is_broken_does_not_end_readiness(root: Path) -> None:
+    """At a start it does."""
+    repository = opened(root)
+    flipped(copy_version(root / "iris" / "1", root, "other", 1) / ONNX)
+    repository.refresh()
+
+    assert repository.ready
+    assert list(repository.entry("other").waiting) == ["1"]
+    with pytest.raises(ModelNotReady):
+        repository.get("other", "1")
+    assert not opened(root).ready
 
 
 def test_another_scikit_learn_refuses_only_what_scikit_learn_serves(root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,3 +95,14 @@ def test_a_graph_that_fails_on_a_row_is_no_fault_of_ours(iris_dir: Path, monkeyp
     monkeypatch.setattr(runtime, "_session", type("Session", (), {"run": fail})())
     with pytest.raises(InvalidInput, match=r"^The model cannot compute with these values\.$"):
         runtime.predict(Table(1, np.array([[5.1, 3.5, 1.4, 0.2]])))
+
+
+def test_a_session_holds_no_file(iris_dir: Path) -> None:
+    """What was read is released once there is a session."""
+    version = iris_dir / "iris" / "1"
+    content = (version / ONNX).read_bytes()
+    before = sys.getrefcount(content)
+    runtime = OnnxRuntime(content, read(version).signature)
+
+    assert sys.getrefcount(content) == before
+    assert runtime.platform == "onnx_onnxv1"

@@ -39,6 +39,55 @@ def test_an_early_exit_is_no_success() -> None:
     assert trial.run(lambda: os._exit(0), 10) == "it crashed (exit status 0)"
 
 
+def test_there_need_not_be_a_limit() -> None:
+    """The time may be infinite."""
+    assert trial.run(lambda: None, float("inf")) is None
+
+
+def test_something_else_is_done_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As often as there is time for it, and what it raises ends the child."""
+    monkeypatch.setattr(trial, "_MEANWHILE_SECONDS", 0.01)
+    calls: list[int] = []
+
+    def meanwhile() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        trial.run(threading.Event().wait, 60, meanwhile)
+    assert len(calls) == 3
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_process_that_was_forked_meanwhile_kills_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leaves through the same code as the one that waits: a worker that Gunicorn replaced."""
+    monkeypatch.setattr(trial, "_MEANWHILE_SECONDS", 0.01)
+    source, sink = os.pipe()
+    forked: list[int] = []
+
+    def check() -> None:
+        os.close(sink)
+        os.read(source, 1)
+
+    def meanwhile() -> None:
+        if not forked:
+            forked.append(os.fork())
+            if forked == [0]:
+                raise SystemExit
+            assert os.waitstatus_to_exitcode(os.waitpid(forked[0], 0)[1]) == 7
+            os.write(sink, b"x")
+
+    try:
+        assert trial.run(check, 60, meanwhile) is None
+    except SystemExit:
+        os._exit(7)
+    finally:
+        os.close(source)
+        os.close(sink)
+
+
 def test_a_hang_ends_with_its_time() -> None:
     """And the child with it."""
     assert trial.run(threading.Event().wait, 0.2) == "it did not finish within 0.2 seconds"

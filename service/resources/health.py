@@ -44,4 +44,5 @@ def _state(entry: Entry) -> dict[str, Any]:
         "version": entry.latest.version if entry.latest else None,
         "versions": [int(version) for version in entry.versions],
         "refused": entry.refused,
+        "waiting": entry.waiting,
     }

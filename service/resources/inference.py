@@ -166,7 +166,11 @@ class RepositoryIndex:
             for version in entry.versions:
                 yield Indexed(name, version, "READY", "")
             for version, reason in entry.refused.items():
-                yield Indexed(name, version, "UNAVAILABLE", reason)
+                if version not in entry.versions:
+                    yield Indexed(name, version, "UNAVAILABLE", reason)
+            for version, reason in entry.waiting.items():
+                if version not in entry.versions:
+                    yield Indexed(name, version, "LOADING", reason)
 
 
 class Indexed(Struct, frozen=True):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from service.settings import Settings
+from tests.conftest import ROOT
 from tests.docker.compose import PORT, Compose, docker, inspect
 from tests.load import BODY, PREDICTIONS, Load, repeat
+from tests.models import copy_version
 from tests.serving.conftest import free_port, wait_until
 from tests.wire import assert_problem, exchange, get, post
 
@@ -216,6 +220,14 @@ for unwanted in ("pytest", "skl2onnx", "hypothesis", "pip", "tests", "gunicorn_h
     docker("run", "--rm", "--network", "none", "serving-api", "python", "-c", script)
 
 
+ASK = "r = c.HTTPConnection('127.0.0.1', 8000); r.request('GET', '/prediction');"
+KILL_WATCHER = """
+import os, pathlib
+for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+    if "service.watcher" in path.read_text().split("\\0"):
+        os.kill(int(path.parent.name), 9)
+        print("killed")
+"""
 HARDENED = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
 
 
@@ -248,6 +260,29 @@ def test_a_smaller_image_serves_converted_models(project: Compose) -> None:
         assert inspect(tag)["Size"] < 0.7 * inspect("serving-api")["Size"]
     finally:
         docker("rmi", "--force", tag)
+
+
+def test_a_mounted_directory_is_watched(project: Compose, tmp_path: Path) -> None:
+    """By a user who may read it, with a root that is read-only; the watcher comes back when it is killed."""
+    shutil.copytree(ROOT / "models" / "iris" / "1", tmp_path / "iris" / "1")
+    tmp_path.chmod(0o755)
+    script = f"import http.client as c; {ASK} print(r.getresponse().read().decode())"
+    options = [*HARDENED, "-v", f"{tmp_path}:/app/models:ro", "-e", "MODELS_POLL_SECONDS=0.5"]
+    container = docker("run", "--detach", *options, "serving-api").stdout.strip()
+
+    def serves(version: int) -> bool:
+        answer = docker("exec", container, "python", "-c", script, check=False).stdout
+        return bool(answer) and json.loads(answer)["version"] == version
+
+    try:
+        wait_until(lambda: serves(1), 60)
+        copy_version(tmp_path / "iris" / "1", tmp_path)
+        wait_until(lambda: serves(2), 60)
+        assert docker("exec", container, "python", "-c", KILL_WATCHER).stdout == "killed\n"
+        shutil.rmtree(tmp_path / "iris" / "2")
+        wait_until(lambda: serves(1), 60)
+    finally:
+        docker("rm", "--force", container)
 
 
 def test_compose_yaml_is_for_swarm_too() -> None:

@@ -24,6 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 GUNICORN = Path(sys.executable).with_name("gunicorn")
 NGINX = shutil.which("nginx", path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"]))
 
+WATCHER = b"service.watcher"
+"""What names the watcher in its command line."""
+
 collect_ignore = [] if NGINX or os.environ.get("CI") else ["test_nginx.py"]
 
 
@@ -87,9 +90,23 @@ class Gunicorn:
             return False
 
     def workers(self) -> list[int]:
-        """The process ids of its workers."""
+        """The process ids of its workers; while a model is on trial, the trial's is among them."""
+        return [pid for pid, command in self._children() if WATCHER not in command]
+
+    def watchers(self) -> list[int]:
+        """The process ids of its watcher: one or none."""
+        return [pid for pid, command in self._children() if WATCHER in command]
+
+    def _children(self) -> Iterator[tuple[int, bytes]]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(pid) for pid in children.read_text().split()]
+        for pid in children.read_text().split():
+            with contextlib.suppress(OSError):  # it has just ended
+                yield int(pid), Path(f"/proc/{pid}/cmdline").read_bytes()
+
+    def memory(self) -> dict[str, float]:
+        """The PSS of its parts in MB: what a process has alone, and its share of what others have, too."""
+        pids = {"master": [self.process.pid], "workers": self.workers(), "watcher": self.watchers()}
+        return {part: sum(map(_pss, each)) for part, each in pids.items()}
 
     def signal(self, number: signal.Signals) -> None:
         """Send the master a signal."""
@@ -109,6 +126,11 @@ class Gunicorn:
         """Stop it, whatever happened."""
         if self.process.poll() is None:
             self.stop()
+
+
+def _pss(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) / 1024
 
 
 @pytest.fixture

@@ -1,0 +1,123 @@
+"""
+What lies in the models directory, by the names and the dates of its files: no file is read but to check it.
+
+The watcher imports this, and is to stay small: nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+FILENAME = "manifest.json"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+VERSION = re.compile(r"[1-9][0-9]{0,8}")
+
+SETTLE_SECONDS = 5.0
+"""A directory in which nothing has changed for so long is not being copied any more."""
+
+
+class State(NamedTuple):
+    """
+    A directory at one moment.
+
+    Attributes:
+        fingerprint: another one where any file in it is another, or was written to.
+        changed: when that last happened, in seconds since the epoch, by the clock of the file system.
+    """
+
+    fingerprint: str
+    changed: float
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has been quiet for long enough; a file system's clock may go before ours."""
+        return abs(time.time() - self.changed) >= SETTLE_SECONDS
+
+
+def scan(root: Path) -> dict[str, State]:
+    """
+    The version directories below the models directory, by their labels: <name>/<version>.
+
+    A model whose directory cannot be read has its name alone for a label.
+
+    Raises:
+        OSError: the models directory cannot be read.
+    """
+    states: dict[str, State] = {}
+    for home in root.iterdir():
+        if NAME.fullmatch(home.name):
+            states.update(_versions(home))
+    return states
+
+
+def state_of(directory: Path) -> State | None:
+    """The state of a version's directory; None where it is none, or has just gone."""
+    try:
+        names = sorted(each.name for each in directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as ex:
+        return _unreadable(ex)
+    lines, changed = [], 0.0
+    for name in ("", *names):
+        try:
+            found = (directory / name).stat()
+        except OSError as ex:  # a link to nothing
+            lines.append(f"{name} {ex.errno}")
+            continue
+        # No write leaves all of these as they were: a copy can set the second but last, but not the last.
+        identity = (found.st_dev, found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        lines.append(f"{name} {identity}")
+        changed = max(changed, found.st_ctime)
+    return State(_fingerprint("\n".join(lines)), changed)
+
+
+def complete(directory: Path) -> str | None:
+    """The sha256 of a version's manifest, once every file has the checksum in there; None before."""
+    try:
+        manifest = (directory / FILENAME).read_bytes()
+        checksums = json.loads(manifest)["files"]
+        if any(digest(directory / Path(name).name) != checksum for name, checksum in checksums.items()):
+            return None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # no manifest, or none as it should be
+        return None
+    return hashlib.sha256(manifest).hexdigest()
+
+
+def _versions(home: Path) -> dict[str, State]:
+    states = {}
+    try:
+        for directory in home.iterdir():
+            if VERSION.fullmatch(directory.name):
+                state = state_of(directory)
+                if state is not None:
+                    states[f"{home.name}/{directory.name}"] = state
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as ex:
+        return {home.name: _unreadable(ex)}
+    return states
+
+
+def _unreadable(ex: OSError) -> State:
+    return State(f"error {ex.errno}", 0.0)
+
+
+def _fingerprint(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+
+
+def digest(file: Path) -> str:
+    """
+    The sha256 of a file, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,0 +1,364 @@
+"""New versions under traffic, and what may happen to processes and directories meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.neighbors import KNeighborsClassifier
+
+from service.manifest import PICKLE, SKOPS
+from service.packaging import save_model
+from tests import models
+from tests.load import Load
+from tests.serving.conftest import GUNICORN, ROOT, Gunicorn, free_port, listens, wait_until
+from tests.serving.rollouts import BROKEN, Rollouts, ask, put
+
+Serve = Callable[..., Gunicorn]
+POLL = 0.1
+
+
+@pytest.fixture
+def root(iris_dir: Path, tmp_path: Path) -> Path:
+    """A models directory of the test's own, with iris/1."""
+    shutil.copytree(iris_dir, tmp_path / "models")
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def watching(serve: Serve, root: Path) -> Gunicorn:
+    """A service of two workers that watches that directory."""
+    server = serve(MODELS_DIR=root, MODELS_POLL_SECONDS=POLL, WEB_CONCURRENCY=2)
+    wait_until(lambda: len(server.workers()) == 2 and len(server.watchers()) == 1)
+    return server
+
+
+def messages(server: Gunicorn) -> list[str]:
+    """What the log says so far; every line is an event."""
+    return [json.loads(line)["message"] for line in server.log.read_text().split("\n")[:-1]]
+
+
+def serves(server: Gunicorn, version: int) -> bool:
+    """Whether a worker answers by this version."""
+    return bool(ask(server)["version"] == version)
+
+
+def all_serve(server: Gunicorn, version: int) -> bool:
+    """Whether the answer is by this version, many times in a row."""
+    return all(serves(server, version) for _ in range(20))
+
+
+def exists(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_twenty_rollouts_lose_no_request(watching: Gunicorn, root: Path, record_property: Any) -> None:
+    """Up and down, three of them broken, under load: each answer is by a version that was served at that moment."""
+    from tests.serving.nginx import Nginx
+
+    rollouts = Rollouts(watching, root)
+    before = watching.memory()
+    with Nginx(watching.port) as nginx, Load(nginx.port) as load:
+        load.wait_for_answers()
+        top = 1
+        for name in (*BROKEN, None):
+            for _ in range(2 if name else 3):
+                top += 1
+                rollouts.up(top)
+            rollouts.down(top - 1)
+            top += 1
+            rollouts.up(top)
+            if name:
+                rollouts.broken(top + 1, name)
+        rollouts.finish()
+        load.wait_for_answers()
+    after = watching.memory()
+    wrong = [
+        (sent, version)
+        for sent, received, version in load.versions
+        if not any(each == version and start <= received and sent <= end for each, start, end in rollouts.served)
+    ]
+
+    assert load.failures == []
+    assert wrong == []
+    assert {version for _, _, version in load.versions} == {version for version, _, _ in rollouts.served}
+    assert len(rollouts.latencies) + len(BROKEN) == 20
+    assert sum(after.values()) - sum(before.values()) < 16  # MB: what serves no more is released
+    record_property("seconds_to_first_answer", sorted(rollouts.latencies))
+
+
+def test_workers_killed_during_rollouts_are_replaced(watching: Gunicorn, root: Path) -> None:
+    """By such that serve the new version."""
+    for version in (2, 3, 4):
+        put(root, version)
+        while not serves_or_fails(watching, version):
+            kill_workers(watching)
+        wait_until(lambda: len(watching.workers()) == 2)
+        kill_workers(watching)
+        wait_until(lambda: len(watching.workers()) == 2)
+
+        assert all_serve(watching, version)
+
+
+def kill_workers(server: Gunicorn) -> None:
+    """Kill all, but no model's trial, which is refused then."""
+    told = messages(server)
+    for pid in server.workers():
+        if f"Booting worker with pid: {pid}" in told:
+            os.kill(pid, signal.SIGKILL)
+
+
+def serves_or_fails(server: Gunicorn, version: int) -> bool:
+    """The same of a server whose workers are being killed."""
+    try:
+        return serves(server, version)
+    except OSError:
+        return False
+
+
+def test_a_killed_watcher_is_replaced(watching: Gunicorn, root: Path) -> None:
+    """And what came in between is found."""
+    for version in (2, 3):
+        (watcher,) = watching.watchers()
+        os.kill(watcher, signal.SIGSTOP)
+        put(root, version)
+        os.kill(watcher, signal.SIGKILL)
+        wait_until(lambda: serves(watching, version))  # noqa: B023 (called here)
+
+    assert "the watcher died, and is started again" in messages(watching)
+    wait_until(lambda: len(watching.watchers()) == 1)
+
+
+def test_the_watcher_ends_with_the_master(watching: Gunicorn) -> None:
+    """Killed or stopped, it leaves nothing behind."""
+    (watcher,) = watching.watchers()
+    workers = watching.workers()
+    watching.process.kill()
+    watching.process.wait()
+    wait_until(lambda: not exists(watcher), 5)
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+
+
+def test_a_stop_ends_the_watcher(watching: Gunicorn) -> None:
+    """Before the master itself."""
+    (watcher,) = watching.watchers()
+
+    assert watching.stop() == 0
+    assert not exists(watcher)
+
+
+def test_the_watcher_is_a_small_process_of_its_own(watching: Gunicorn) -> None:
+    """It has no socket, no page of the models, and no signal to handle; when all is quiet it sends none."""
+    (watcher,) = watching.watchers()
+    wait_until(lambda: b"service.watcher" in Path(f"/proc/{watcher}/cmdline").read_bytes())
+    links = [str(path.readlink()) for path in Path(f"/proc/{watcher}/fd").iterdir()]
+
+    assert watching.memory()["watcher"] < 20
+    assert not [link for link in links if link.startswith("socket:")]
+    assert not any("Handling signal: hup" in message for message in messages(watching))
+
+
+def test_twenty_signals_at_once_lose_no_request(watching: Gunicorn, root: Path) -> None:
+    """However many of them the master takes for one."""
+    from tests.serving.nginx import Nginx
+
+    before = set(watching.workers())
+    with Nginx(watching.port) as nginx, Load(nginx.port) as load:
+        load.wait_for_answers()
+        put(root, 2)
+        for _ in range(20):
+            watching.signal(signal.SIGHUP)
+        load.wait_for_answers(300)
+        wait_until(lambda: all_serve(watching, 2))
+        wait_until(lambda: len(watching.workers()) == 2 and not before & set(watching.workers()), 60)
+
+    assert load.failures == []
+
+
+@pytest.mark.parametrize("what", ["gone", "emptied", "a file"])
+def test_without_its_directory_the_service_goes_on(watching: Gunicorn, root: Path, what: str) -> None:
+    """Also where a worker dies, and until the directory is back; the log says so."""
+    root.rename(root.with_name("away"))
+    if what == "emptied":
+        root.mkdir()
+    elif what == "a file":
+        root.touch()
+    told = "models directory is empty" if what == "emptied" else "models directory cannot be read"
+    wait_until(lambda: any(message.startswith(told) for message in messages(watching)))
+    os.kill(watching.workers()[0], signal.SIGKILL)
+    assert all_serve(watching, 1)
+    assert ask(watching, "/readyz")["ready"]
+
+    if what == "emptied":
+        root.rmdir()
+    root.unlink(missing_ok=True) if what == "a file" else None
+    root.with_name("away").rename(root)
+    put(root, 2)
+    wait_until(lambda: serves(watching, 2))
+
+
+def test_a_full_disk_stops_a_copy_and_not_the_service(watching: Gunicorn, root: Path) -> None:
+    """The kernel ends the copy as it does there, by a limit on the size of files; what is whole later is served."""
+    aside = models.copy_version(root / "iris" / "1", root.with_name("aside"))
+    most = (aside / SKOPS).stat().st_size // 2
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+    copy = ["cp", "-r", str(aside), str(root / "iris" / "2")]
+    copied = subprocess.run(copy, preexec_fn=limit, capture_output=True, check=False)
+    assert copied.returncode != 0
+    wait_until(lambda: "2" in ask(watching, "/readyz")["models"]["iris"]["refused"])
+    assert all_serve(watching, 1)
+
+    subprocess.run(["cp", "-rT", str(aside), str(root / "iris" / "2")], check=True)
+    wait_until(lambda: serves(watching, 2))
+
+
+def test_a_log_that_cannot_be_written_does_not_stop_the_service(root: Path) -> None:
+    """The disk that it goes to is full."""
+    port = free_port()
+    environ = {**os.environ, "MODELS_DIR": str(root), "MODELS_POLL_SECONDS": str(POLL)}
+    command = [str(GUNICORN), "-c", "conf/gunicorn.py", "-b", f"127.0.0.1:{port}"]
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=full, stderr=full)
+    server = Gunicorn.__new__(Gunicorn)
+    server.url, server.process = f"http://127.0.0.1:{port}", process
+    try:
+        wait_until(lambda: listens(port))
+        put(root, 2)
+        wait_until(lambda: serves(server, 2))
+    finally:
+        process.terminate()
+
+    process.wait(40)
+
+
+def test_a_copy_in_progress_is_waited_for(watching: Gunicorn, root: Path) -> None:
+    """File by file and piece by piece, as cp writes; it is served when it is whole, and no error is told."""
+    aside = models.copy_version(root / "iris" / "1", root.with_name("aside"))
+    target = root / "iris" / "2"
+    target.mkdir()
+    (watcher,) = watching.watchers()
+    for path in sorted(aside.iterdir()):
+        content = path.read_bytes()
+        for size in (len(content) // 2, len(content)):
+            (target / path.name).write_bytes(content[:size])
+            watching.signal(signal.SIGHUP)  # as an impatient operator does
+            wait_until(lambda: watcher not in watching.watchers() and len(watching.watchers()) == 1)  # noqa: B023
+            (watcher,) = watching.watchers()
+    wait_until(lambda: serves(watching, 2))
+
+    assert not any("refused" in message for message in messages(watching))
+
+
+def test_a_rewritten_version_goes_on_as_it_was(watching: Gunicorn, root: Path) -> None:
+    """The probe says so; a respawned worker serves what was loaded first."""
+    models.replace(root / "iris" / "1", lambda at: models.edit(at, lambda m: m.update(classes=["a", "b", "c"])))
+    wait_until(lambda: "rewritten" in ask(watching, "/readyz")["models"]["iris"]["refused"].get("1", ""))
+    os.kill(watching.workers()[0], signal.SIGKILL)
+    wait_until(lambda: len(watching.workers()) == 2)
+
+    assert [ask(watching)["prediction"] for _ in range(20)] == ["Virginica"] * 20
+
+
+def hanging(directory: Path) -> None:
+    """Make a version hang when it is loaded."""
+
+    class Hangs:
+        def __reduce__(self) -> Any:
+            return time.sleep, (3600,)
+
+    models.rewrite(directory, PICKLE, pickle.dumps(Hangs()))
+    models.edit(directory, lambda manifest: manifest.update(runtime="sklearn"))
+    models.edit(directory, lambda manifest: manifest["files"].pop(SKOPS))
+
+
+def test_while_a_model_hangs_the_master_does_its_work(serve: Serve, root: Path) -> None:
+    """A dead worker is replaced, and a stop is heard."""
+    server = serve(MODELS_DIR=root, ALLOW_PICKLE=1, WEB_CONCURRENCY=1)
+    (worker,) = server.workers()
+    put(root, 2, hanging)
+    server.signal(signal.SIGHUP)
+    wait_until(lambda: len(server.workers()) == 2)  # the worker, and the model on trial
+    os.kill(worker, signal.SIGKILL)
+
+    assert all_serve(server, 1)
+    start = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - start < 20
+    assert not any("ended abnormally" in message for message in messages(server))
+
+
+@pytest.fixture(scope="module")
+def threaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models that scikit-learn computes with OpenMP, each named for its kind."""
+    root = tmp_path_factory.mktemp("threaded")
+    rows = np.random.default_rng(0).normal(size=(600, 4))
+    labels = (rows[:, 0] > 0).astype(int)
+    save_model(HistGradientBoostingClassifier(max_iter=5).fit(rows, labels), rows, name="boosting", root=root)
+    save_model(KNeighborsClassifier(algorithm="brute").fit(rows, labels), rows, name="neighbors", root=root)
+    save_model(KMeans(3, n_init=1, random_state=0).fit(rows), rows, name="means", root=root)
+    return root
+
+
+WARM = """
+import numpy as np
+from service.app import main as build
+from service.table import Table
+
+
+def main():
+    app = build()
+    for name in {names!r}:
+        model = app.repository.get(name)
+        model.runtime.predict(Table.from_matrix(model.signature, np.zeros((5000, 4))))
+    return app
+"""
+
+
+@pytest.mark.parametrize("warm", [False, True], ids=["as it is", "after a prediction in the master"])
+def test_models_that_use_openmp_answer_after_the_fork(serve: Serve, threaded: Path, tmp_path: Path, warm: bool) -> None:
+    """A pool of threads does not survive it; the master makes none, and there is only one thread in any case."""
+    (tmp_path / "warm.py").write_text(WARM.format(names=["boosting", "neighbors", "means"]))
+    unset = {f"{name}_NUM_THREADS": "" for name in ("OMP", "OPENBLAS", "MKL")}  # as it is out of these tests
+    arguments = ["--pythonpath", str(tmp_path), "warm:main()"] if warm else []
+    server = serve(*arguments, MODELS_DIR=threaded, RUNTIME="sklearn", WEB_CONCURRENCY=2, **unset)
+    body = json.dumps({"instances": np.zeros((5000, 4)).tolist()}).encode()
+    for name in ("boosting", "neighbors", "means") * 2:
+        assert len(ask(server, f"/v1/models/{name}:predict", body, 10)["predictions"]) == 5000
+
+
+def test_add_says_how_it_is_rolled_out(iris_dir: Path, tmp_path: Path) -> None:
+    """In a terminal, in containers, and where the service watches by itself."""
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(KMeans(2, n_init=1).fit(rows)))
+    np.savetxt(tmp_path / "sample.csv", rows, delimiter=",", header="a,b", comments="")
+    command = ["add", "means", str(tmp_path / "model.pkl"), "--data", str(tmp_path / "sample.csv")]
+    added = subprocess.run(
+        [sys.executable, "-m", "service", *command],
+        cwd=ROOT, env={**os.environ, "MODELS_DIR": str(tmp_path)}, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+
+    assert "pkill -HUP -o -f conf/gunicorn.py" in added
+    assert "docker compose kill -s HUP api" in added
+    assert "MODELS_POLL_SECONDS" in added
