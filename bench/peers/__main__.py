@@ -16,11 +16,12 @@ from bench import machine
 from bench.http_client import BadAnswerError
 from bench.models import NAMES
 from bench.peers.environments import NotInstalledError, prepare, version
-from bench.peers.results import FOREIGN, Cell, Result, Run, figures, markdown
-from bench.peers.running import Running, Sample
+from bench.peers.results import Cell, Result, Run, figures, markdown
+from bench.peers.running import Running
 from bench.peers.show import picture
-from bench.peers.systems import BY_KEY, ROOT
+from bench.peers.systems import BY_KEY
 from bench.processes import orderly_end
+from bench.stack import ROOT, Sample
 
 Samples = dict[tuple[str, Cell], list[Sample]]
 
@@ -77,13 +78,13 @@ def start(stack: ExitStack, result: Result, models: list[str]) -> dict[str, Runn
 def load(one: Running, cell: Cell, seconds: float, result: Result) -> Sample | None:
     """One load; what went wrong becomes a note."""
     try:
-        sample = one.load(cell.rows, cell.connections, seconds)
+        sample = one.checked_load(cell.rows, cell.connections, seconds)
     except (BadAnswerError, RuntimeError) as ex:
         note = f"{cell}: {ex}"
         result.notes.append(note)
         say(f"  {result.title}: {note}")
         return None
-    kept = "" if sample.foreign <= FOREIGN else "  (does not count)"
+    kept = "" if sample.counts else "  (does not count)"
     say(
         f"  {result.title:28s} {sample.rate:8.1f}/s  p50 {sample.p50:8.2f}  p99 {sample.p99:8.2f} ms  "
         f"CPU {sample.server:9.0f} + {sample.nginx:5.0f} us  other work {sample.foreign:4.1%}{kept}"

@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 from bench import models
-from bench.peers.systems import OWN_BIN, ROOT, System
-
-SCRATCH = ROOT / ".bench"
+from bench.peers.systems import System
+from bench.stack import BIN, ROOT, SCRATCH
 
 
 class NotInstalledError(Exception):
@@ -26,7 +25,7 @@ def prepare(system: System) -> Path:
     """
     if system.own:
         models.package(SCRATCH / "models")
-        return OWN_BIN
+        return BIN
     home = SCRATCH / system.key
     requirements = system.directory / "requirements.txt"
     wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()

@@ -8,10 +8,7 @@ from statistics import median
 import msgspec
 
 from bench.models import NAMES
-from bench.peers.running import Sample
-
-FOREIGN = 0.12
-"""A load does not count where other work took more of the machine than this."""
+from bench.stack import FOREIGN, Sample
 
 
 class Cell(msgspec.Struct, frozen=True, order=True):
@@ -70,7 +67,7 @@ class Run(msgspec.Struct):
 def figures(samples: Iterable[Sample]) -> Figures | None:
     """The medians of those that count; nothing where none does."""
     samples = list(samples)
-    kept = [sample for sample in samples if sample.foreign <= FOREIGN]
+    kept = [sample for sample in samples if sample.counts]
     if not kept:
         return None
     names = ("rate", "p50", "p99", "server", "nginx")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from bench.stack import ROOT
+
 WORKERS = 2
+SERVICE, LIMIT = "service", "gunicorn"
 
 Rows = list[list[float]]
 
@@ -47,13 +48,13 @@ class System:
     """
     What is compared.
 
-    `command` may hold {bin}, its environment's programs, {port}, {model} and {workers}. Its working directory is
-    bench/peers/KEY; it finds MODEL_FILE, PORT, SCRATCH and MODELS_DIR in its environment.
+    `command` may hold {bin}, its environment's programs, {app}, the directory bench/peers/KEY, {port}, {model} and
+    {workers}. It finds MODEL_FILE, PORT, SCRATCH (its working directory) and MODELS_DIR in its environment.
     """
 
     key: str
     title: str
-    command: tuple[str, ...]
+    command: str
     path: str
     encode: Callable[[Rows], dict[str, Any]] = _instances
     labels: Callable[[Any], list[int]] | None = _predictions
@@ -76,17 +77,16 @@ class System:
         return ROOT / "bench" / "peers" / (self.package and self.key)
 
 
-_GUNICORN = ("{bin}/gunicorn", "--workers", "{workers}", "--bind", "127.0.0.1:{port}")
+_GUNICORN = "{bin}/gunicorn --workers {workers} --bind 127.0.0.1:{port}"
+_APP = "{bin}/python {app}/app.py"
 
 SYSTEMS = (
-    System(
-        "service", "this service", (*_GUNICORN, "-c", str(ROOT / "conf" / "gunicorn.py")), "/v1/models/{model}:predict"
-    ),
-    System("flask", "Flask + gunicorn (tutorial)", (*_GUNICORN, "app:app"), "/predict", package="flask"),
+    System(SERVICE, "this service", f"{_GUNICORN} -c {ROOT}/conf/gunicorn.py", "/v1/models/{model}:predict"),
+    System("flask", "Flask + gunicorn (tutorial)", f"{_GUNICORN} --chdir {{app}} app:app", "/predict", package="flask"),
     System(
         "fastapi",
         "FastAPI + uvicorn",
-        ("{bin}/uvicorn", "app:app", "--workers", "{workers}", "--port", "{port}", "--no-access-log"),
+        "{bin}/uvicorn app:app --app-dir {app} --workers {workers} --port {port} --no-access-log",
         "/predict",
         keepalive=32,
         package="fastapi",
@@ -94,7 +94,7 @@ SYSTEMS = (
     System(
         "bentoml",
         "BentoML",
-        ("{bin}/bentoml", "serve", "app:Iris", "--host", "127.0.0.1", "--port", "{port}"),
+        "{bin}/bentoml serve app:Iris --working-dir {app} --host 127.0.0.1 --port {port}",
         "/predict",
         labels=_bare,
         keepalive=32,
@@ -104,39 +104,24 @@ SYSTEMS = (
     System(
         "mlserver",
         "MLServer",
-        ("{bin}/python", "app.py"),
+        _APP,
         "/v2/models/iris/infer",
         encode=_tensor,
         labels=_output,
         keepalive=32,
         package="mlserver",
     ),
-    System("litserve", "LitServe", ("{bin}/python", "app.py"), "/predict", keepalive=32, package="litserve"),
+    System("litserve", "LitServe", _APP, "/predict", keepalive=32, package="litserve"),
+    # MLflow without keep-alive: it writes head and body apart, and takes 44 ms a request on a kept connection.
+    System("mlflow", "MLflow models serve", _APP, "/invocations", encode=_inputs, package="mlflow"),
+    System("kserve", "KServe ModelServer", _APP, "/v1/models/iris:predict", keepalive=32, package="kserve"),
     System(
-        "mlflow",
-        "MLflow models serve",
-        ("{bin}/python", "app.py"),
-        "/invocations",
-        encode=_inputs,
-        keepalive=32,
-        package="mlflow",
-    ),
-    System(
-        "kserve",
-        "KServe ModelServer",
-        ("{bin}/python", "app.py"),
-        "/v1/models/iris:predict",
-        keepalive=32,
-        package="kserve",
-    ),
-    System(
-        "gunicorn",
+        LIMIT,
         "limit: gunicorn, a constant",
-        (*_GUNICORN, "--no-control-socket", "constant:app"),
+        f"{_GUNICORN} --no-control-socket --chdir {{app}} constant:app",
         "/",
         labels=None,
     ),
 )
 
 BY_KEY = {system.key: system for system in SYSTEMS}
-OWN_BIN = Path(sys.executable).parent
