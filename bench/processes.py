@@ -49,6 +49,11 @@ def tree(root: int, table: Mapping[int, Process]) -> set[int]:
     return found
 
 
+def children(pid: int) -> set[int]:
+    """The processes that one started itself."""
+    return {process.pid for process in process_table().values() if process.parent == pid}
+
+
 class Machine(NamedTuple):
     """How long all CPUs together worked, and how long they were there, in seconds."""
 

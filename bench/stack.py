@@ -11,7 +11,7 @@ from typing import Self
 import msgspec
 
 from bench import wrk
-from bench.http_client import JSON, BadAnswerError
+from bench.http_client import JSON, BadAnswerError, post
 from bench.processes import Machine, Program
 from bench.proxy import Nginx, free_port, upstream
 
@@ -38,6 +38,9 @@ class Sample(msgspec.Struct, frozen=True):
     foreign: float
     """The share of the machine that other work took meanwhile."""
 
+    refused: float = 0.0
+    """The share of answers that were none."""
+
     @property
     def counts(self) -> bool:
         """Whether the machine was quiet enough."""
@@ -56,12 +59,12 @@ class Stack:
         environ = {**environ, "SCRATCH": str(self.scratch)}
         self.server = Program(command, self.scratch / "log", cwd=self.scratch, environ=environ)
 
-    def load(self, path: str, body: bytes, connections: int, seconds: float) -> Sample:
+    def load(self, path: str, body: bytes, connections: int, seconds: float, *, strict: bool = True) -> Sample:
         """
         Put a load on it, and divide what it took by the requests.
 
         Raises:
-            BadAnswerError: not all answers were good.
+            BadAnswerError: not all answers were good, and that was asked for.
         """
         file = self.scratch / "body"
         file.write_bytes(body)
@@ -70,20 +73,39 @@ class Stack:
         found = wrk.load(url, lua, connections=connections, seconds=seconds)
         server, nginx = self.server.cpu_seconds() - server, self.nginx.cpu_seconds() - nginx
         after = Machine.now()
-        if not found.clean:
+        if strict and not found.clean:
             raise BadAnswerError(
                 f"of {found.requests} answers {found.bad_status} were bad, and {found.broken} broken off"
             )
+        answered = max(1, found.requests - found.bad_status)
         other = after.busy - machine.busy - server - nginx - found.cpu_seconds
         settle(self.server)
         return Sample(
-            rate=found.rate,
+            rate=answered / found.seconds,
             p50=found.p50 / 1e3,
             p99=found.p99 / 1e3,
-            server=server / found.requests * 1e6,
-            nginx=nginx / found.requests * 1e6,
+            server=server / answered * 1e6,
+            nginx=nginx / answered * 1e6,
             foreign=max(0.0, other / (after.total - machine.total)),
+            refused=(found.bad_status + found.broken) / found.requests,
         )
+
+    def wait(self, path: str, body: bytes, patience: float = 60.0) -> float:
+        """
+        Seconds from its start to the first answer.
+
+        Raises:
+            BadAnswerError: there was none in time.
+        """
+        while True:
+            try:
+                post(self.nginx.port, path, body)
+            except BadAnswerError:
+                if time.perf_counter() - self.server.started > patience or not self.server.running:
+                    raise
+                time.sleep(0.02)
+            else:
+                return time.perf_counter() - self.server.started
 
     def stop(self) -> None:
         """End both."""

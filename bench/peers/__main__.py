@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -21,6 +19,7 @@ from bench.peers.running import Running
 from bench.peers.show import picture
 from bench.peers.systems import BY_KEY
 from bench.processes import orderly_end
+from bench.report import say
 from bench.stack import ROOT, Sample
 
 Samples = dict[tuple[str, Cell], list[Sample]]
@@ -45,11 +44,6 @@ def options() -> argparse.Namespace:
     return chosen
 
 
-def say(words: str) -> None:
-    """Tell how far it is."""
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')}  {words}\n")
-
-
 def cells(chosen: argparse.Namespace) -> Iterator[Cell]:
     """All that is asked of each system."""
     for model in chosen.models:
@@ -66,7 +60,7 @@ def start(stack: ExitStack, result: Result, models: list[str]) -> dict[str, Runn
         result.version = version(BY_KEY[result.key], programs)
         for model in models:
             one = stack.enter_context(Running(BY_KEY[result.key], model, programs))
-            result.ready[model] = round(one.wait(), 2)
+            result.ready[model] = round(one.ready(), 2)
             running[model] = one
             say(f"{result.title} answers for {model} after {result.ready[model]} s")
     except (NotInstalledError, BadAnswerError) as ex:

@@ -8,6 +8,7 @@ from statistics import median
 import msgspec
 
 from bench.models import NAMES
+from bench.report import number, table
 from bench.stack import FOREIGN, Sample
 
 
@@ -124,16 +125,3 @@ def _cell(figures: Figures | None) -> str:
         f"**{number(figures.rate)}**; {number(figures.p50)} / {number(figures.p99)} ms; "
         f"{number(figures.server)} + {number(figures.nginx)} µs"
     )
-
-
-def number(value: float) -> str:
-    """Three figures at least, without a tail that says nothing."""
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

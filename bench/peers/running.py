@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import msgspec
@@ -51,24 +50,21 @@ class Running(Stack):
         if self.system.labels and self.system.labels(answer) != models.labels(self.model, count):
             raise BadAnswerError(f"other labels than scikit-learn's for {count} rows")
 
-    def wait(self) -> float:
+    def ready(self) -> float:
         """
         Seconds from its start to the first good answer.
 
         Raises:
-            BadAnswerError: there was none in time.
+            BadAnswerError: there was none in time, or it was wrong.
         """
-        while True:
-            try:
-                self.check(1)
-            except BadAnswerError as ex:
-                if not self.server.running:
-                    raise BadAnswerError(f"it ended: {_last_line(self.server.log)}") from None
-                if time.perf_counter() - self.server.started > PATIENCE:
-                    raise BadAnswerError(f"not ready after {PATIENCE:.0f} s: {ex}") from None
-                time.sleep(0.02)
-            else:
-                return time.perf_counter() - self.server.started
+        try:
+            seconds = self.wait(self.path, self.body(1), PATIENCE)
+        except BadAnswerError as ex:
+            if self.server.running:
+                raise BadAnswerError(f"not ready after {PATIENCE:.0f} s: {ex}") from None
+            raise BadAnswerError(f"it ended: {_last_line(self.server.log)}") from None
+        self.check(1)
+        return seconds
 
     def checked_load(self, count: int, connections: int, seconds: float) -> Sample:
         """

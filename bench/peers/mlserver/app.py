@@ -11,8 +11,8 @@ directory = Path(os.environ["SCRATCH"])
 settings = {
     "host": "127.0.0.1",
     "http_port": port,
-    "grpc_port": port + 10_000,
-    "metrics_port": port + 20_000,
+    "grpc_port": port - 10_000,
+    "metrics_port": port - 12_000,
     "parallel_workers": 2,
     "debug": False,
 }
