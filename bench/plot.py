@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.svg import COLOURS, GREY, document, line, text
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 360, 60, 150, 40, 45
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 360, 60, 150, 54, 45
 
 Points = Sequence[tuple[float, float]]
 
@@ -37,7 +37,7 @@ def plot(title: str, x_label: str, y_label: str, series: Mapping[str, Points]) -
     y = Axis([point[1] for point in points], HEIGHT - BOTTOM, TOP)
     parts = [text(0, 18, title, size=14, weight="bold"), *_grid(x, y)]
     parts.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, x_label, anchor="middle"))
-    parts.append(text(0, TOP - 8, y_label))
+    parts.append(text(0, TOP - 14, y_label))
     places = _apart({name: y(line[-1][1]) for name, line in series.items()})
     for (name, values), colour in zip(series.items(), COLOURS, strict=False):
         parts.append(line([(x(a), y(b)) for a, b in values], colour))

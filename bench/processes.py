@@ -151,13 +151,16 @@ def proportional_memory(pid: int) -> int:
 
 @contextlib.contextmanager
 def orderly_end() -> Iterator[None]:
-    """Let SIGTERM end the benchmark as Ctrl-C does: with all that it started."""
+    """Let SIGTERM end the benchmark as Ctrl-C does, once: what was started is stopped before anything else ends it."""
 
     def interrupt(number: int, frame: object) -> None:
+        for ignored in before:
+            signal.signal(ignored, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.sax.saxutils import escape
 
-TEXT = "#6e7781"
+TEXT = "#767d86"
 GREY = "#8c959f"
 ACCENT = "#2f81f7"
 COLOURS = (ACCENT, "#d29922", "#3fb950", "#db61a2", "#a371f7", "#8c959f")

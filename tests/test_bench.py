@@ -32,7 +32,7 @@ def run() -> Run:
     assert found is not None
     cells = [(Cell("lr", 1, 32), found), (Cell("rf", 1, 32), found)]
     good = Result("service", "this <service> & more", ready={"lr": 0.5}, memory={"lr": 80}, cells=cells)
-    return Run("2030-01-01", "a machine", 5.0, 3, [good, Result("flask", "Flask", notes=["not started: why"])])
+    return Run("2030-01-01", "a machine", 5.0, 3, 0.12, [good, Result("flask", "Flask", notes=["not started: why"])])
 
 
 def test_the_last_line_of_wrk_is_read() -> None:

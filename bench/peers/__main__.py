@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 
 import msgspec
@@ -20,8 +22,9 @@ from bench.peers.show import picture
 from bench.peers.systems import BY_KEY
 from bench.processes import orderly_end
 from bench.report import say
-from bench.stack import ROOT, Sample
+from bench.stack import FOREIGN, ROOT, Sample
 
+Results = dict[str, Result]
 Samples = dict[tuple[str, Cell], list[Sample]]
 
 
@@ -36,6 +39,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--connections", nargs="+", type=int, default=[1, 32])
     parser.add_argument("--seconds", type=float, default=5.0, help="of each load")
     parser.add_argument("--rounds", type=int, default=3)
+    tolerated = "the share of the machine that other work may take during a load that counts (%(default)s)"
+    parser.add_argument("--tolerate", type=float, default=FOREIGN, metavar="SHARE", help=tolerated)
     parser.add_argument("--quick", action="store_true", help="one round of 2 s, 32 connections")
     parser.add_argument("--output", type=Path, default=ROOT / "bench", help="where results.json and the others go")
     chosen = parser.parse_args()
@@ -78,36 +83,42 @@ def load(one: Running, cell: Cell, seconds: float, result: Result) -> Sample | N
         result.notes.append(note)
         say(f"  {result.title}: {note}")
         return None
-    kept = "" if sample.counts else "  (does not count)"
     say(
         f"  {result.title:28s} {sample.rate:8.1f}/s  p50 {sample.p50:8.2f}  p99 {sample.p99:8.2f} ms  "
-        f"CPU {sample.server:9.0f} + {sample.nginx:5.0f} us  other work {sample.foreign:4.1%}{kept}"
+        f"CPU {sample.server:9.0f} + {sample.nginx:5.0f} us  other work {sample.foreign:4.1%}"
     )
     return sample
 
 
-def compare(chosen: argparse.Namespace) -> Run:
-    """Start them all, and load them in turn."""
-    results = {key: Result(key, BY_KEY[key].title) for key in dict.fromkeys(chosen.systems)}
+def rounds(chosen: argparse.Namespace, results: Results, running: dict[str, dict[str, Running]]) -> Samples:
+    """Load them in turn, round after round."""
     samples: Samples = {}
+    for turn, cell in product(range(chosen.rounds), list(cells(chosen))):
+        say(f"round {turn + 1} of {chosen.rounds}: {cell}")
+        for key, result in results.items():
+            one = running[key].get(cell.model)
+            sample = load(one, cell, chosen.seconds, result) if one else None
+            if sample:
+                samples.setdefault((key, cell), []).append(sample)
+    return samples
+
+
+def compare(chosen: argparse.Namespace) -> Run:
+    """Start them all, load them, weigh them, stop them."""
+    results = {key: Result(key, BY_KEY[key].title) for key in dict.fromkeys(chosen.systems)}
     with ExitStack() as stack:
         running = {key: start(stack, result, chosen.models) for key, result in results.items()}
-        for turn in range(chosen.rounds):
-            for cell in cells(chosen):
-                say(f"round {turn + 1} of {chosen.rounds}: {cell}")
-                for key, result in results.items():
-                    one = running[key].get(cell.model)
-                    sample = load(one, cell, chosen.seconds, result) if one else None
-                    if sample:
-                        samples.setdefault((key, cell), []).append(sample)
+        for one in (one for started in running.values() for one in started.values()):
+            stack.callback(one.server.signal, signal.SIGTERM)  # all at once, before each is waited for
+        samples = rounds(chosen, results, running)
         for key, result in results.items():
             result.memory = {model: round(one.server.memory() / 1e6) for model, one in running[key].items()}
     for (key, cell), found in samples.items():
-        kept = figures(found)
+        kept = figures(found, chosen.tolerate)
         if kept:
             results[key].cells.append((cell, kept))
     date = datetime.now(UTC).strftime("%Y-%m-%d")
-    return Run(date, machine.describe(), chosen.seconds, chosen.rounds, list(results.values()))
+    return Run(date, machine.describe(), chosen.seconds, chosen.rounds, chosen.tolerate, list(results.values()))
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from statistics import median
 
 import msgspec
@@ -62,13 +62,13 @@ class Run(msgspec.Struct):
     machine: str
     seconds: float
     rounds: int
+    tolerated: float
     results: list[Result]
 
 
-def figures(samples: Iterable[Sample]) -> Figures | None:
-    """The medians of those that count; nothing where none does."""
-    samples = list(samples)
-    kept = [sample for sample in samples if sample.counts]
+def figures(samples: Sequence[Sample], tolerated: float = FOREIGN) -> Figures | None:
+    """The medians of those beside which there was little other work; nothing where there are none."""
+    kept = [sample for sample in samples if sample.foreign <= tolerated]
     if not kept:
         return None
     names = ("rate", "p50", "p99", "server", "nginx")
@@ -93,7 +93,7 @@ def _introduction(run: Run) -> str:
         f"# What was measured\n\n{run.date}, {run.machine}. Medians of {run.rounds} rounds of {run.seconds:g} s, all "
         "systems in turn in each round, 2 workers each, all behind the same nginx. Each cell: requests a second; p50 / "
         "p99 in ms; CPU microseconds a request of the server + of nginx. The answers were checked before and after "
-        f"each load; loads during which other work took more than {FOREIGN:.0%} of the machine do not count."
+        f"each load; loads during which other work took more than {run.tolerated:.0%} of the machine do not count."
     )
 
 
