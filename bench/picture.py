@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 from bench.svg import ACCENT, GREY, document, text
 
-WIDTH, LEFT, RIGHT, BAR, STEP, HEAD = 760, 215, 120, 16, 24, 40
+WIDTH, LEFT, RIGHT, BAR, STEP, HEAD = 760, 230, 110, 16, 24, 40
 
 
 class Bar(NamedTuple):

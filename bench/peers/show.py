@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.models import NAMES
 from bench.peers.results import Cell, Run
-from bench.peers.systems import LIMIT, SERVICE
+from bench.peers.systems import LIMIT, SERVICE, SERVICE_V2
 from bench.picture import Bar, bars
 
 ROWS, CONNECTIONS = 1, 32
@@ -25,5 +25,5 @@ def _bars(run: Run, cell: Cell) -> list[Bar]:
     for result in run.results:
         figures = result.figures(cell)
         if figures:
-            found.append(Bar(result.title, figures.rate, result.key == SERVICE, result.key == LIMIT))
+            found.append(Bar(result.title, figures.rate, result.key in (SERVICE, SERVICE_V2), result.key == LIMIT))
     return sorted(found, key=lambda bar: (bar.limit, -bar.value))

@@ -10,7 +10,7 @@ from typing import Any
 from bench.stack import ROOT
 
 WORKERS = 2
-SERVICE, LIMIT = "service", "gunicorn"
+SERVICE, SERVICE_V2, LIMIT = "service", "service-v2", "gunicorn"
 
 Rows = list[list[float]]
 
@@ -27,6 +27,11 @@ def _tensor(rows: Rows) -> dict[str, Any]:
     shape = [len(rows), len(rows[0])]
     data = [value for row in rows for value in row]
     return {"inputs": [{"name": "input", "shape": shape, "datatype": "FP64", "data": data}]}
+
+
+def _labels_alone(rows: Rows) -> dict[str, Any]:
+    """As the peers answer: without probabilities."""
+    return {**_tensor(rows), "outputs": [{"name": "predict"}]}
 
 
 def _predictions(answer: Any) -> list[int]:
@@ -82,6 +87,14 @@ _APP = "{bin}/python {app}/app.py"
 
 SYSTEMS = (
     System(SERVICE, "this service", f"{_GUNICORN} -c {ROOT}/conf/gunicorn.py", "/v1/models/{model}:predict"),
+    System(
+        SERVICE_V2,
+        "this service, labels alone (/v2)",
+        f"{_GUNICORN} -c {ROOT}/conf/gunicorn.py",
+        "/v2/models/{model}/infer",
+        encode=_labels_alone,
+        labels=_output,
+    ),
     System("flask", "Flask + gunicorn (tutorial)", f"{_GUNICORN} --chdir {{app}} app:app", "/predict", package="flask"),
     System(
         "fastapi",
