@@ -141,4 +141,4 @@ def test_what_a_system_is_asked_and_answers_are_its_own(system: System) -> None:
     fields = {"bin": "bin", "app": "app", "port": 1, "model": "lr", "workers": 2}
 
     assert "{" not in system.command.format(**fields) + system.path.format(**fields)
-    assert system.encode([[1.0, 2.0], [3.0, 4.0]]).keys() <= {"instances", "inputs"}
+    assert system.encode([[1.0, 2.0], [3.0, 4.0]]).keys() <= {"instances", "inputs", "outputs"}
