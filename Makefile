@@ -43,8 +43,8 @@ docker-test: $(READY)  ## run the tests of the containers; they need Docker and 
 zoo: $(READY)  ## package, serve and compare all of scikit-learn's predictors
 	$(BIN)/python -m tests.zoo
 
-bench: $(READY)  ## measure a row's CPU time, by layer
-	$(BIN)/python -m bench.layers
+bench: $(READY)  ## compare speed with what a user would pick instead (BENCH=--help tells the choices)
+	$(BIN)/python -m bench.peers $(BENCH)
 
 lint: $(READY)  ## check style and types
 	$(BIN)/ruff check .

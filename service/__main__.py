@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before any import that starts threads
 
 import argparse
+import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check(settings: Settings, _: argparse.Namespace) -> int:
+    logging.getLogger("service").addHandler(logging.NullHandler())  # the log of a load is what is printed here
     repository = open_repository(settings)
     refused = False
     for name, entry in repository.entries.items():
