@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import resource
 import shutil
 import signal
 import subprocess
@@ -220,12 +219,9 @@ def test_a_full_disk_stops_a_copy_and_not_the_service(watching: Gunicorn, root: 
     """The kernel ends the copy as it does there, by a limit on the size of files; what is whole later is served."""
     aside = models.copy_version(root / "iris" / "1", root.with_name("aside"))
     most = (aside / SKOPS).stat().st_size // 2
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-
-    copy = ["cp", "-r", str(aside), str(root / "iris" / "2")]
-    copied = subprocess.run(copy, preexec_fn=limit, capture_output=True, check=False)
+    limited = f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most})); "
+    copy = [sys.executable, "-c", limited + "os.execvp('cp', ['cp', '-r', *sys.argv[1:]])"]
+    copied = subprocess.run([*copy, str(aside), str(root / "iris" / "2")], capture_output=True, check=False)
     assert copied.returncode != 0
     wait_until(lambda: "2" in ask(watching, "/readyz")["models"]["iris"]["refused"])
     assert all_serve(watching, 1)
