@@ -73,7 +73,7 @@ def test_a_process_that_was_forked_meanwhile_kills_nobody(monkeypatch: pytest.Mo
 
     def meanwhile() -> None:
         if not forked:
-            forked.append(os.fork())
+            forked.append(trial._fork())  # noqa: SLF001
             if forked == [0]:
                 raise SystemExit
             assert os.waitstatus_to_exitcode(os.waitpid(forked[0], 0)[1]) == 7

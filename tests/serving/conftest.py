@@ -24,16 +24,19 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 GUNICORN = Path(sys.executable).with_name("gunicorn")
 NGINX = shutil.which("nginx", path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"]))
 
+POLL_SECONDS = 0.1
+"""How often the service that the fixture `watching` starts looks for new models."""
+
 WATCHER = b"service.watcher"
 """What names the watcher in its command line."""
 
-collect_ignore = [] if NGINX or os.environ.get("CI") else ["test_nginx.py"]
+collect_ignore = [] if NGINX or os.environ.get("CI") else ["test_nginx.py", "test_traffic.py"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what could not be run here."""
     if collect_ignore:
-        terminalreporter.write_line("nginx is not installed: tests/serving/test_nginx.py was left out.")
+        terminalreporter.write_line(f"nginx is not installed: {', '.join(collect_ignore)} were left out.")
 
 
 _PORTS = iter(random.sample(range(20_000, 30_000), 10_000))
@@ -144,6 +147,21 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Gunicorn]]:
             return stack.enter_context(Gunicorn(log, variables, *arguments))
 
         yield start
+
+
+@pytest.fixture
+def root(iris_dir: Path, tmp_path: Path) -> Path:
+    """A models directory of the test's own, with iris/1."""
+    shutil.copytree(iris_dir, tmp_path / "models")
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def watching(serve: Callable[..., Gunicorn], root: Path) -> Gunicorn:
+    """A service of two workers that watches that directory."""
+    server = serve(MODELS_DIR=root, MODELS_POLL_SECONDS=POLL_SECONDS, WEB_CONCURRENCY=2)
+    wait_until(lambda: len(server.workers()) == 2 and len(server.watchers()) == 1)
+    return server
 
 
 @pytest.fixture(scope="module")

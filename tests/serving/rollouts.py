@@ -34,6 +34,16 @@ def ask(server: Gunicorn, path: str = "/prediction", body: bytes | None = None, 
         return json.load(response)
 
 
+def serves(server: Gunicorn, version: int) -> bool:
+    """Whether a worker answers by this version."""
+    return bool(ask(server)["version"] == version)
+
+
+def all_serve(server: Gunicorn, version: int) -> bool:
+    """Whether the answer is by this version, many times in a row."""
+    return all(serves(server, version) for _ in range(20))
+
+
 def put(root: Path, version: int, breaks: Callable[[Path], object] = lambda _: None, name: str = "iris") -> None:
     """Copy version 1 under another number, broken or not, and move it to its place."""
     aside = root.with_name("aside")
