@@ -8,17 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.signature import Signature, is_missing
-from service.table import Table
-
-_FEW = 32
-"""Cells up to which Python is faster than NumPy."""
+from service.table import FEW, Table
 
 
 def outside(signature: Signature, table: Table) -> Mapping[int, int]:
     """Count the numbers outside the sample's range, by the feature's position; a missing value is not outside."""
     if table.matrix is None:
         return _outside_columns(signature, table)
-    few = table.matrix.size <= _FEW
+    few = table.matrix.size <= FEW
     return _outside_few(signature, table.matrix) if few else _outside_many(signature, table.matrix)
 
 

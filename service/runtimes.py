@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from service.errors import InvalidInput
 from service.estimator_input import estimator_input
 from service.signature import Output, Signature
-from service.table import Table
+from service.table import FEW, Table
 
 MISSING_STRING = "\ufdd0"
 """What a missing string is to a graph: Unicode keeps this code point for internal use, it is never interchanged."""
@@ -143,10 +144,17 @@ def call(estimator: Any, method: str, rows: Any) -> NDArray[Any]:
         return np.asarray(getattr(estimator, method)(rows))
 
 
+def _finite(numbers: NDArray[Any]) -> bool:
+    """Whether none is infinite or NaN."""
+    if numbers.size <= FEW:
+        return all(map(math.isfinite, numbers.ravel().tolist()))
+    return bool(np.logical_and.reduce(np.isfinite(numbers), axis=None))
+
+
 def _prediction(signature: Signature, outputs: list[NDArray[Any]]) -> Prediction:
     """The outputs in their places, refused where one is not finite."""
     for output in outputs:
-        if output.dtype.kind == "f" and not np.logical_and.reduce(np.isfinite(output), axis=None):
+        if output.dtype.kind == "f" and not _finite(output):
             raise InvalidInput("The model's arithmetic overflows with these numbers.")
     predict, *rest = outputs
     if not rest:
