@@ -116,8 +116,9 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Leave Ctrl-C, which reaches the whole process group, to the master; show the queue."""
+    """Leave Ctrl-C, which reaches the whole process group, to the master; show the worker, and the queue."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    worker.wsgi.metrics.workers.set(1)
     worker.wsgi.inventory.queued = worker.sockets[0].get_backlog
 
 

@@ -77,6 +77,7 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=own,
         )
+        self.workers = Gauge("inference_workers", "Workers that are there.", multiprocess_mode="livesum", registry=own)
         self.rows = counter("inference_rows_total", "Rows that were predicted.", version)
         self.seconds = counter("inference_predict_seconds_total", "Seconds that the model computed.", version)
         self.predictions = counter("inference_predictions_total", "Rows by predicted class.", [*version, "class"])
