@@ -121,3 +121,11 @@ def test_the_table_of_metrics_is_what_is_exposed(metrics: Metrics) -> None:
     found = {name: (kind, set(re.findall(r"`(\w+)`", names)), text) for name, kind, names, text in rows}
 
     assert found == {name: (each.type, set(each.labels), each.help) for name, each in metrics.items()}
+
+
+def test_the_table_of_alerts_is_what_there_is() -> None:
+    """By name and severity."""
+    rows = re.findall(r"^\| (`.*`) \| (critical|warning) \| .+ \|$", DOCUMENT, re.MULTILINE)
+    listed = {(name, severity) for names, severity in rows for name in re.findall(r"`(\w+)`", names)}
+
+    assert listed == set(re.findall(r"- alert: (\w+)\n(?:.*\n)*?.*severity: (\w+)", ALERTS))
