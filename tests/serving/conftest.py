@@ -33,6 +33,7 @@ _NEEDS = {
     "test_alerts.py": {"Prometheus": PROMTOOL},
     "test_metrics.py": {"nginx": NGINX, "Prometheus": PROMETHEUS},
     "test_nginx.py": {"nginx": NGINX},
+    "test_request_id.py": {"nginx": NGINX},
 }
 _LEFT_OUT = {
     file: [name for name, path in programs.items() if not path]

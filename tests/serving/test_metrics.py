@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from tests.load import BODY, PREDICTIONS, Load
 from tests.serving.conftest import Gunicorn, free_port, wait_until
 from tests.serving.nginx import Nginx
 from tests.serving.prometheus import Prometheus
+from tests.test_operations import QUERIES
 from tests.wire import post
 
 PREDICTED = 'inference_request_duration_seconds_count{route="/prediction", status="200", model="iris"}'
@@ -136,3 +138,23 @@ def send_one_by_one(nginx: Nginx, requests: int) -> int:
     for _ in range(requests):
         assert post(nginx.port, "/prediction", BODY).status == 200
     return requests
+
+
+def test_the_dashboard_shows_something(tmp_path: Path) -> None:
+    """Every query finds series, once there were requests of every kind."""
+    with observed(tmp_path) as (_, nginx, prometheus):
+        send(nginx)
+        for row in ([50, 3.5, 1.4, 0.2], [1]):
+            post(nginx.port, "/prediction", json.dumps({"instances": [row]}).encode())
+        settle(prometheus)
+        # Of this, no shipped model has any: all their categories are closed.
+        asked = [query for query in QUERIES if "inference_unknown_categories_total" not in query]
+        assert [query for query in asked if not prometheus.query(filled_in(query))] == []
+
+
+def filled_in(query: str) -> str:
+    """A query as Grafana sends it."""
+    values = {"$job": "serving", "$model": ".*", "$__rate_interval": "1m"}
+    for variable, value in values.items():
+        query = query.replace(variable, value)
+    return query
