@@ -20,7 +20,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
-from service import logs, worker
+from service import logs, tracing, worker
 from service.master import Rollouts
 from service.settings import Settings, SettingsError
 from service.slots import Slots
@@ -122,9 +122,11 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Leave Ctrl-C, which reaches the whole process group, to the master; show the queue."""
+    """Leave Ctrl-C, which reaches the whole process group, to the master; show the worker, the queue and traces."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    worker.wsgi.metrics.workers.set(1)
     worker.wsgi.inventory.queued = worker.sockets[0].get_backlog
+    worker.wsgi = tracing.traced(worker.wsgi)
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:

@@ -20,7 +20,7 @@ What surrounds a request
 Seen from outside
     measurement.py      a request's time, and what was predicted; metrics.py: the counters; drift.py: what no sample had
     slots.py            where each process counts; inventory.py: what serves
-    logs.py             one JSON line for each event
+    logs.py             one JSON line for each event; tracing.py: a span for each request, for OpenTelemetry
 What answers it: resources/, one file for each protocol
     prediction.py       /prediction and /v1
     inference.py        /v2, with bodies.py, envelope.py, diagnosis.py, inputs.py, outputs.py, tensors.py and

@@ -28,6 +28,7 @@ class Service(falcon.App[falcon.Request, falcon.Response]):
         self.repository = repository
         self.metrics = metrics
         self.inventory = Inventory(repository)
+        metrics.lives = self.inventory.has
         metrics.registry.register(self.inventory)
 
     def __call__(self, env: dict[str, Any], start_response: Any) -> Iterable[bytes]:

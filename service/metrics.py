@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -76,6 +76,7 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=own,
         )
+        self.workers = Gauge("inference_workers", "Workers that are there.", multiprocess_mode="livesum", registry=own)
         self.rows = counter("inference_rows_total", "Rows that were predicted.", version)
         self.seconds = counter("inference_predict_seconds_total", "Seconds that the model computed.", version)
         self.predictions = counter("inference_predictions_total", "Rows by predicted class.", [*version, "class"])
@@ -97,8 +98,10 @@ class Metrics:
         )
         self._loads = counter("model_loads_total", "Versions that verified and were loaded.", ["model"])
         self._refusals = counter("model_refusals_total", "Versions that were refused.", ["model"])
+        self.lives: Callable[[Mapping[str, str]], bool] = lambda labels: True
+        """Whether a series' labels still mean something; the others are not shown."""
         self.registry = CollectorRegistry()
-        self.registry.register(MultiProcessCollector(None, str(slots.directory)) if slots else own)
+        self.registry.register(_Sums(self, slots) if slots else own)
         self._durations: dict[tuple[str | None, Model | None, Any], Histogram] = {}
         self._models: dict[Model, _ModelCounters] = {}
 
@@ -147,6 +150,25 @@ class Metrics:
             for sample in family.samples:
                 samples[sample.name].append((sample.labels, sample.value))
         return samples
+
+
+class _Sums:
+    """
+    A collector of the sums over all slots.
+
+    Slots lose the series of a version that is gone one after the other: a sum of what is left would go back.
+    """
+
+    def __init__(self, metrics: Metrics, slots: Slots) -> None:
+        self._metrics = metrics
+        self._all = MultiProcessCollector(None, str(slots.directory))
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics."""
+        for metric in self._all.collect():
+            metric.samples = [sample for sample in metric.samples if self._metrics.lives(sample.labels)]
+            if metric.samples:
+                yield metric
 
 
 class _ModelCounters:

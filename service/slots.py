@@ -57,7 +57,9 @@ class Slots:
         """
         if directory:
             Path(directory).mkdir(parents=True, exist_ok=True)
-            return cls(Path(directory), _lock(Path(directory)), kept=True)
+            lock = _lock(Path(directory))
+            multiprocess.mark_process_dead("*", directory)  # what was in hand where all were killed
+            return cls(Path(directory), lock, kept=True)
         parent = _SHARED_MEMORY if _SHARED_MEMORY.is_dir() else Path(tempfile.gettempdir())
         _sweep(parent)
         made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))

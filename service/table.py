@@ -130,7 +130,7 @@ class Table(Struct, frozen=True, eq=False):
 
 def _within(matrix: NDArray[np.float64], limit: float) -> bool:
     """Whether no number is past a limit, none missing: what nearly always holds, at a tenth of the work."""
-    if matrix.size <= FEW:
+    if 0 < matrix.size <= FEW:
         return all([-limit <= value <= limit for value in matrix.ravel().tolist()])  # noqa: C419
     return matrix.size > 0 and bool(
         -limit <= np.minimum.reduce(matrix, axis=None) and np.maximum.reduce(matrix, axis=None) <= limit

@@ -11,12 +11,14 @@ from typing import Any
 import falcon
 import falcon.testing
 import pytest
+from prometheus_client import values
 from prometheus_client.parser import text_string_to_metric_families
 
 from service import measurement
 from service.app import create_app, open_repository
 from service.metrics import Metrics
 from service.settings import Settings
+from service.slots import Slots
 from tests.mixed import make_mixed
 from tests.models import BROKEN, copy_version
 from tests.support import make_client
@@ -177,6 +179,20 @@ def test_loads_and_refusals_are_counted(iris_dir: Path, tmp_path: Path) -> None:
     assert scraped(client, "model_info") == {("iris", "onnx_onnxv1", "1"): 1}
     (build,) = scraped(client, "service_build_info")
     assert falcon.__version__ in build
+
+
+def test_a_version_that_is_gone_is_not_shown(tmp_path: Path, iris_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever slots still have of it: one after the other loses it, and a sum of the rest would go back."""
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)  # slots put their own there
+    slots = Slots.open(str(tmp_path))
+    settings, metrics = Settings(models_dir=iris_dir), Metrics(slots)
+    client = Client(create_app(settings, open_repository(settings), metrics))
+    client.simulate_get("/prediction")
+    assert len(requests(client)) == len(scraped(client, "inference_rows_total")) == 1
+
+    metrics.lives = lambda labels: "version" not in labels
+    assert requests(client) == scraped(client, "inference_rows_total") == {}
+    slots.close()
 
 
 def test_what_is_in_hand_is_seen(client: Client) -> None:

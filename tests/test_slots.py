@@ -160,6 +160,21 @@ def test_a_directory_that_was_named_stays(tmp_path: Path) -> None:
     assert scraped(tmp_path / "metrics") == {"things_total m 1": 2}
 
 
+def test_what_a_killed_service_had_in_hand_is_forgotten(tmp_path: Path) -> None:
+    """By the next one that counts in its directory."""
+    slots = Slots.open(str(tmp_path))
+    busy = Gauge("busy", "Busy.", multiprocess_mode="livesum", registry=CollectorRegistry())
+
+    def work() -> None:
+        slots.enter(0)
+        busy.inc()
+
+    in_child(work, killed=True)
+    slots.close()
+    Slots.open(str(tmp_path)).close()
+    assert scraped(tmp_path).get("busy", 0) == 0
+
+
 def test_a_directory_that_was_not_named_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also that of a service that was killed: the next one removes it, but none that is in use."""
     monkeypatch.setattr(module, "_SHARED_MEMORY", tmp_path)

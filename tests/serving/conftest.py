@@ -22,7 +22,27 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GUNICORN = Path(sys.executable).with_name("gunicorn")
-NGINX = shutil.which("nginx", path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"]))
+
+
+def _installed(program: str) -> str | None:
+    return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"]))
+
+
+NGINX, PROMETHEUS, PROMTOOL = map(_installed, ("nginx", "prometheus", "promtool"))
+_NEEDS = {
+    "test_alerts.py": {"Prometheus": PROMTOOL},
+    "test_metrics.py": {"nginx": NGINX, "Prometheus": PROMETHEUS},
+    "test_nginx.py": {"nginx": NGINX},
+    "test_request_id.py": {"nginx": NGINX},
+    "test_traffic.py": {"nginx": NGINX},
+}
+_LEFT_OUT = {
+    file: [name for name, path in programs.items() if not path]
+    for file, programs in _NEEDS.items()
+    if not all(programs.values()) and not os.environ.get("CI")
+}
+
+collect_ignore = list(_LEFT_OUT)
 
 POLL_SECONDS = 0.1
 """How often the service that the fixture `watching` starts looks for new models."""
@@ -30,13 +50,11 @@ POLL_SECONDS = 0.1
 WATCHER = b"service.watcher"
 """What names the watcher in its command line."""
 
-collect_ignore = [] if NGINX or os.environ.get("CI") else ["test_nginx.py", "test_traffic.py"]
-
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what could not be run here."""
-    if collect_ignore:
-        terminalreporter.write_line(f"nginx is not installed: {', '.join(collect_ignore)} were left out.")
+    for file, missing in _LEFT_OUT.items():
+        terminalreporter.write_line(f"{', '.join(missing)} is not installed: tests/serving/{file} was left out.")
 
 
 _PORTS = iter(random.sample(range(20_000, 30_000), 10_000))
@@ -69,8 +87,8 @@ def listens(port: int) -> bool:
 class Gunicorn:
     """A running `gunicorn -c conf/gunicorn.py`; its log goes to a file."""
 
-    def __init__(self, log: Path, environ: dict[str, str], *arguments: str) -> None:
-        self.port = free_port()
+    def __init__(self, log: Path, environ: dict[str, str], *arguments: str, port: int | None = None) -> None:
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         with log.open("wb") as sink:

@@ -23,6 +23,7 @@ class Nginx:
     def __init__(self, upstream: int) -> None:
         assert NGINX is not None
         self.port = free_port()
+        self.upstream = upstream
         self._directory = tempfile.TemporaryDirectory()
         self.prefix = Path(self._directory.name)
         self.log = self.prefix / "access.log"
