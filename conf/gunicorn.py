@@ -115,8 +115,10 @@ def pre_fork(server: Arbiter, worker: Worker) -> None:
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:
-    """Let the worker count there; look for garbage rarely, for requests leave no cycles, and rows are many objects."""
-    gc.set_threshold(50_000, 20)
+    """Let the worker count there, and spare each request what need not be done for it."""
+    gc.set_threshold(50_000, 20)  # requests leave no cycles, and many rows are many objects
+    # Settings are asked for 26 times a request, by a method of Gunicorn's that attributes go before.
+    vars(worker.cfg).update({name: setting.get() for name, setting in worker.cfg.settings.items()})
     if slots := _slots(server):
         slots.enter(worker.slot)
 
