@@ -126,7 +126,7 @@ def service(name: str, models: Path, *, workers: int = 2, environ: Mapping[str, 
     port = free_port()
     command = [str(BIN / "gunicorn"), "-c", str(ROOT / "conf" / "gunicorn.py"), "-b", f"127.0.0.1:{port}"]
     variables = {"MODELS_DIR": str(models), "WEB_CONCURRENCY": str(workers), **(environ or {})}
-    return Stack(name, command, variables, port=port)
+    return Stack(name, command, variables, port=port, keepalive=32)
 
 
 def settle(server: Program, patience: float = 30.0) -> None:

@@ -71,9 +71,11 @@ if _port := os.environ.get("SAGEMAKER_BIND_TO_PORT") or os.environ.get("AIP_HTTP
 
 # Predictions are CPU-bound, and of two workers one outlives a crash.
 workers = int(os.environ.get("WEB_CONCURRENCY") or 0) or max(2, _cpus())
-# One request at a time, from one shared queue: a killed worker takes one request with it, and none waits behind a large
-# one while another worker is free. Kept connections would save a fifth of the CPU, and have neither.
+# One request at a time, on connections that nginx keeps: a third more requests than by Gunicorn's sync worker, which
+# closes each, for two thirds of the CPU. A killed worker takes along what waits on its connections, and nginx asks
+# another. bench/README.md has the figures.
 worker_class = "service.worker.Worker"
+keepalive = 75  # past nginx' keepalive_timeout for upstreams, so that it is nginx that closes
 preload_app = "--reload" not in sys.argv  # models are loaded once and shared; a reload of code must load it anew
 wsgi_app = f"service.app:main(forks={preload_app})"
 

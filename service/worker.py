@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import time
+from selectors import EVENT_READ
 from typing import Any
 
 import falcon
 import msgspec
 from gunicorn import util
 from gunicorn.http import wsgi
-from gunicorn.workers.sync import SyncWorker
+from gunicorn.http.errors import NoMoreData
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from service.problems import document
 
@@ -22,18 +26,66 @@ _DETAILS = {
 _MALFORMED = "The request is malformed: its first line, a header, or the framing of its body."
 
 
-class Worker(SyncWorker):  # type: ignore[misc]
-    """
-    The sync worker, which closes a connection whose request was read to its end and answered.
+_SHORT_SECONDS = 0.002
+"""What a request takes for which a new connection would matter."""
 
-    Its own waits until the client has closed, lest bytes that nobody read reset the connection; there are none here.
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """
+    Gunicorn's threaded worker without its threads: one request after the other, on connections that are kept.
+
+    Handing a request over to a thread costs more than a prediction, and so does a connection for each. The time-outs of
+    idle connections, and how they end with the worker, are Gunicorn's own.
     """
 
-    def handle_request(self, listener: Any, req: Any, client: Any, addr: Any) -> None:
-        """Answer a request."""
-        super().handle_request(listener, req, client, addr)
-        if getattr(req.body.reader, "length", None) == 0:
-            client.close()
+    def accept(self, listener: Any) -> None:
+        """Take a new connection; its request is answered once it arrives."""
+        try:
+            client, address = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):  # another worker was faster, or the client has gone
+            return
+        connection = TConn(self.cfg, client, address, listener.getsockname())
+        connection.init()
+        self.nr_conns += 1
+        self._keep(connection)
+        self.poller.register(client, EVENT_READ, lambda _: self._serve(connection))
+
+    def _serve(self, connection: Any) -> None:
+        """Answer what has arrived on a connection."""
+        self.notify()  # many may be waiting
+        self.keepalived_conns.remove(connection)
+        kept = self.handle(connection)
+        while kept and connection.parser.unreader.buf.getvalue():  # the next one came with it
+            kept = self.handle(connection)
+        if kept:
+            self._keep(connection)
+            return
+        self.poller.unregister(connection.sock)
+        self.nr_conns -= 1
+        connection.close(graceful=True)
+
+    def _keep(self, connection: Any) -> None:
+        connection.set_timeout()
+        if not self.alive:
+            connection.timeout = min(connection.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
+        self.keepalived_conns.append(connection)
+
+    def handle(self, connection: Any) -> bool:
+        """Answer one request; whether the connection is kept."""
+        request = None
+        try:
+            request = next(connection.parser)
+            kept: bool = self.handle_request(request, connection)
+            read = getattr(request.body.reader, "length", None) == 0
+            return kept if read else self._keepalive_after(connection, kept)
+        except (NoMoreData, StopIteration):
+            self.log.debug("The client closed the connection.")
+        except OSError as ex:
+            if ex.errno not in (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN):
+                self.log.exception("Socket error processing request.")
+        except Exception as ex:  # noqa: BLE001 (the parser's errors have no common base)
+            self.handle_error(request, connection.sock, connection.client, ex)
+        return False
 
 
 class Pieces(list[bytes]):
@@ -43,12 +95,22 @@ class Pieces(list[bytes]):
 
 
 class WholeResponse(wsgi.Response):  # type: ignore[misc]
-    """Sends the head with the body: nginx cannot ask again where a worker is killed between the two."""
+    """
+    Sends the head with the body: nginx cannot ask again where a worker is killed between the two.
+
+    It closes the connection after a request that took long, so that the next long one goes to the first free worker.
+    """
 
     sock: Any
 
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._began = time.perf_counter()
+
     def write(self, arg: bytes) -> None:
         """Send what Gunicorn sends, at once."""
+        if time.perf_counter() - self._began > _SHORT_SECONDS:
+            self.force_close()
         sock, self.sock = self.sock, Pieces()
         try:
             super().write(arg)

@@ -86,7 +86,9 @@ _GUNICORN = "{bin}/gunicorn --workers {workers} --bind 127.0.0.1:{port}"
 _APP = "{bin}/python {app}/app.py"
 
 SYSTEMS = (
-    System(SERVICE, "this service", f"{_GUNICORN} -c {ROOT}/conf/gunicorn.py", "/v1/models/{model}:predict"),
+    System(
+        SERVICE, "this service", f"{_GUNICORN} -c {ROOT}/conf/gunicorn.py", "/v1/models/{model}:predict", keepalive=32
+    ),
     System(
         SERVICE_V2,
         "this service, labels alone (/v2)",
@@ -94,6 +96,7 @@ SYSTEMS = (
         "/v2/models/{model}/infer",
         encode=_labels_alone,
         labels=_output,
+        keepalive=32,
     ),
     System("flask", "Flask + gunicorn (tutorial)", f"{_GUNICORN} --chdir {{app}} app:app", "/predict", package="flask"),
     System(

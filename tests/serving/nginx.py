@@ -30,7 +30,9 @@ class Nginx:
         self.errors = self.prefix / "error.log"
         server = f"server 127.0.0.1:{upstream} max_fails=0;"
         shutil.copy(ROOT / "conf" / "nginx.conf", self.prefix)
-        (self.prefix / "upstream.conf").write_text(f"upstream api {{ zone api 256k; {server} {server} }}\n")
+        (self.prefix / "upstream.conf").write_text(
+            f"upstream api {{ zone api 256k; {server} {server} keepalive 32; }}\n"
+        )
         (self.prefix / "listen.conf").write_text(f"listen 127.0.0.1:{self.port};\n")
         self.log.touch()
         user: dict[str, Any] = {}

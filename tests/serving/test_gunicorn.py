@@ -12,7 +12,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -150,14 +150,14 @@ def test_all_of_iris_over_http_as_scikit_learn_says(serve: Serve, runtime: str) 
 
 def test_a_chunked_body_is_read(server: Gunicorn) -> None:
     """Whatever the chunks, the rows are the same."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
-    for size in (1, 7, 1000):
-        chunks = [BODY[at : at + size] for at in range(0, len(BODY), size)]
-        connection.request("POST", "/prediction", iter(chunks), encode_chunked=True)
-        response = connection.getresponse()
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+        for size in (1, 7, 1000):
+            chunks = [BODY[at : at + size] for at in range(0, len(BODY), size)]
+            connection.request("POST", "/prediction", iter(chunks), encode_chunked=True)
+            response = connection.getresponse()
 
-        assert response.status == 200
-        assert json.load(response)["predictions"] == ["Setosa"]
+            assert response.status == 200
+            assert json.load(response)["predictions"] == ["Setosa"]
 
 
 BROKEN = {
