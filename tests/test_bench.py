@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -70,7 +69,6 @@ def test_a_tree_holds_what_left_the_session() -> None:
     assert tree(5, table) == {5, 6, 7}
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
 def test_this_process_is_in_the_table() -> None:
     """With its CPU time, and the machine's is no less."""
     import os
