@@ -126,10 +126,9 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Leave Ctrl-C, which reaches the whole process group, to the master; show the worker, the queue and traces."""
+    """Leave Ctrl-C, which reaches the whole process group, to the master; show the worker, and traces."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     worker.wsgi.metrics.workers.set(1)
-    worker.wsgi.inventory.queued = worker.sockets[0].get_backlog
     worker.wsgi = tracing.traced(worker.wsgi)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import metadata
 
@@ -21,8 +21,6 @@ class Inventory:
 
     def __init__(self, repository: ModelRepository) -> None:
         self._repository = repository
-        self.queued: Callable[[], int] | None = None
-        """How many connections wait for a worker, where the server can tell."""
 
     def has(self, labels: Mapping[str, str]) -> bool:
         """Whether a series' labels name a version that serves, or none at all."""
@@ -33,10 +31,6 @@ class Inventory:
         """The gauges."""
         yield _build()
         yield from self._models()
-        if self.queued is not None:
-            yield GaugeMetricFamily(
-                "inference_queued_connections", "Connections that wait for a worker.", self.queued()
-            )
 
     def _models(self) -> Iterator[GaugeMetricFamily]:
         serves = GaugeMetricFamily("model_info", "Versions that serve.", labels=["model", "version", "runtime"])

@@ -76,6 +76,12 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=own,
         )
+        self.queued = Gauge(
+            "inference_queued_connections",
+            "Connections whose request waits for a worker, when each worker last looked.",
+            multiprocess_mode="livesum",
+            registry=own,
+        )
         self.workers = Gauge("inference_workers", "Workers that are there.", multiprocess_mode="livesum", registry=own)
         self.rows = counter("inference_rows_total", "Rows that were predicted.", version)
         self.seconds = counter("inference_predict_seconds_total", "Seconds that the model computed.", version)

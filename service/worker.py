@@ -50,6 +50,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._keep(connection)
         self.poller.register(client, EVENT_READ, lambda _: self._serve(connection))
 
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Answer what arrives, and tell how many others wait meanwhile."""
+        events = self.poller.select(timeout)
+        self.app.wsgi().metrics.queued.set(max(len(events) - 1, 0))
+        for key, _ in events:
+            key.data(key.fileobj)
+
     def _serve(self, connection: Any) -> None:
         """Answer what has arrived on a connection."""
         self.notify()  # many may be waiting

@@ -30,7 +30,6 @@ def exposed(iris: Path, root: Path) -> dict[str, Exposed]:
     copy_version(iris, root / "models", version=1)
     settings, metrics = Settings(models_dir=root / "models"), Metrics()
     app = create_app(settings, open_repository(settings, metrics), metrics)
-    app.inventory.queued = lambda: 0
     metrics.workers.set(1)
     client = falcon.testing.TestClient(app)
     for row in ([50, 3.5, 1.4, 0.2], [1]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -105,6 +106,21 @@ def test_a_connection_is_closed_after_a_long_request(serve: Serve) -> None:
 
         assert (answer.status, answer.all("Connection")) == (200, ["close"])
         assert client.recv(1) == b""
+
+
+def test_what_waits_is_counted(serve: Serve) -> None:
+    """A scrape that came with five requests says so."""
+    gunicorn = serve(WEB_CONCURRENCY="1")
+    with ExitStack() as stack:
+        clients = [stack.enter_context(kept(gunicorn.port)) for _ in range(6)]
+        (worker,) = gunicorn.workers()
+        os.kill(worker, signal.SIGSTOP)
+        for client in clients[1:]:
+            client.sendall(REQUEST)
+        clients[0].sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+        os.kill(worker, signal.SIGCONT)
+
+        assert b"\ninference_queued_connections 5.0\n" in read_answer(clients[0]).body
 
 
 def test_kept_connections_end_with_the_worker(serve: Serve) -> None:
