@@ -133,7 +133,7 @@ SYSTEMS = (
     System("kserve", "KServe ModelServer", _APP, "/v1/models/iris:predict", keepalive=32, package="kserve"),
     System(
         LIMIT,
-        "limit: gunicorn, a constant",
+        "gunicorn sync, a constant",
         f"{_GUNICORN} --no-control-socket --chdir {{app}} constant:app",
         "/",
         labels=None,
