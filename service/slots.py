@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import shutil
+import struct
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from threading import Lock
 
@@ -22,6 +24,8 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 """The variable by which prometheus_client finds the files; where it is set, they outlive the service."""
+
+_log = logging.getLogger(__name__)
 
 _MASTER = "master"
 _PREFIX = "serving-metrics-"
@@ -50,7 +54,8 @@ class Slots:
         """
         Take a directory that stays, and go on counting there; without one, take a new one that goes with the service.
 
-        From now on, the collectors of this process are kept there.
+        From now on, the collectors of this process are kept there. What cannot be read there is removed, for it would
+        make every scrape fail.
 
         Raises:
             SlotsTaken: another service uses it.
@@ -59,6 +64,8 @@ class Slots:
             Path(directory).mkdir(parents=True, exist_ok=True)
             lock = _lock(Path(directory))
             multiprocess.mark_process_dead("*", directory)  # what was in hand where all were killed
+            for path in Path(directory).glob("*.db"):
+                _check(path)
             return cls(Path(directory), lock, kept=True)
         parent = _SHARED_MEMORY if _SHARED_MEMORY.is_dir() else Path(tempfile.gettempdir())
         _sweep(parent)
@@ -106,7 +113,10 @@ class Slots:
 
     def _file(self, kind: str) -> MmapedDict:
         if kind not in self._files:
-            self._files[kind] = MmapedDict(str(self.directory / f"{kind}_{self._slot}.db"))
+            path = self.directory / f"{kind}_{self._slot}.db"
+            if not path.exists():
+                _write(path, [])
+            self._files[kind] = MmapedDict(str(path))
         return self._files[kind]
 
     def close(self) -> None:
@@ -159,18 +169,31 @@ class SharedValue:
         return self._cell[0]
 
 
+def _check(path: Path) -> None:
+    try:
+        for key, *_ in MmapedDict.read_all_values_from_file(path):
+            json.loads(key)
+    except (struct.error, RuntimeError, ValueError) as ex:
+        _log.warning("%s cannot be read (%s): what was counted there is lost", path.name, ex)
+        path.unlink()
+
+
 def _prune(path: Path, lives: Callable[[Mapping[str, str]], bool]) -> None:
     found = list(MmapedDict.read_all_values_from_file(path))
     kept = [each for each in found if lives(json.loads(each[0])[2])]
-    if len(kept) == len(found):
-        return
+    if len(kept) < len(found):
+        _write(path, kept)
+
+
+def _write(path: Path, series: Iterable[tuple[str, float, float, int]]) -> None:
+    """Write a whole file at once: a scrape may be reading, and this process may be killed."""
     beside = path.with_suffix(".new")
     beside.unlink(missing_ok=True)
-    copy = MmapedDict(str(beside))
-    for key, value, timestamp, _ in kept:
-        copy.write_value(key, value, timestamp)
-    copy.close()
-    beside.replace(path)  # at once, for a scrape may be reading
+    file = MmapedDict(str(beside))
+    for key, value, timestamp, _ in series:
+        file.write_value(key, value, timestamp)
+    file.close()
+    beside.replace(path)
 
 
 def _lock(directory: Path) -> int:

@@ -88,6 +88,44 @@ def test_two_hundred_killed_workers_leave_no_more_than_one(slots: Slots) -> None
     assert {path: path.stat().st_size for path in slots.directory.iterdir()} == before
 
 
+@pytest.mark.parametrize("call", ["os.fstat", "mmap.mmap"])
+def test_a_worker_killed_while_it_makes_its_file_leaves_no_half_of_one(
+    slots: Slots, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could be neither scraped nor pruned, and pruning is the master's."""
+    counter().labels("m", "1")
+
+    def work() -> None:
+        monkeypatch.setattr(f"prometheus_client.mmap_dict.{call}", die)
+        slots.enter(0)
+
+    in_child(work)
+
+    assert scraped(slots.directory)["things_total m 1"] == 0
+    assert not list(slots.directory.glob("*_0.db"))
+    slots.prune(0, lambda _: False)
+    in_child(lambda: slots.enter(0))
+    assert list(slots.directory.glob("*_0.db"))
+
+
+def die(*_: object, **__: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x40\0\0\0\0\0\0\0\xff\0\0\0", b"\x10\0\0\0\0\0\0\0\x01\0\0\0??"])
+def test_what_cannot_be_read_is_removed_and_told(
+    content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A disk may have been full, or the machine may have lost its power."""
+    (tmp_path / "counter_7.db").write_bytes(content)
+
+    slots = Slots.open(str(tmp_path))
+
+    assert "counter_7.db cannot be read" in caplog.text
+    assert scraped(slots.directory) == {}
+    slots.close()
+
+
 def test_the_first_slot_that_is_free(slots: Slots) -> None:
     """While old workers finish, new ones take other slots."""
     assert [slots.free(taken) for taken in (set(), {0}, {1}, {0, 1}, {0, 2})] == [0, 1, 0, 2, 1]

@@ -64,6 +64,7 @@ def kill_workers(server: Gunicorn) -> None:
 
 def serves_or_fails(server: Gunicorn, version: int) -> bool:
     """The same of a server whose workers are being killed."""
+    assert server.process.poll() is None, server.log.read_text()
     try:
         return serves(server, version)
     except OSError:
