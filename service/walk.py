@@ -12,7 +12,7 @@ from json import JSONDecodeError, JSONDecoder
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]|[^"\[\]{},:\s]+')
+_PIECE = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}]|[^"\[\]{},:\s]+')
 _WORDS = {"t": ("true", True), "f": ("false", False), "n": ("null", None)}
 
 
@@ -81,7 +81,7 @@ class Reader:
         """Pass over the value that comes next."""
         depth = 0
         for piece in _PIECE.finditer(self._text, self._at):
-            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(piece.group()[0], 0)
+            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(self._text[piece.start()], 0)
             self._at = piece.end()
             if depth == 0:
                 return

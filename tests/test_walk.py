@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -41,6 +42,18 @@ def test_a_skip_ends_where_the_value_does(text: str) -> None:
             read.append(reader.scalar())
 
     assert read == ["next"]
+
+
+@pytest.mark.parametrize("text", ["a" * 1_000_000, '\\"' * 500_000, "\\\\" * 500_000])
+def test_skipping_a_long_string_takes_no_memory(text: str) -> None:
+    """A client may put as much as a body may hold where nobody looks."""
+    reader = Reader(f'["{text}"]')
+    tracemalloc.start()
+    reader.skip()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most < 10_000
 
 
 @pytest.mark.parametrize("text", ["0", "-0", "10", "1.5", "-1e3", "1E+3", "2e-3", "1e400", "1" * 400])
