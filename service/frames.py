@@ -54,7 +54,8 @@ class SplitFrames:
         """
         try:
             found = self._decoder.decode(body)
-            beside, split = quotes_beside(found, self._ignored), found.rows
+            split = found.rows
+            beside = quotes_beside(found, self._ignored) + quotes_beside(split, ["index"])
             cells = tuple(self._cells[name] for name in split.columns)
             rows = msgspec.json.decode(split.data, type=list[tuple[cells]])  # type: ignore[valid-type]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError):
@@ -123,10 +124,9 @@ def ordered(signature: Signature, names: Collection[str]) -> Signature:
 
 
 def _split_quotes(split: _Split, rows: list[tuple[Any, ...]]) -> int:
-    """How many quotation marks such a body takes at least: no more are there where no key is repeated."""
+    """How many quotation marks such a body takes at least beside its index: no more are there if no key is repeated."""
     texts = sum(type(cell) is str for row in rows for cell in row)
-    index = 0 if split.index is UNSET else 2 + bytes(split.index).count(b'"')
-    return 2 * (3 + len(split.columns) + texts) + index
+    return 2 * (3 + len(split.columns) + texts)
 
 
 class _SplitExplainer(Explainer):

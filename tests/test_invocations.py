@@ -423,6 +423,7 @@ def test_what_the_model_does_not_take_is_422_with_a_pointer(iris: Client, name: 
         column_body()[:-1].encode() + b', "params": "\xff"}',
         f'{{"params": "\xff", "dataframe_split": {{"columns": {NAMES}, "data": [{ROW}]}}}}'.encode("latin-1"),
         b'{"dataframe_split": {"columns": ["\xff"], "data": []}}',
+        f'{{"dataframe_split": {{"columns": {NAMES}, "data": [{ROW}], "index": "\xff"}}}}'.encode("latin-1"),
         b'{"inputs": {"\xff": [1]}}',
         b"\xef\xbb\xbf{}",
         "[" * 100_000,
