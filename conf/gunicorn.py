@@ -20,7 +20,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
-from service import logs, tracing, worker
+from service import logs, tracing, wire
 from service.master import Rollouts
 from service.settings import Settings, SettingsError
 from service.slots import Slots
@@ -61,7 +61,7 @@ class ServiceLogger(Logger):
             handler.setFormatter(logs.formatter())
 
 
-worker.install()
+wire.install()
 _return_memory()
 
 chdir = str(ROOT)  # so that the command works from anywhere
@@ -128,7 +128,7 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
 def post_worker_init(worker: Worker) -> None:
     """Leave Ctrl-C, which reaches the whole process group, to the master; show the worker, and traces."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    worker.wsgi.metrics.workers.set(1)
+    worker.metrics.workers.set(1)
     worker.wsgi = tracing.traced(worker.wsgi)
 
 

@@ -118,6 +118,16 @@ def test_the_largest_body_is_the_services_own(nginx: Nginx) -> None:
     assert_problem(post(nginx.port, "/prediction", BODY.ljust(most + 1)), 413, "/prediction")
 
 
+def test_a_large_body_for_nothing_is_refused_at_the_first_attempt(nginx: Nginx) -> None:
+    """The service answers before it has come, and the answer is not lost."""
+    before = len(nginx.lines())
+    for _ in range(30):
+        assert_problem(post(nginx.port, "/nope", b"x" * 5_000_000), 404, "/nope")
+    wait_until(lambda: len(nginx.lines()) == before + 30)
+
+    assert {line["upstream_status"] for line in nginx.lines()[before:]} == {"404"}
+
+
 def test_ten_thousand_rows_stay_in_memory(nginx: Nginx) -> None:
     """Neither the body nor the answer goes through a file."""
     body = json.dumps({"instances": [[5.1, 3.5, 1.4, 0.2]] * 10_000}).encode()

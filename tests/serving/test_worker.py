@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from select import POLLRDHUP, poll
-from socket import socket
+from socket import IPPROTO_TCP, TCP_NODELAY, socket
 
 import pytest
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER
 
-from tests.serving.conftest import Gunicorn, wait_until
+from service.worker import arrived
+from tests.serving.conftest import GUNICORN, ROOT, Gunicorn, listens, wait_until
 from tests.wire import assert_problem, connect, exchange, get, read_answer
 
 BODY = b'{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
@@ -137,11 +142,150 @@ def test_kept_connections_end_with_the_worker(serve: Serve) -> None:
 def test_an_answer_to_a_body_that_was_not_read_arrives(serve: Serve) -> None:
     """Closing at once would reset the connection, and the answer with it."""
     port = serve(WEB_CONCURRENCY="1").port
-    head = b"POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n"
+    head = b"POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 600000\r\n\r\n"
     with connect(port) as client:
-        client.sendall(head + b"x" * 30_000)
+        client.sendall(head + b"x" * 300_000)
         wait = poll()
         wait.register(client, POLLRDHUP)
         wait.poll()  # until it has answered, and sends no more
-        client.sendall(b"x" * 30_000)
-        assert_problem(read_answer(client), 404, "/nothing")
+        client.sendall(b"x" * 300_000)
+        answer = read_answer(client)
+
+        assert_problem(answer, 404, "/nothing")
+        assert answer.all("Connection") == ["close"]
+
+
+def test_a_body_that_has_arrived_unread_costs_no_connection(serve: Serve) -> None:
+    """What is left of it is no request."""
+    port = serve(WEB_CONCURRENCY="1").port
+
+    def both_answered() -> bool:
+        with connect(port) as client:
+            client.sendall(REQUEST.replace(b"/prediction", b"/nothing", 1))
+            refused = read_answer(client)
+            assert refused.status == 404
+            return refused.all("Connection") == ["keep-alive"] and not closes(client, REQUEST)
+
+    wait_until(both_answered)
+
+
+SLOW = {
+    "a head that breaks off": REQUEST[:20],
+    "a body that breaks off": REQUEST[:-5],
+    "an answer that is not taken back": b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    "a refusal that is not taken back": b"BAD\r\n\r\n",
+    "a body that is too large to be read": b"POST /prediction HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n",
+    "an empty line after the body": REQUEST + b"\r\n",
+    "a body that is held back": b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_slow_client_keeps_nobody_waiting(name: str, serve: Serve) -> None:
+    """Whatever it neither sends nor does."""
+    port = serve(WEB_CONCURRENCY="1").port
+    with connect(port) as client:
+        client.sendall(SLOW[name])
+        began = time.monotonic()
+        for _ in range(3):  # the first may be taken before
+            assert get(port, "/healthz").status == 200
+        assert time.monotonic() - began < 1.5  # less than any time for which a worker waits
+
+
+def test_a_request_that_comes_in_pieces_is_answered(serve: Serve) -> None:
+    """Be they single bytes."""
+    port = serve(WEB_CONCURRENCY="1").port
+    with connect(port) as client:
+        client.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        for byte in REQUEST:
+            client.sendall(bytes([byte]))
+        assert read_answer(client).status == 200
+
+
+def test_empty_lines_between_requests_are_passed_over(serve: Serve) -> None:
+    """RFC 9112, section 2.2."""
+    port = serve(WEB_CONCURRENCY="1").port
+    with connect(port) as client:
+        client.sendall(b"\r\n" + REQUEST + b"\r\n\r\n" + REQUEST.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+        assert read_answer(client).status == 200
+
+
+def test_a_request_that_waits_when_time_is_over_is_answered(serve: Serve) -> None:
+    """A stopping worker closes what is idle, not what it had no time to look at."""
+    gunicorn = serve(WEB_CONCURRENCY="1")
+    with kept(gunicorn.port) as client:
+        (worker,) = gunicorn.workers()
+        gunicorn.signal(signal.SIGHUP)
+        wait_until(lambda: len(gunicorn.workers()) == 2)
+        os.kill(worker, signal.SIGSTOP)
+        client.sendall(REQUEST)
+        time.sleep(STOP_KEEPALIVE_LINGER + 0.5)
+        os.kill(worker, signal.SIGCONT)
+
+        assert read_answer(client).status == 200
+
+
+def test_connections_need_not_be_kept(serve: Serve) -> None:
+    """Gunicorn's option for that."""
+    gunicorn = serve("--keep-alive", "0", WEB_CONCURRENCY="1")
+    with connect(gunicorn.port) as client:
+        assert closes(client, REQUEST)
+
+
+def test_tls_is_left_to_the_proxy() -> None:
+    """A sentence says so at the start."""
+    command = [str(GUNICORN), "-c", "conf/gunicorn.py", "-b", "127.0.0.1:0", "--certfile", "README.md"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith("TLS is for the proxy before the service")
+
+
+def test_a_syntax_error_is_shown_until_it_is_mended(tmp_path: Path) -> None:
+    """In development, where code is loaded again as it changes."""
+    module = tmp_path / "edited.py"
+    module.write_text("def broken(:\n")
+    with ExitStack() as stack:
+        started = Gunicorn(tmp_path / "log", {}, "--reload", "--pythonpath", str(tmp_path), "edited:main()")
+        stack.callback(started.__exit__)
+        wait_until(lambda: listens(started.port))
+        shown = get(started.port, "/")
+        module.write_text("from service.app import main\n")
+        wait_until(started.answers)
+
+    assert shown.status == 500
+    assert b"SyntaxError" in shown.body
+
+
+def test_a_malformed_request_leaves_no_word_in_the_log(serve: Serve) -> None:
+    """Any client could fill it otherwise."""
+    gunicorn = serve(WEB_CONCURRENCY="1")
+    for request, _ in MALFORMED.values():
+        exchange(gunicorn.port, request)
+    exchange(gunicorn.port, b"POST /prediction HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nsecret\r\n")
+
+    assert [each for each in gunicorn.log.read_text().splitlines() if "Invalid" in each or "secret" in each] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "whole"),
+    [
+        (b"", False),
+        (b"GET / HTTP/1.1\r\n", False),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", True),
+        (b"GET / HTTP/1.1\nHost: a\n\n", True),
+        (b"x" * 65_536, True),
+        (REQUEST, True),
+        (REQUEST + b"more", True),
+        (REQUEST[:-1], False),
+        (b"POST / HTTP/1.1\r\nCONTENT-length: \t2 \r\n\r\nx", False),
+        (REQUEST[:-1].replace(b"\r\n", b"\r\nExpect: 100-continue\r\n", 1), True),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", True),
+        (b"POST / HTTP/1.1\r\nContent-Length: 65536\r\n\r\n", True),
+        (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", True),
+        (b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", True),
+    ],
+)
+def test_what_is_waited_for(content: bytes, whole: bool) -> None:
+    """The rest of a request of which a part has arrived."""
+    assert arrived(content) == whole
