@@ -145,10 +145,11 @@ def _json(feature: Feature, column: NDArray[Any]) -> list[Value]:
 
 
 def _matrix(signature: Signature, rows: Sequence[Row]) -> NDArray[np.float64]:
-    if signature.gaps is not None:
-        return np.array(rows, dtype=np.float64)
     size = len(rows) * len(signature.features)
-    return np.fromiter(chain.from_iterable(rows), np.float64, size).reshape(len(rows), -1)
+    try:
+        return np.fromiter(chain.from_iterable(rows), np.float64, size).reshape(len(rows), -1)
+    except TypeError:  # a value is missing
+        return np.array(rows, dtype=np.float64)
 
 
 def _column(feature: Feature, cells: Sequence[Value]) -> NDArray[Any]:

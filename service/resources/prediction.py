@@ -125,7 +125,7 @@ def labels(signature: Signature, prediction: Prediction) -> list[Any]:
     values: list[Any] = prediction.predict.tolist()
     if signature.classes is None:
         return values
-    return [signature.classes[position] for position in values]
+    return list(map(signature.classes.__getitem__, values))
 
 
 def _table(signature: Signature, query: str) -> Table:
