@@ -302,6 +302,22 @@ def test_what_fails_in_another_way_is_refused(
     assert bench.refresh()[1] == [("iris/2", "loaded")]
 
 
+def test_without_memory_for_a_trial_it_is_tried_again(
+    bench: Bench, settled: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no fault of the version."""
+
+    def fork() -> int:
+        raise BlockingIOError
+
+    copy_version(bench.root / "iris" / "1", bench.root)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fork", fork)
+        assert bench.refresh()[1] == [("iris/2", "it could not be loaded: BlockingIOError")]
+
+    assert bench.refresh()[1] == [("iris/2", "loaded")]
+
+
 def test_what_serves_no_more_is_released(bench: Bench, settled: Callable[[bool], None]) -> None:
     """Nothing keeps a model that was taken back."""
     copy_version(bench.root / "iris" / "1", bench.root)
