@@ -22,6 +22,7 @@ from service.runtimes import OnnxRuntime, Runtime, SklearnRuntime, import_onnxru
 from service.settings import Settings
 from service.signature import Signature
 from service.table import CellRefused, Table
+from service.tree import open_file
 
 _LEAST_EXPANDED = 256 * 1024**2
 _MOST_RATIO = 100
@@ -209,6 +210,8 @@ def _manifest(directory: Path) -> Manifest:
         raise Incomplete("there is no manifest.json") from None
     except OSError as ex:
         raise Incomplete(f"manifest.json cannot be read: {ex.strerror}") from None
+    except (msgspec.ValidationError, RecursionError) as ex:  # more of it would not make it one
+        raise Refused(f"manifest.json is not a manifest: {ex}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as ex:
         raise Incomplete(f"manifest.json is not a manifest: {ex}") from None
     if (manifest.name, str(manifest.version)) != (directory.parent.name, directory.name):
@@ -229,7 +232,8 @@ def _verified(directory: Path, manifest: Manifest, artifact: str) -> bytes:
 
 def _checked(path: Path, checksum: str) -> bytes:
     try:
-        content = path.read_bytes()
+        with open_file(path) as file:
+            content = file.read()
     except OSError as ex:
         raise Incomplete(f"{path.name} cannot be read: {ex.strerror}") from None
     if digest(content) != checksum:
