@@ -37,7 +37,11 @@ class Refused(Exception):
 
 
 class Incomplete(Refused):
-    """Its files are not those of its manifest: it is broken, or still being copied."""
+    """
+    It is to be tried again.
+
+    Its files are not those of its manifest: it is broken, or still being copied. Or there is no process to try it in.
+    """
 
 
 class Model(Struct, frozen=True, eq=False):
@@ -82,6 +86,7 @@ class Loader:
 
         Raises:
             Refused: it does not verify.
+            Incomplete: a file is missing, or is not the one in the manifest; or it cannot be tried now.
         """
         manifest = _manifest(directory)
         signature = manifest.signature
@@ -90,7 +95,10 @@ class Loader:
         artifact = _verified(directory, manifest, file)
         build = self._builder(file, manifest, artifact)
         seconds = self._settings.trial_seconds
-        reason = trial.run(lambda: replay(build(), signature, manifest.golden), seconds, meanwhile)
+        try:
+            reason = trial.run(lambda: replay(build(), signature, manifest.golden), seconds, meanwhile)
+        except OSError as ex:
+            raise Incomplete(f"{file}: it cannot be tried: {ex.strerror}") from None
         if reason is not None:
             raise Refused(f"{file}: {reason}")
         return Model(manifest, signature, build(), Instances(signature, self._settings.max_rows))
