@@ -37,11 +37,7 @@ class Refused(Exception):
 
 
 class Incomplete(Refused):
-    """
-    It is to be tried again.
-
-    Its files are not those of its manifest: it is broken, or still being copied. Or there is no process to try it in.
-    """
+    """Its files are not those of its manifest: it is broken, or still being copied. Or it cannot be tried just now."""
 
 
 class Model(Struct, frozen=True, eq=False):
@@ -81,8 +77,8 @@ class Loader:
         """
         Load the version in a directory <name>/<version>.
 
-        It is loaded and answers its golden rows in a forked child first, where it may crash or hang; while that lasts,
-        `meanwhile` is called about once a second.
+        It is loaded and answers its golden rows in a forked child first, where it may crash or hang, and then once more
+        in this process. `meanwhile` is called before each file is read, and about once a second while the child runs.
 
         Raises:
             Refused: it does not verify.
@@ -92,7 +88,7 @@ class Loader:
         signature = manifest.signature
         kind = manifest.runtime if self._settings.runtime == "auto" else self._settings.runtime
         file = ONNX if kind == "onnx" else SKOPS if SKOPS in manifest.files else PICKLE
-        artifact = _verified(directory, manifest, file)
+        artifact = _verified(directory, manifest, file, meanwhile)
         build = self._builder(file, manifest, artifact)
         seconds = self._settings.trial_seconds
         try:
@@ -197,9 +193,9 @@ def replay(runtime: Runtime, signature: Signature, golden: Golden) -> None:
         raise Refused(f"the golden rows are answered differently: {agreement}")
 
 
-def verify(directory: Path) -> Manifest:
+def verify(directory: Path, meanwhile: Callable[[], object] = lambda: None) -> Manifest:
     """
-    The manifest of a version, every file of which has its checksum.
+    The manifest of a version, every file of which has its checksum; `meanwhile` is called before each is read.
 
     Raises:
         Refused: it is another version's.
@@ -207,6 +203,7 @@ def verify(directory: Path) -> Manifest:
     """
     manifest = _manifest(directory)
     for name, checksum in manifest.files.items():
+        meanwhile()
         _checked(directory / Path(name).name, checksum)
     return manifest
 
@@ -227,12 +224,13 @@ def _manifest(directory: Path) -> Manifest:
     return manifest
 
 
-def _verified(directory: Path, manifest: Manifest, artifact: str) -> bytes:
+def _verified(directory: Path, manifest: Manifest, artifact: str, meanwhile: Callable[[], object]) -> bytes:
     """The bytes of an artifact, once every file of the version has the checksum in its manifest."""
     if artifact not in manifest.files:
         raise Refused(f"there is no {artifact} in this version")
     content = b""
     for name, checksum in manifest.files.items():
+        meanwhile()
         read = _checked(directory / Path(name).name, checksum)
         content = read if name == artifact else content
     return content

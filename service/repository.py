@@ -64,7 +64,7 @@ class ModelRepository:
         accident, while a version or a model that is gone beside others was taken back.
 
         Args:
-            meanwhile: is called about once a second while a model is on trial.
+            meanwhile: is called between versions and files, and about once a second while a model is on trial.
         """
         states = self._scan()
         if states or not self._versions:
@@ -85,6 +85,7 @@ class ModelRepository:
     def _look(self, states: Mapping[str, State], meanwhile: Callable[[], object]) -> None:
         versions: dict[str, Version] = {}
         for label, state in states.items():
+            meanwhile()
             known = self._versions.get(label)
             if "/" in label:
                 patient = self._seen is not None  # at the start, and in `check`, what is there is judged as it is

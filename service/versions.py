@@ -23,7 +23,7 @@ def nothing() -> None:
 
 
 class Load(Protocol):
-    """Loads the version in a directory, and calls `meanwhile` about once a second while that lasts."""
+    """Loads the version in a directory, and calls `meanwhile` now and then, at best each second."""
 
     def __call__(self, directory: Path, meanwhile: Callable[[], object] = ...) -> Model:
         """
@@ -89,7 +89,7 @@ class Versions:
             state: of its directory.
             known: what it was before.
             patient: whether to wait for files that may still be being copied.
-            meanwhile: is called about once a second while a model is on trial.
+            meanwhile: is called before each file is read, and about once a second while a model is on trial.
         """
         same = known if known is not None and known.state.fingerprint == state.fingerprint else None
         if same is not None and same.final:
@@ -113,7 +113,7 @@ class Versions:
             if model is None:
                 # A write in the same instant as the last need not show in the dates: what is new is read once more.
                 return Version(state, self._load(directory, meanwhile), final=state.settled)
-            if verify(directory) == model.manifest:
+            if verify(directory, meanwhile) == model.manifest:
                 return Version(state, model, final=state.settled)
             return Version(state, model, REWRITTEN, final=True)
         except Incomplete as ex:

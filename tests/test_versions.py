@@ -358,6 +358,18 @@ def test_what_serves_no_more_is_released(bench: Bench, settled: Callable[[bool],
     assert runtime() is None
 
 
+def test_between_versions_and_files_the_process_goes_on(bench: Bench, settled: Callable[[bool], None]) -> None:
+    """Many small models may take as long as a large one."""
+    calls: list[int] = []
+    bench.repository.refresh(lambda: calls.append(1))
+    assert len(calls) == 3  # it is new, so that its two files are read once more
+
+    for version in (2, 3):
+        copy_version(bench.root / "iris" / "1", bench.root, version=version)
+    bench.repository.refresh(lambda: calls.append(1))
+    assert len(calls) == 3 + 3 + 3 + 1
+
+
 def test_a_trial_lets_its_process_go_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is to be done meanwhile is done while a model hangs, and may end the wait."""
     import threading
