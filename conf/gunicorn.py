@@ -9,7 +9,12 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = os.environ.get(_name) or "1"
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from service.start import Start
+
+_start = Start()  # before what takes long
 
 import ctypes
 import gc
@@ -102,11 +107,12 @@ def _slots(server: Arbiter) -> Slots | None:
 
 
 def when_ready(server: Arbiter) -> None:
-    """Freeze what the workers share, and let Ctrl-C stop as gracefully as SIGTERM does."""
+    """Freeze what the workers share, let Ctrl-C stop as gracefully as SIGTERM does, and heed a SIGHUP of before."""
     _freeze()
     if preload_app:
         server.rollouts = Rollouts(server, server.app.wsgi().repository, _settings)
     signal.signal(signal.SIGINT, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
+    _start.finish()
 
 
 def pre_fork(server: Arbiter, worker: Worker) -> None:

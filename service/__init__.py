@@ -16,6 +16,7 @@ What surrounds a request
     errors.py           what can go wrong with a request, in the words of the domain
     problems.py         the error contract: from domain error to HTTP status, in one shape
     worker.py           what Gunicorn's workers do otherwise here; wire.py: what they send otherwise
+    start.py            what signals do while the models are loaded
     master.py           what its master does at each SIGHUP; watcher.py: the process that sends that, where it is wanted
 Seen from outside
     measurement.py      a request's time, and what was predicted; metrics.py: the counters; drift.py: what no sample had

@@ -22,6 +22,7 @@ from service.runtimes import OnnxRuntime, Runtime, SklearnRuntime, import_onnxru
 from service.settings import Settings
 from service.signature import Signature
 from service.table import CellRefused, Table
+from service.tree import open_file
 
 _LEAST_EXPANDED = 256 * 1024**2
 _MOST_RATIO = 100
@@ -36,7 +37,7 @@ class Refused(Exception):
 
 
 class Incomplete(Refused):
-    """Its files are not those of its manifest: it is broken, or still being copied."""
+    """Its files are not those of its manifest: it is broken, or still being copied. Or it cannot be tried just now."""
 
 
 class Model(Struct, frozen=True, eq=False):
@@ -76,20 +77,24 @@ class Loader:
         """
         Load the version in a directory <name>/<version>.
 
-        It is loaded and answers its golden rows in a forked child first, where it may crash or hang; while that lasts,
-        `meanwhile` is called about once a second.
+        It is loaded and answers its golden rows in a forked child first, where it may crash or hang, and then once more
+        in this process. `meanwhile` is called before each file is read, and about once a second while the child runs.
 
         Raises:
             Refused: it does not verify.
+            Incomplete: a file is missing, or is not the one in the manifest; or it cannot be tried now.
         """
         manifest = _manifest(directory)
         signature = manifest.signature
         kind = manifest.runtime if self._settings.runtime == "auto" else self._settings.runtime
         file = ONNX if kind == "onnx" else SKOPS if SKOPS in manifest.files else PICKLE
-        artifact = _verified(directory, manifest, file)
+        artifact = _verified(directory, manifest, file, meanwhile)
         build = self._builder(file, manifest, artifact)
         seconds = self._settings.trial_seconds
-        reason = trial.run(lambda: replay(build(), signature, manifest.golden), seconds, meanwhile)
+        try:
+            reason = trial.run(lambda: replay(build(), signature, manifest.golden), seconds, meanwhile)
+        except OSError as ex:
+            raise Incomplete(f"{file}: it cannot be tried: {ex.strerror}") from None
         if reason is not None:
             raise Refused(f"{file}: {reason}")
         return Model(manifest, signature, build(), Instances(signature, self._settings.max_rows))
@@ -188,9 +193,9 @@ def replay(runtime: Runtime, signature: Signature, golden: Golden) -> None:
         raise Refused(f"the golden rows are answered differently: {agreement}")
 
 
-def verify(directory: Path) -> Manifest:
+def verify(directory: Path, meanwhile: Callable[[], object] = lambda: None) -> Manifest:
     """
-    The manifest of a version, every file of which has its checksum.
+    The manifest of a version, every file of which has its checksum; `meanwhile` is called before each is read.
 
     Raises:
         Refused: it is another version's.
@@ -198,6 +203,7 @@ def verify(directory: Path) -> Manifest:
     """
     manifest = _manifest(directory)
     for name, checksum in manifest.files.items():
+        meanwhile()
         _checked(directory / Path(name).name, checksum)
     return manifest
 
@@ -209,6 +215,8 @@ def _manifest(directory: Path) -> Manifest:
         raise Incomplete("there is no manifest.json") from None
     except OSError as ex:
         raise Incomplete(f"manifest.json cannot be read: {ex.strerror}") from None
+    except (msgspec.ValidationError, RecursionError) as ex:  # more of it would not make it one
+        raise Refused(f"manifest.json is not a manifest: {ex}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as ex:
         raise Incomplete(f"manifest.json is not a manifest: {ex}") from None
     if (manifest.name, str(manifest.version)) != (directory.parent.name, directory.name):
@@ -216,12 +224,13 @@ def _manifest(directory: Path) -> Manifest:
     return manifest
 
 
-def _verified(directory: Path, manifest: Manifest, artifact: str) -> bytes:
+def _verified(directory: Path, manifest: Manifest, artifact: str, meanwhile: Callable[[], object]) -> bytes:
     """The bytes of an artifact, once every file of the version has the checksum in its manifest."""
     if artifact not in manifest.files:
         raise Refused(f"there is no {artifact} in this version")
     content = b""
     for name, checksum in manifest.files.items():
+        meanwhile()
         read = _checked(directory / Path(name).name, checksum)
         content = read if name == artifact else content
     return content
@@ -229,7 +238,8 @@ def _verified(directory: Path, manifest: Manifest, artifact: str) -> bytes:
 
 def _checked(path: Path, checksum: str) -> bytes:
     try:
-        content = path.read_bytes()
+        with open_file(path) as file:
+            content = file.read()
     except OSError as ex:
         raise Incomplete(f"{path.name} cannot be read: {ex.strerror}") from None
     if digest(content) != checksum:

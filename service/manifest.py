@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from service.runtimes import Prediction
 from service.signature import Feature, Form, Label, Output, Signature, Task, Value
-from service.tree import FILENAME
+from service.tree import read_manifest
 
 ONNX = "model.onnx"
 SKOPS = "model.skops"
@@ -124,10 +124,11 @@ def read(directory: Path) -> Manifest:
     Read the manifest of a version's directory.
 
     Raises:
-        OSError: there is none.
+        OSError: there is none, or it cannot be read.
+        RecursionError: it is nested too deeply.
         msgspec.MsgspecError: it is not a manifest.
     """
-    return msgspec.json.decode((directory / FILENAME).read_bytes(), type=Manifest)
+    return msgspec.json.decode(read_manifest(directory), type=Manifest)
 
 
 def digest(content: bytes) -> str:

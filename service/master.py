@@ -112,7 +112,7 @@ class Rollouts:
 
     def _go_on(self) -> None:
         """
-        Do what the arbiter does each second, for it waits here while a model is on trial, and that may take a minute.
+        Do what the arbiter does each second, for it waits here while models are read and tried, and that may take long.
 
         Raises:
             KeyboardInterrupt: it is to stop.

@@ -64,7 +64,7 @@ class ModelRepository:
         accident, while a version or a model that is gone beside others was taken back.
 
         Args:
-            meanwhile: is called about once a second while a model is on trial.
+            meanwhile: is called between versions and files, and about once a second while a model is on trial.
         """
         states = self._scan()
         if states or not self._versions:
@@ -85,6 +85,7 @@ class ModelRepository:
     def _look(self, states: Mapping[str, State], meanwhile: Callable[[], object]) -> None:
         versions: dict[str, Version] = {}
         for label, state in states.items():
+            meanwhile()
             known = self._versions.get(label)
             if "/" in label:
                 patient = self._seen is not None  # at the start, and in `check`, what is there is judged as it is
@@ -160,18 +161,23 @@ class ModelRepository:
         return any(serving) and (self._was_ready or all(serving))
 
     @property
-    def seen(self) -> dict[str, tuple[str, bool]]:
+    def seen(self) -> dict[str, tuple[str, bool | None]]:
         """
-        What the last refresh made up its mind about, for the watcher to find what is new since.
+        What the last refresh saw, for the watcher to find what is new since.
 
-        The fingerprint of each directory by its label, <name>/<version>, and whether what is in it serves.
+        The fingerprint of each directory by its label, <name>/<version>, and whether what is in it serves; None where
+        it is waited for.
         """
-        known = {label: (state, self._versions.get(label)) for label, state in (self._seen or {}).items()}
         return {
-            label: (state.fingerprint, version is not None and version.reason is None)
-            for label, (state, version) in known.items()
-            if version is None or not version.waiting
+            label: (state.fingerprint, _serves(self._versions.get(label)))
+            for label, state in (self._seen or {}).items()
         }
+
+
+def _serves(version: Version | None) -> bool | None:
+    if version is None:  # a model whose directory cannot be read
+        return False
+    return None if version.waiting else version.reason is None
 
 
 def _entry(versions: Mapping[str, Version]) -> Entry:

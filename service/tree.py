@@ -6,16 +6,23 @@ The watcher imports this, and is to stay small: nothing but the standard library
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import re
+import stat
 import time
+from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
 
 FILENAME = "manifest.json"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 VERSION = re.compile(r"[1-9][0-9]{0,8}")
+
+MOST_MANIFEST_BYTES = 64 * 1024**2
+"""A manifest is kilobytes, and megabytes with a million categories; a larger one is not read."""
 
 SETTLE_SECONDS = 5.0
 """A directory in which nothing has changed for so long is not being copied any more."""
@@ -80,13 +87,44 @@ def state_of(directory: Path) -> State | None:
 def complete(directory: Path) -> str | None:
     """The sha256 of a version's manifest, once every file has the checksum in there; None before."""
     try:
-        manifest = (directory / FILENAME).read_bytes()
+        manifest = read_manifest(directory)
         checksums = json.loads(manifest)["files"]
         if any(digest(directory / Path(name).name) != checksum for name, checksum in checksums.items()):
             return None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # no manifest, or none as it should be
+    except Exception:  # noqa: BLE001 (no manifest, or none as it should be; others are still to be looked at)
         return None
     return hashlib.sha256(manifest).hexdigest()
+
+
+def read_manifest(directory: Path) -> bytes:
+    """
+    The bytes of a version's manifest.
+
+    Raises:
+        OSError: it cannot be read, or is too large for one.
+    """
+    with open_file(directory / FILENAME) as content:
+        if os.fstat(content.fileno()).st_size > MOST_MANIFEST_BYTES:
+            raise OSError(errno.EFBIG, f"larger than {MOST_MANIFEST_BYTES} bytes")
+        return content.read()
+
+
+def open_file(path: Path) -> BufferedReader:
+    """
+    Open a file for reading, or what a link to one leads to; a pipe or a device could keep its reader waiting for ever.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file.
+    """
+    return open(path, "rb", opener=_open_regular)
+
+
+def _open_regular(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "not a regular file")
 
 
 def _versions(home: Path) -> dict[str, State]:
@@ -119,5 +157,5 @@ def digest(file: Path) -> str:
     Raises:
         OSError: it cannot be read.
     """
-    with file.open("rb") as content:
+    with open_file(file) as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

@@ -10,7 +10,6 @@ import signal
 import time
 import warnings
 from collections.abc import Callable
-from typing import NoReturn
 
 _LONGEST_REASON = 64 * 1024
 _LONGEST_SECONDS = 1e6
@@ -29,13 +28,19 @@ def run(check: Callable[[], object], seconds: float, meanwhile: Callable[[], obj
 
     Returns:
         None where it returned; otherwise why not: its exception, the signal that ended it, or the time that it took.
+
+    Raises:
+        OSError: there can be no child now.
     """
     source, sink = os.pipe()
     owner = os.getpid()
-    pid = _fork()
-    if pid == 0:
-        _report(check, sink, seconds)
-    os.close(sink)
+    try:
+        pid = _start(check, sink, seconds)
+    except OSError:
+        os.close(source)
+        raise
+    finally:
+        os.close(sink)
     status = None
     try:
         report = _read(source, seconds, meanwhile)
@@ -51,6 +56,19 @@ def run(check: Callable[[], object], seconds: float, meanwhile: Callable[[], obj
     return report.decode(errors="replace") or f"it crashed ({_death(status)})"
 
 
+def _start(check: Callable[[], object], sink: int, seconds: float) -> int:
+    """Fork the child, which never leaves this function: outside it would go on as a second one of its parent."""
+    owner = os.getpid()
+    try:
+        pid = _fork()
+        if pid == 0:
+            _report(check, sink, seconds)
+        return pid
+    finally:
+        if os.getpid() != owner:
+            os._exit(1)
+
+
 def _fork() -> int:
     with warnings.catch_warnings():
         # The child computes and leaves by _exit: it takes no lock that a thread of ours could hold.
@@ -58,7 +76,7 @@ def _fork() -> int:
         return os.fork()
 
 
-def _report(check: Callable[[], object], sink: int, seconds: float) -> NoReturn:
+def _report(check: Callable[[], object], sink: int, seconds: float) -> None:
     faulthandler.disable()  # the parent tells of a crash, in one line
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
@@ -67,10 +85,9 @@ def _report(check: Callable[[], object], sink: int, seconds: float) -> NoReturn:
         check()
         report = _PASSED
     except BaseException as ex:  # noqa: BLE001 (whatever it is, it is the answer)
-        report = (str(ex) or type(ex).__name__).encode()[:_LONGEST_REASON]
+        report = (str(ex) or type(ex).__name__).encode(errors="replace")[:_LONGEST_REASON]
     with contextlib.suppress(OSError):
         os.write(sink, report)
-    os._exit(0)
 
 
 def _read(source: int, seconds: float, meanwhile: Callable[[], object]) -> bytes | None:

@@ -23,7 +23,7 @@ def nothing() -> None:
 
 
 class Load(Protocol):
-    """Loads the version in a directory, and calls `meanwhile` about once a second while that lasts."""
+    """Loads the version in a directory, and calls `meanwhile` now and then, at best each second."""
 
     def __call__(self, directory: Path, meanwhile: Callable[[], object] = ...) -> Model:
         """
@@ -89,37 +89,35 @@ class Versions:
             state: of its directory.
             known: what it was before.
             patient: whether to wait for files that may still be being copied.
-            meanwhile: is called about once a second while a model is on trial.
+            meanwhile: is called before each file is read, and about once a second while a model is on trial.
         """
         same = known if known is not None and known.state.fingerprint == state.fingerprint else None
         if same is not None and same.final:
             return same
         found = self._examined(label, state, known.model if known else None, meanwhile)
-        refused_before = same is not None and same.reason is not None and not same.waiting
-        if patient and not refused_before:
-            found = self._or_waiting(label, found)
+        if found.waiting:
+            refused_before = same is not None and same.reason is not None and not same.waiting
+            found = replace(found, waiting=patient and not refused_before and not self._settled(label, state))
         self._tell(label, known, found)
         return found
 
-    def _or_waiting(self, label: str, found: Version) -> Version:
-        """The version, waited for where its files are not yet what they should be, and have changed just now."""
-        if found.reason is None or found.final:
-            return found
+    def _settled(self, label: str, state: State) -> bool:
+        """Whether the directory is still as it was, and has been for long."""
         now = state_of(self._root / label)
-        settled = now is not None and now.settled and now.fingerprint == found.state.fingerprint
-        return replace(found, waiting=not settled)
+        return now is not None and now.settled and now.fingerprint == state.fingerprint
 
     def _examined(self, label: str, state: State, model: Model | None, meanwhile: Callable[[], object]) -> Version:
+        """The version, waiting where more of its files may be all that it takes."""
         directory = self._root / label
         try:
             if model is None:
                 # A write in the same instant as the last need not show in the dates: what is new is read once more.
                 return Version(state, self._load(directory, meanwhile), final=state.settled)
-            if verify(directory) == model.manifest:
+            if verify(directory, meanwhile) == model.manifest:
                 return Version(state, model, final=state.settled)
             return Version(state, model, REWRITTEN, final=True)
         except Incomplete as ex:
-            return Version(state, model, str(ex))
+            return Version(state, model, str(ex), waiting=True)
         except Refused as ex:
             return Version(state, model, REWRITTEN if model else str(ex), final=True)
         except Exception as ex:  # noqa: BLE001 (raised in Gunicorn's master, it would end the service)

@@ -43,7 +43,7 @@ class Watcher:
     """Decides at each look whether there is something new that has settled."""
 
     def __init__(
-        self, root: Path, seen: Mapping[str, tuple[str, bool]], clock: Callable[[], float] = time.monotonic
+        self, root: Path, seen: Mapping[str, tuple[str, bool | None]], clock: Callable[[], float] = time.monotonic
     ) -> None:
         """
         Watch a directory.
@@ -55,8 +55,14 @@ class Watcher:
         """
         self._root = root
         self._clock = clock
-        self._seen: dict[str, str | None] = {label: fingerprint for label, (fingerprint, _) in seen.items()}
-        self._changes: dict[str, Change] = {}
+        judged = {label: fingerprint for label, (fingerprint, serves) in seen.items() if serves is not None}
+        self._seen: dict[str, str | None] = {**judged}
+        # What the master waits for is not whole to it, whatever it is here.
+        self._changes = {
+            label: Change(fingerprint, clock(), whole=False)
+            for label, (fingerprint, _) in seen.items()
+            if label not in judged
+        }
         now = self._scan()
         self._contents = {
             label: _digest(root / label / FILENAME)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import msgspec
 
 from service.manifest import ONNX, SKOPS, digest
-from service.tree import FILENAME
+from service.tree import FILENAME, MOST_MANIFEST_BYTES
 
 
 def copy_version(source: Path, root: Path, name: str = "iris", version: int = 2) -> Path:
@@ -88,6 +89,28 @@ def truncated(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def piped(path: Path) -> None:
+    """Put a pipe in a file's place, whose reader waits for a writer that never comes."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def linked(path: Path, target: str) -> None:
+    """Put a link in a file's place."""
+    path.unlink()
+    path.symlink_to(target)
+
+
+def enlarged(path: Path) -> None:
+    """Make a file longer than any manifest."""
+    with path.open("ab") as file:
+        file.truncate(MOST_MANIFEST_BYTES + 1)
+
+
+NESTED = b'{"golden": {"predict": ' + b"[" * 100_000
+"""A manifest that is nested more deeply than a decoder goes."""
+
+
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "a flipped bit in the model": (lambda at: flipped(at / ONNX), "model.onnx: its sha256 is not the one"),
     "a flipped bit in what does not serve": (lambda at: flipped(at / SKOPS), "model.skops: its sha256 is not the one"),
@@ -95,6 +118,26 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "a missing model": (lambda at: (at / ONNX).unlink(), "model.onnx cannot be read: No such file"),
     "no manifest": (lambda at: (at / FILENAME).unlink(), "there is no manifest.json"),
     "a truncated manifest": (lambda at: truncated(at / FILENAME), "manifest.json is not a manifest"),
+    "a manifest of another release": (
+        lambda at: edit(at, lambda m: m.update(license="MIT")),
+        "manifest.json is not a manifest: Object contains unknown field `license`",
+    ),
+    "a nested manifest": (
+        lambda at: (at / FILENAME).write_bytes(NESTED),
+        "manifest.json is not a manifest: maximum recursion depth exceeded",
+    ),
+    "a large manifest": (
+        lambda at: enlarged(at / FILENAME),
+        "manifest.json cannot be read: larger than 67108864 bytes",
+    ),
+    "a pipe for a manifest": (lambda at: piped(at / FILENAME), "manifest.json cannot be read: not a regular file"),
+    "a pipe for a model": (lambda at: piped(at / ONNX), "model.onnx cannot be read: not a regular file"),
+    "a pipe for what does not serve": (lambda at: piped(at / SKOPS), "model.skops cannot be read: not a regular file"),
+    "a device for a model": (
+        lambda at: linked(at / ONNX, "/dev/zero"),
+        "model.onnx cannot be read: not a regular file",
+    ),
+    "a directory for a model": (lambda at: linked(at / ONNX, "."), "model.onnx cannot be read: not a regular file"),
     "another model's manifest": (
         lambda at: edit(at, lambda m: m.update(name="other")),
         "manifest.json is that of other",

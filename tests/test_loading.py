@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pickle
 import zipfile
@@ -66,6 +67,17 @@ def test_a_pickle_named_skops_is_not_unpickled(version: Path, tmp_path: Path) ->
 
     assert refusal(version.parent.parent) == "model.skops: not a skops file"
     assert not (tmp_path / "touched").exists()
+
+
+def test_a_name_that_is_no_text_is_told_as_far_as_it_goes(version: Path) -> None:
+    """JSON has half a surrogate pair, which no other text has, and the trial is to end all the same."""
+    content = io.BytesIO()
+    schema = {"__class__": "\ud800", "__module__": "os", "__loader__": "ObjectNode", "__id__": 1, "content": None}
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("schema.json", json.dumps({**schema, "protocol": 2, "_skops_version": "0.11"}))
+    models.rewrite(version, SKOPS, content.getvalue())
+
+    assert refusal(version.parent.parent) == "model.skops: types that conf/skops-types.txt does not list: os.?"
 
 
 def test_an_archive_that_expands_without_end_is_refused(version: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from service.manifest import ONNX
 from service.tree import FILENAME, complete, digest, scan, state_of
-from tests.models import edit, flipped
+from tests.models import NESTED, edit, enlarged, flipped, linked, piped
 from tests.serving.conftest import wait_until
 
 
@@ -108,6 +108,26 @@ def test_a_version_is_complete_when_every_checksum_holds(version: Path) -> None:
     assert complete(version) == digest(version / FILENAME)
 
 
+def test_links_to_files_are_files(version: Path) -> None:
+    """As volumes of Kubernetes have them."""
+    for name in (FILENAME, ONNX):
+        (version / name).rename(version.parent / name)
+        (version / name).symlink_to(Path("..", name))
+
+    assert complete(version) == digest(version / FILENAME)
+
+
+def test_no_version_is_too_much_to_look_at(version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where memory does not suffice, it is not complete, and others are looked at."""
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("json.loads", fail)
+
+    assert complete(version) is None
+
+
 @pytest.mark.parametrize(
     "breaks",
     [
@@ -119,6 +139,12 @@ def test_a_version_is_complete_when_every_checksum_holds(version: Path) -> None:
         lambda at: (at / FILENAME).write_bytes(b'{"files": 1}'),
         lambda at: (at / FILENAME).write_bytes(b"{}"),
         lambda at: (at / FILENAME).write_bytes(b"\xff"),
+        lambda at: (at / FILENAME).write_bytes(NESTED),
+        lambda at: edit(at, lambda manifest: manifest["files"].update({"model.onnx\0": ""})),
+        lambda at: enlarged(at / FILENAME),
+        lambda at: piped(at / FILENAME),
+        lambda at: piped(at / ONNX),
+        lambda at: linked(at / ONNX, "/dev/zero"),
     ],
 )
 def test_else_it_is_not(version: Path, breaks: Callable[[Path], object]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,58 @@ def test_an_exception_is_the_reason() -> None:
 
     assert trial.run(raises, 10) == "seven is no prime\N{DOUBLE EXCLAMATION MARK}"
     assert trial.run(lambda: (_ for _ in ()).throw(KeyboardInterrupt), 10) == "KeyboardInterrupt"
+
+
+class Unspeakable(Exception):
+    """It cannot say what it is."""
+
+    def __str__(self) -> str:
+        """Fail."""
+        raise self
+
+
+def raises(ex: BaseException) -> Callable[[], object]:
+    """A check that raises it."""
+    return lambda: (_ for _ in ()).throw(ex)
+
+
+@pytest.mark.parametrize(
+    ("check", "reason"),
+    [
+        (raises(ValueError("a\ud800b")), "a?b"),
+        (raises(Unspeakable()), "it crashed (exit status 1)"),
+    ],
+    ids=["a message that is no text", "no message"],
+)
+def test_nothing_leaves_the_child(tmp_path: Path, check: Callable[[], object], reason: str) -> None:
+    """What did would go on as a second one of the process that asks."""
+    owner = os.getpid()
+    try:
+        assert trial.run(check, 10) == reason
+    finally:
+        if os.getpid() != owner:
+            (tmp_path / "left").touch()
+            os._exit(0)
+    assert not (tmp_path / "left").exists()
+
+
+def descriptors() -> set[str]:
+    """Those that this process has."""
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
+def test_where_there_can_be_no_child_nothing_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be too many processes, or too little memory."""
+
+    def fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", fork)
+    before = descriptors()
+    with pytest.raises(BlockingIOError):
+        trial.run(lambda: None, 10)
+
+    assert descriptors() == before
 
 
 def test_a_crash_names_its_signal() -> None:

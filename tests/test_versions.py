@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
@@ -302,6 +303,49 @@ def test_what_fails_in_another_way_is_refused(
     assert bench.refresh()[1] == [("iris/2", "loaded")]
 
 
+@pytest.mark.parametrize("soon", [True, False])
+def test_where_there_can_be_no_trial_it_is_tried_again(
+    bench: Bench, settled: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch, soon: bool
+) -> None:
+    """It is no fault of the version; the watcher has it looked at once more by itself, as it is waited for."""
+
+    def fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    settled(not soon)
+    copy_version(bench.root / "iris" / "1", bench.root)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fork", fork)
+        bench.refresh()
+        bench.refresh()
+    entry = bench.repository.entry("iris")
+
+    assert (entry.waiting if soon else entry.refused) == {
+        "2": "model.onnx: it cannot be tried: Resource temporarily unavailable"
+    }
+    assert bench.refresh()[1] == [("iris/2", "loaded")]
+
+
+def test_what_is_whole_and_wrong_is_not_waited_for(bench: Bench, settled: Callable[[bool], None]) -> None:
+    """No more of a file would make it right: a manifest of another release, a fault of the service."""
+
+    def fail(directory: Path, meanwhile: object = None) -> Model:
+        raise MemoryError
+
+    settled(False)
+    edit(copy_version(bench.root / "iris" / "1", bench.root), lambda manifest: manifest.update(license="MIT"))
+    bench.repository.refresh()
+    copy_version(bench.root / "iris" / "1", bench.root, version=3)
+    bench._load = fail  # type: ignore[assignment] # noqa: SLF001
+    bench.repository.refresh()
+
+    assert bench.repository.entry("iris").waiting == {}
+    assert bench.repository.entry("iris").refused == {
+        "2": "manifest.json is not a manifest: Object contains unknown field `license`",
+        "3": "it could not be loaded: MemoryError",
+    }
+
+
 def test_what_serves_no_more_is_released(bench: Bench, settled: Callable[[bool], None]) -> None:
     """Nothing keeps a model that was taken back."""
     copy_version(bench.root / "iris" / "1", bench.root)
@@ -312,6 +356,18 @@ def test_what_serves_no_more_is_released(bench: Bench, settled: Callable[[bool],
     gc.collect()
 
     assert runtime() is None
+
+
+def test_between_versions_and_files_the_process_goes_on(bench: Bench, settled: Callable[[bool], None]) -> None:
+    """Many small models may take as long as a large one."""
+    calls: list[int] = []
+    bench.repository.refresh(lambda: calls.append(1))
+    assert len(calls) == 3  # it is new, so that its two files are read once more
+
+    for version in (2, 3):
+        copy_version(bench.root / "iris" / "1", bench.root, version=version)
+    bench.repository.refresh(lambda: calls.append(1))
+    assert len(calls) == 3 + 3 + 3 + 1
 
 
 def test_a_trial_lets_its_process_go_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

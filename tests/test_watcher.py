@@ -141,6 +141,37 @@ def test_a_version_that_the_master_waits_for_is_news_when_it_has_settled(watched
     assert watched.looks(1, SETTLE_SECONDS) == [True]
 
 
+def test_what_is_whole_to_the_watcher_alone_is_news_once_it_has_settled(watched: Watched) -> None:
+    """Else each look would have all workers replaced: the master's JSON has no NaN, that of the watcher has."""
+    manifest = watched.newcomer() / FILENAME
+    manifest.write_bytes(manifest.read_bytes().replace(b'"version":2', b'"version":NaN'))
+    watched.repository.refresh()
+    assert list(watched.repository.entry("iris").waiting) == ["2"]
+    watched.watcher = watched.watch()
+
+    assert watched.looks(6) == [False] * 6
+    assert watched.looks(2, SETTLE_SECONDS) == [True, False]
+
+
+@pytest.mark.parametrize("fault", ["a manifest of another release", "a fault of the service"])
+def test_what_was_refused_is_no_news(watched: Watched, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    """However whole it is."""
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    newcomer = watched.newcomer()
+    if fault == "a fault of the service":
+        monkeypatch.setattr("service.trial.run", fail)
+    else:
+        edit(newcomer, lambda manifest: manifest.update(license="MIT"))
+    watched.repository.refresh()
+    watched.watcher = watched.watch()
+
+    assert list(watched.repository.entry("iris").refused) == ["2"]
+    assert not any(watched.looks(10, SETTLE_SECONDS))
+
+
 def test_a_rewritten_version_is_news(watched: Watched) -> None:
     """Whole or not, it is to be told."""
     edit(watched.root / "iris" / "1", lambda manifest: manifest.update(created="later"))

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +224,41 @@ def test_while_a_model_hangs_the_master_does_its_work(serve: Serve, root: Path) 
     assert server.stop() == 0
     assert time.monotonic() - start < 20
     assert not any("ended abnormally" in message for message in messages(server))
+
+
+@pytest.fixture
+def starting(root: Path, tmp_path: Path) -> Iterator[Gunicorn]:
+    """A service that loads its models: one of them takes its time, and is refused then."""
+    put(root, 2, hanging)
+    environ = {"MODELS_DIR": str(root), "ALLOW_PICKLE": "1", "TRIAL_SECONDS": "2", "WEB_CONCURRENCY": "1"}
+    server = Gunicorn(tmp_path / "log", environ)
+    try:
+        wait_until(lambda: bool(server.workers()))  # the model on trial
+        yield server
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
+def test_a_stop_is_heard_during_the_start(starting: Gunicorn) -> None:
+    """It ends at once, what it tries with it, as one that serves does: with status 0."""
+    (tried,) = starting.workers()
+    starting.signal(signal.SIGTERM)
+
+    assert starting.process.wait(1.5) == 0
+    assert not exists(tried)
+    assert messages(starting)[-1] == "SIGTERM: the service ends before it has started"
+
+
+def test_a_rollout_during_the_start_follows_it(starting: Gunicorn, root: Path) -> None:
+    """What came after the first look at the models is found."""
+    put(root, 3)
+    starting.signal(signal.SIGHUP)
+    wait_until(starting.answers)
+    wait_until(lambda: serves(starting, 3))
+
+    assert messages(starting).count("Handling signal: hup") == 1
+    assert starting.stop() == 0
 
 
 @pytest.fixture(scope="module")
