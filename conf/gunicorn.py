@@ -52,7 +52,7 @@ def _return_memory() -> None:
     if mallopt is not None:
         trim_threshold, mmap_threshold = -1, -3
         mallopt(trim_threshold, 4 * 1024 * 1024)
-        mallopt(mmap_threshold, 768 * 1024)
+        mallopt(mmap_threshold, 1024 * 1024)
 
 
 class ServiceLogger(Logger):
