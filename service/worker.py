@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
+from io import SEEK_END, BytesIO
 from selectors import EVENT_READ
 from socket import SHUT_WR, SO_RCVTIMEO, SO_SNDTIMEO, SOL_SOCKET
 from typing import Any
@@ -99,8 +100,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _answer(self, connection: Any) -> None:
         """Answer a request, and those that came with it."""
         self.notify()  # many may be waiting
-        unreader = connection.parser.unreader
-        kept = self.handle(connection)
+        kept, unreader = self.handle(connection), connection.parser.unreader
         while kept and unreader.buf.tell() and _answerable(unreader):
             kept = self.handle(connection)
         if kept:
@@ -172,8 +172,10 @@ def _finished(parser: Any) -> bool:
 
 def _answerable(unreader: Any, piece: bytes = b"") -> bool:
     """Whether what has been read of a connection, and now this, is to be answered."""
-    content = (unreader.take_buffered() + piece).lstrip(b"\r\n")  # empty lines before a request (RFC 9112, section 2.2)
-    unreader.unread(content)
+    content = unreader.buf.getvalue() + piece if unreader.buf.tell() else piece
+    content = content.lstrip(b"\r\n")  # empty lines before a request (RFC 9112, section 2.2)
+    unreader.buf = BytesIO(content)
+    unreader.buf.seek(0, SEEK_END)
     return arrived(content)
 
 
