@@ -22,11 +22,12 @@ from gunicorn.workers.base import Worker
 
 from service import logs, tracing, worker
 from service.master import Rollouts
-from service.settings import Settings, SettingsError
+from service.settings import Settings, SettingsError, platform_port
 from service.slots import Slots
 
 try:
     _settings = Settings.from_environ(os.environ)
+    _port = platform_port(os.environ)
 except SettingsError as ex:
     raise SystemExit(str(ex)) from None
 
@@ -66,7 +67,7 @@ _return_memory()
 
 chdir = str(ROOT)  # so that the command works from anywhere
 bind = "127.0.0.1:8000"
-if _port := os.environ.get("SAGEMAKER_BIND_TO_PORT") or os.environ.get("AIP_HTTP_PORT"):  # Vertex AI's
+if _port:
     bind = f"0.0.0.0:{_port}"
 
 # Predictions are CPU-bound, and of two workers one outlives a crash.
