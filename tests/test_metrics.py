@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service import measurement
 from service.app import create_app, open_repository
 from service.metrics import Metrics
+from service.resources import prediction
 from service.settings import Settings
 from service.slots import Slots
 from tests.mixed import make_mixed
@@ -208,6 +209,20 @@ def test_an_answer_that_was_not_sent_is_not_counted(client: Client) -> None:
     assert requests(client) == {}
     answer.close()
     assert requests(client) == {("", "/healthz", "200", ""): 1}
+
+
+def test_a_request_that_is_aborted_is_no_success(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gunicorn ends a worker that takes too long by a signal, wherever it is."""
+
+    def abort(*_: Any) -> None:
+        raise SystemExit(1)
+
+    monkeypatch.setattr(prediction, "predict", abort)
+    with pytest.raises(SystemExit):
+        call(client.app, falcon.testing.create_environ("/prediction"))
+
+    assert [(labels[1], labels[2]) for labels in requests(client)] == [("/prediction", "500")]
+    assert scraped(client, "inference_requests_in_progress") == {(): 1}  # the scrape
 
 
 def test_a_request_is_freed_as_soon_as_it_is_answered(client: Client) -> None:
