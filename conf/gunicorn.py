@@ -104,6 +104,7 @@ def _slots(server: Arbiter) -> Slots | None:
 
 def when_ready(server: Arbiter) -> None:
     """Freeze what the workers share, and let Ctrl-C stop as gracefully as SIGTERM does."""
+    _forget(server)
     _freeze()
     if preload_app:
         server.rollouts = Rollouts(server, server.app.wsgi().repository, _settings)
@@ -114,7 +115,7 @@ def pre_fork(server: Arbiter, worker: Worker) -> None:
     """Give the worker the first slot of counters that no living one has, rid of the versions that are gone."""
     if slots := _slots(server):
         worker.slot = slots.free({each.slot for each in server.WORKERS.values()})
-        slots.prune(worker.slot, server.app.wsgi().inventory.has)
+        slots.prepare(worker.slot, server.app.wsgi().inventory.keeps)
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:
@@ -151,7 +152,15 @@ def on_reload(server: Arbiter) -> None:
     """On SIGHUP, look at the models again before the new workers are forked."""
     if preload_app:
         server.rollouts.roll_out()
+        server.app.wsgi().inventory.advance()
+        _forget(server)
         _freeze()
+
+
+def _forget(server: Arbiter) -> None:
+    """Have versions that come, or come back, begin at 0; no worker that lives shows them."""
+    if slots := _slots(server):
+        slots.reset(server.app.wsgi().inventory.had)
 
 
 def _freeze() -> None:

@@ -366,6 +366,7 @@ def test_a_converted_model_needs_no_scikit_learn() -> None:
         ("ALLOW_PICKLE", "perhaps"),
         ("TRIAL_SECONDS", "-1"),
         ("API_KEYS_FILE", "/nowhere"),
+        ("PROMETHEUS_MULTIPROC_DIR", "/proc/nowhere"),
         ("AIP_HTTP_PORT", "http"),
         ("SAGEMAKER_BIND_TO_PORT", "65536"),
     ],
