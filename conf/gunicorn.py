@@ -27,11 +27,12 @@ from gunicorn.workers.base import Worker
 
 from service import logs, tracing, wire
 from service.master import Rollouts
-from service.settings import Settings, SettingsError
+from service.settings import Settings, SettingsError, platform_port
 from service.slots import Slots
 
 try:
     _settings = Settings.from_environ(os.environ)
+    _port = platform_port(os.environ)
 except SettingsError as ex:
     raise SystemExit(str(ex)) from None
 
@@ -71,7 +72,7 @@ _return_memory()
 
 chdir = str(ROOT)  # so that the command works from anywhere
 bind = "127.0.0.1:8000"
-if _port := os.environ.get("SAGEMAKER_BIND_TO_PORT") or os.environ.get("AIP_HTTP_PORT"):  # Vertex AI's
+if _port:
     bind = f"0.0.0.0:{_port}"
 
 # Predictions are CPU-bound, and of two workers one outlives a crash.
@@ -108,6 +109,7 @@ def _slots(server: Arbiter) -> Slots | None:
 
 def when_ready(server: Arbiter) -> None:
     """Freeze what the workers share, let Ctrl-C stop as gracefully as SIGTERM does, and heed a SIGHUP of before."""
+    _forget(server)
     _freeze()
     if preload_app:
         server.rollouts = Rollouts(server, server.app.wsgi().repository, _settings)
@@ -119,7 +121,7 @@ def pre_fork(server: Arbiter, worker: Worker) -> None:
     """Give the worker the first slot of counters that no living one has, rid of the versions that are gone."""
     if slots := _slots(server):
         worker.slot = slots.free({each.slot for each in server.WORKERS.values()})
-        slots.prune(worker.slot, server.app.wsgi().inventory.has)
+        slots.prepare(worker.slot, server.app.wsgi().inventory.keeps)
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:
@@ -156,7 +158,15 @@ def on_reload(server: Arbiter) -> None:
     """On SIGHUP, look at the models again before the new workers are forked."""
     if preload_app:
         server.rollouts.roll_out()
+        server.app.wsgi().inventory.advance()
+        _forget(server)
         _freeze()
+
+
+def _forget(server: Arbiter) -> None:
+    """Have versions that come, or come back, begin at 0; no worker that lives shows them."""
+    if slots := _slots(server):
+        slots.reset(server.app.wsgi().inventory.had)
 
 
 def _freeze() -> None:

@@ -20,7 +20,7 @@ What surrounds a request
     master.py           what its master does at each SIGHUP; watcher.py: the process that sends that, where it is wanted
 Seen from outside
     measurement.py      a request's time, and what was predicted; metrics.py: the counters; drift.py: what no sample had
-    slots.py            where each process counts; inventory.py: what serves
+    slots.py            where each process counts; series.py: its files; inventory.py: what serves
     logs.py             one JSON line for each event; tracing.py: a span for each request, for OpenTelemetry
 What answers it: resources/, one file for each protocol
     prediction.py       /prediction and /v1

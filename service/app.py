@@ -37,7 +37,7 @@ class Service(falcon.App[falcon.Request, falcon.Response]):
         try:
             exchange.body = super().__call__(env, start_response)
         except BaseException:
-            exchange.close()
+            self._measurement.abort(exchange)
             raise
         return exchange
 

@@ -21,11 +21,28 @@ class Inventory:
 
     def __init__(self, repository: ModelRepository) -> None:
         self._repository = repository
+        self._before = self._now = self._versions()
+
+    def advance(self) -> None:
+        """Go on to what serves since a rollout; old workers show what served before it."""
+        self._before, self._now = self._now, self._versions()
 
     def has(self, labels: Mapping[str, str]) -> bool:
         """Whether a series' labels name a version that serves, or none at all."""
-        version = labels.get("version")
-        return not version or version in self._repository.entries.get(labels["model"], _NOTHING).versions
+        name, version = _version_in(labels)
+        return not version or version in self._repository.entries.get(name, _NOTHING).versions
+
+    def had(self, labels: Mapping[str, str]) -> bool:
+        """Whether they name one that served before the last rollout, or none."""
+        name, version = _version_in(labels)
+        return not version or (name, version) in self._before
+
+    def keeps(self, labels: Mapping[str, str]) -> bool:
+        """Whether a worker may still show the series, be it an old one."""
+        return self.has(labels) or self.had(labels)
+
+    def _versions(self) -> set[tuple[str, str]]:
+        return {(name, version) for name, entry in self._repository.entries.items() for version in entry.versions}
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The gauges."""
@@ -44,6 +61,12 @@ class Inventory:
             for version, model in entry.versions.items():
                 serves.add_metric([name, version, model.runtime.platform], 1)
         yield from (serves, latest, refused)
+
+
+def _version_in(labels: Mapping[str, str]) -> tuple[str, str]:
+    """The model and the version that a series is of; empty where it is of none, or not ours."""
+    model = labels.get("model", "")
+    return model, labels.get("version", "") if model else ""
 
 
 @cache

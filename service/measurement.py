@@ -58,6 +58,12 @@ class Measurement:
         exchange: Exchange = req.env[EXCHANGE]
         exchange.req, exchange.resp = req, resp
 
+    def abort(self, exchange: Exchange) -> None:
+        """Count a request that will have no answer: Gunicorn ends a worker that takes too long, wherever it is."""
+        if exchange.resp is not None:
+            exchange.resp.status = falcon.HTTP_500
+        self.finish(exchange)
+
     def finish(self, exchange: Exchange) -> None:
         """Count a request that was answered."""
         seconds = perf_counter() - exchange.started

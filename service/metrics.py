@@ -107,7 +107,7 @@ class Metrics:
         self.lives: Callable[[Mapping[str, str]], bool] = lambda labels: True
         """Whether a series' labels still mean something; the others are not shown."""
         self.registry = CollectorRegistry()
-        self.registry.register(_Sums(self, slots) if slots else own)
+        self.registry.register(_Sums(self, slots, own) if slots else own)
         self._durations: dict[tuple[str | None, Model | None, Any], Histogram] = {}
         self._models: dict[Model, _ModelCounters] = {}
 
@@ -165,16 +165,28 @@ class _Sums:
     Slots lose the series of a version that is gone one after the other: a sum of what is left would go back.
     """
 
-    def __init__(self, metrics: Metrics, slots: Slots) -> None:
+    def __init__(self, metrics: Metrics, slots: Slots, own: CollectorRegistry) -> None:
         self._metrics = metrics
-        self._all = MultiProcessCollector(None, str(slots.directory))
+        self._slots = slots
+        self._known = _described(own)
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics."""
-        for metric in self._all.collect():
-            metric.samples = [sample for sample in metric.samples if self._metrics.lives(sample.labels)]
+        """The metrics; in a directory that was named, there may be others than ours, or ours of another release."""
+        for metric in MultiProcessCollector.merge(self._slots.files()):
+            metric.documentation, labels = self._known.get(metric.name, ("", None))
+            metric.samples = [
+                sample
+                for sample in metric.samples
+                if sample.labels.keys() - {"le"} == labels and self._metrics.lives(sample.labels)
+            ]
             if metric.samples:
                 yield metric
+
+
+def _described(registry: Any) -> dict[str, tuple[str, set[str]]]:
+    """What each metric says of itself, and its labels, by its name."""
+    collectors = registry._collector_to_names  # noqa: SLF001 (there is no other way to labels without a series)
+    return {each._name: (each._documentation, set(each._labelnames)) for each in collectors}  # noqa: SLF001
 
 
 class _ModelCounters:

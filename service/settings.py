@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 Positive = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
 Route = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~:@-]+)+$")]
 Level = Literal["debug", "info", "warning", "error", "critical"]
 
@@ -67,3 +68,19 @@ class Settings(Struct, frozen=True, kw_only=True):
         except msgspec.ValidationError as ex:
             name = str(ex).rpartition("$.")[2].rstrip("`")
             raise SettingsError(f"{name.upper()}: {str(ex).partition(' - at ')[0]}.") from None
+
+
+def platform_port(environ: Mapping[str, str]) -> int | None:
+    """
+    The port on which SageMaker or Vertex AI wants to find the service, if any.
+
+    Raises:
+        SettingsError: it is no port.
+    """
+    for name in ("SAGEMAKER_BIND_TO_PORT", "AIP_HTTP_PORT"):
+        if given := environ.get(name):
+            try:
+                return msgspec.convert(given, Port, strict=False)
+            except msgspec.ValidationError as ex:
+                raise SettingsError(f"{name}: {ex}.") from None
+    return None

@@ -4,23 +4,27 @@ The files in which processes count, so that every worker can tell the sum: one f
 prometheus_client keeps a process' counters in mapped files that bear its id, for ever. Here they bear a slot: a worker
 takes the first one that no living worker has, and goes on counting where the last one stopped, however that ended. So
 nothing is lost or counted twice, and there are never more slots than there were workers at one time.
+
+Whatever becomes of the files, the service goes on: what has no place there is counted where nobody sees it.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import os
+import re
 import shutil
-import struct
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
-from threading import Lock
 
 from prometheus_client import multiprocess, values
-from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client.mmap_dict import mmap_key
+
+from service import series
+from service.series import Lives, SeriesFile, SharedValue
+from service.settings import SettingsError
 
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 """The variable by which prometheus_client finds the files; where it is set, they outlive the service."""
@@ -31,6 +35,7 @@ _MASTER = "master"
 _PREFIX = "serving-metrics-"
 _LOCK = "lock"
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (the files are mapped; elsewhere they would be written to a disk)
+_NAME = re.compile(r"(counter|histogram|gauge_[a-z]+)_(master|\d+)\.db")
 
 
 class SlotsTaken(Exception):
@@ -45,8 +50,9 @@ class Slots:
         self._lock = lock
         self._kept = kept
         self._slot = _MASTER
-        self._files: dict[str, MmapedDict] = {}
+        self._files: dict[str, SeriesFile] = {}
         self._values: list[SharedValue] = []
+        self._told = False
         values.ValueClass = self._value
 
     @classmethod
@@ -54,45 +60,83 @@ class Slots:
         """
         Take a directory that stays, and go on counting there; without one, take a new one that goes with the service.
 
-        From now on, the collectors of this process are kept there. What cannot be read there is removed, for it would
-        make every scrape fail.
+        From now on, the collectors of this process are kept there.
 
         Raises:
             SlotsTaken: another service uses it.
+            SettingsError: it cannot be used.
         """
-        if directory:
-            Path(directory).mkdir(parents=True, exist_ok=True)
-            lock = _lock(Path(directory))
-            multiprocess.mark_process_dead("*", directory)  # what was in hand where all were killed
-            for path in Path(directory).glob("*.db"):
-                _check(path)
-            return cls(Path(directory), lock, kept=True)
         parent = _SHARED_MEMORY if _SHARED_MEMORY.is_dir() else Path(tempfile.gettempdir())
+        try:
+            return cls._kept_in(Path(directory)) if directory else cls._new_in(parent)
+        except OSError as ex:
+            raise SettingsError(f"{DIRECTORY}: {directory or parent} cannot be used: {ex.strerror}.") from None
+
+    @classmethod
+    def _kept_in(cls, directory: Path) -> Slots:
+        directory.mkdir(parents=True, exist_ok=True)
+        slots = cls(directory, _lock(directory), kept=True)
+        multiprocess.mark_process_dead("*", str(directory))  # what was in hand where all were killed
+        for path in slots.files():
+            series.read(path)
+        return slots
+
+    @classmethod
+    def _new_in(cls, parent: Path) -> Slots:
         _sweep(parent)
-        made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        return cls(made, _lock(made), kept=False)
+        aside = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}", dir=parent))
+        lock = _lock(aside)
+        # Only now has it a name that others sweep.
+        return cls(aside.rename(parent / aside.name.removeprefix(".")), lock, kept=False)
+
+    def files(self, slot: int | str = "*") -> list[Path]:
+        """The files of a slot, or of all: those that are ours by their names."""
+        return [path for path in self.directory.glob(f"*_{slot}.db") if _NAME.fullmatch(path.name)]
 
     def free(self, taken: Collection[int]) -> int:
         """The first slot that is not taken."""
         return next(slot for slot in range(len(taken) + 1) if slot not in taken)
 
-    def enter(self, slot: int) -> None:
+    def enter(self, slot: int | str) -> None:
         """Count in a slot from now on: for a worker that was just forked."""
         self._slot = str(slot)
+        self._told = False
         inherited, self._files = self._files, {}
         for value in self._values:
-            value.map(self._file)
+            value.map(self._cell)
         for file in inherited.values():
             file.close()
 
     def leave(self, slot: int) -> None:
         """Forget what a worker was doing when it died."""
-        multiprocess.mark_process_dead(slot, str(self.directory))
+        try:
+            multiprocess.mark_process_dead(slot, str(self.directory))
+        except OSError as ex:
+            _log.warning("what slot %s had in hand cannot be forgotten: %s", slot, ex)
 
-    def prune(self, slot: int, lives: Callable[[Mapping[str, str]], bool]) -> None:
-        """Drop the series of a slot that no worker has, but for those whose labels still mean something."""
-        for path in self.directory.glob(f"*_{slot}.db"):
-            _prune(path, lives)
+    def prepare(self, slot: int, lives: Lives) -> None:
+        """Rid a slot, which the next worker takes, of the series that are gone; make its place where that is gone."""
+        if not (self.directory / _LOCK).exists():
+            self._restore()
+        for path in self.files(slot):
+            _tend(path, series.prune, lives)
+
+    def reset(self, lives: Lives) -> None:
+        """Have the series that are gone begin at 0 in all slots at once, should they come back."""
+        for path in self.files():
+            _tend(path, series.reset, lives)
+
+    def _restore(self) -> None:
+        """Make the directory anew: it may have been taken for a forgotten one, as all that is in shared memory."""
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            before, self._lock = self._lock, _lock(self.directory)
+        except (OSError, SlotsTaken) as ex:
+            _log.warning("the counters' directory was removed, and cannot be made anew: %s", ex)
+            return
+        os.close(before)
+        self.enter(self._slot)
+        _log.warning("the counters' directory was removed: workers that start from now on count anew")
 
     def _value(
         self,
@@ -104,19 +148,29 @@ class Slots:
         documentation: str,
         multiprocess_mode: str = "",
     ) -> SharedValue:
-        """What prometheus_client calls for each of its numbers."""
-        key = mmap_key(metric, name, labels, label_values, documentation)
+        """What prometheus_client calls for each of its numbers; all series of a metric would have its documentation."""
+        key = mmap_key(metric, name, labels, label_values, "")
         value = SharedValue(f"{kind}_{multiprocess_mode}" if kind == "gauge" else kind, key)
-        value.map(self._file)
+        value.map(self._cell)
         self._values.append(value)
         return value
 
-    def _file(self, kind: str) -> MmapedDict:
+    def _cell(self, kind: str, key: str) -> memoryview[float]:
+        """Where a number is; that of a process alone where it has no place among the others."""
+        try:
+            return self._file(kind).cell(key)
+        except Exception as ex:  # noqa: BLE001 (what cannot be counted must be answered all the same)
+            if not self._told:
+                _log.warning("no place for more counters (%s): what is counted in them is lost", ex)
+            self._told = True
+            return memoryview(bytearray(8)).cast("d")
+
+    def _file(self, kind: str) -> SeriesFile:
         if kind not in self._files:
             path = self.directory / f"{kind}_{self._slot}.db"
             if not path.exists():
-                _write(path, [])
-            self._files[kind] = MmapedDict(str(path))
+                series.write(path)
+            self._files[kind] = SeriesFile(path)
         return self._files[kind]
 
     def close(self) -> None:
@@ -130,70 +184,12 @@ class Slots:
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
-class SharedValue:
-    """
-    A number in a mapped file.
-
-    prometheus_client's own asks at each step whether the process has forked, which takes most of a microsecond.
-    """
-
-    __slots__ = ("_cell", "_key", "_kind", "_lock")
-
-    def __init__(self, kind: str, key: str) -> None:
-        self._kind = kind
-        self._key = key
-        self._lock = Lock()
-
-    def map(self, file: Callable[[str], MmapedDict]) -> None:
-        """Go to its place in the file of its kind."""
-        mapped = file(self._kind)
-        mapped.read_value(self._key)  # so that it has a place
-        place = mapped._positions[self._key]  # noqa: SLF001 (there is no other way to a place)
-        self._cell = memoryview(mapped._m)[place : place + 8].cast("d")  # noqa: SLF001
-
-    def release(self) -> None:
-        """Let go of the file."""
-        self._cell.release()
-
-    def inc(self, amount: float) -> None:
-        """Add to it."""
-        with self._lock:
-            self._cell[0] += amount
-
-    def set(self, value: float, timestamp: float | None = None) -> None:
-        """Replace it."""
-        self._cell[0] = value
-
-    def get(self) -> float:
-        """What it is in this process."""
-        return self._cell[0]
-
-
-def _check(path: Path) -> None:
+def _tend(path: Path, work: Callable[[Path, Lives], None], lives: Lives) -> None:
+    """Do something to a file in the master, which ends of any exception."""
     try:
-        for key, *_ in MmapedDict.read_all_values_from_file(path):
-            json.loads(key)
-    except (struct.error, RuntimeError, ValueError) as ex:
-        _log.warning("%s cannot be read (%s): what was counted there is lost", path.name, ex)
-        path.unlink()
-
-
-def _prune(path: Path, lives: Callable[[Mapping[str, str]], bool]) -> None:
-    found = list(MmapedDict.read_all_values_from_file(path))
-    kept = [each for each in found if lives(json.loads(each[0])[2])]
-    if len(kept) < len(found):
-        _write(path, kept)
-
-
-def _write(path: Path, series: Iterable[tuple[str, float, float, int]]) -> None:
-    """Write a whole file at once: a scrape may be reading, and this process may be killed."""
-    beside = path.with_suffix(".new")
-    beside.unlink(missing_ok=True)
-    file = MmapedDict(str(beside))
-    for key, value, timestamp, _ in series:
-        file.write_value(key, value, timestamp)
-    file.close()
-    beside.replace(path)
+        work(path, lives)
+    except Exception as ex:  # noqa: BLE001 (it is the file's)
+        _log.warning("%s stays as it is: %s", path.name, ex)
 
 
 def _lock(directory: Path) -> int:
@@ -211,7 +207,8 @@ def _sweep(parent: Path) -> None:
     """Remove the files of services that were killed."""
     for directory in parent.glob(f"{_PREFIX}*"):
         try:
-            os.close(_lock(directory))
+            lock = _lock(directory)
         except (SlotsTaken, OSError):
             continue  # it is in use, or another user's
         shutil.rmtree(directory, ignore_errors=True)
+        os.close(lock)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,15 @@ import falcon
 import falcon.testing
 import pytest
 from prometheus_client import values
+from prometheus_client.mmap_dict import mmap_key
 from prometheus_client.parser import text_string_to_metric_families
 
 from service import measurement
 from service.app import create_app, open_repository
+from service.inventory import Inventory
 from service.metrics import Metrics
+from service.resources import prediction
+from service.series import Series, write
 from service.settings import Settings
 from service.slots import Slots
 from tests.mixed import make_mixed
@@ -181,18 +188,116 @@ def test_loads_and_refusals_are_counted(iris_dir: Path, tmp_path: Path) -> None:
     assert falcon.__version__ in build
 
 
-def test_a_version_that_is_gone_is_not_shown(tmp_path: Path, iris_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever slots still have of it: one after the other loses it, and a sum of the rest would go back."""
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slots]:
+    """Slots in a directory that was named."""
     monkeypatch.setattr(values, "ValueClass", values.ValueClass)  # slots put their own there
-    slots = Slots.open(str(tmp_path))
-    settings, metrics = Settings(models_dir=iris_dir), Metrics(slots)
+    slots = Slots.open(str(tmp_path / "kept"))
+    yield slots
+    slots.close()
+
+
+def test_a_version_that_is_gone_is_not_shown(kept: Slots, iris_dir: Path) -> None:
+    """Whatever slots still have of it: one after the other loses it, and a sum of the rest would go back."""
+    settings, metrics = Settings(models_dir=iris_dir), Metrics(kept)
     client = Client(create_app(settings, open_repository(settings), metrics))
     client.simulate_get("/prediction")
     assert len(requests(client)) == len(scraped(client, "inference_rows_total")) == 1
 
     metrics.lives = lambda labels: "version" not in labels
     assert requests(client) == scraped(client, "inference_rows_total") == {}
-    slots.close()
+
+
+def test_counters_in_slots_are_described(kept: Slots, iris_dir: Path) -> None:
+    """Though the files have no descriptions."""
+    settings, metrics = Settings(models_dir=iris_dir), Metrics(kept)
+    client = Client(create_app(settings, open_repository(settings), metrics))
+    client.simulate_get("/prediction")
+    lines = client.simulate_get("/metrics").text.splitlines()
+
+    assert "# HELP inference_rows_total Rows that were predicted." in lines
+    assert [line for line in lines if re.fullmatch(r"# HELP \S+ ?", line)] == []
+    files = b"".join(path.read_bytes() for path in kept.files())
+    assert b"Rows that were predicted." not in files
+
+
+OTHERS = [
+    ("counter_7.db", "others", {"version": "1"}),
+    ("counter_8.db", "inference_rows", {"version": "1"}),
+    ("counter_9.db", "inference_rows", {"model": "iris"}),
+    ("histogram_7.db", "inference_request_duration_seconds", {"model": "iris", "version": "1"}),
+    ("gauge_all_7.db", "others", {"model": "iris", "version": "9"}),
+    ("gauge_7.db", "others", {}),
+    ("others.db", "others", {}),
+]
+
+
+@pytest.mark.parametrize(("file", "metric", "labels"), OTHERS)
+def test_series_of_others_break_nothing(
+    kept: Slots, iris_dir: Path, file: str, metric: str, labels: dict[str, str]
+) -> None:
+    """Where a directory was named, another program may have counted there, or another release of this one."""
+    write(
+        kept.directory / file, [Series(mmap_key(metric, metric, list(labels), list(labels.values()), ""), {}, 1, 0, 0)]
+    )
+    settings, metrics = Settings(models_dir=iris_dir), Metrics(kept)
+    app = create_app(settings, open_repository(settings), metrics)
+    client = Client(app)
+    client.simulate_get("/prediction")
+
+    assert scraped(client, "inference_rows_total") == {("iris", "1"): 1}
+    assert "others" not in client.simulate_get("/metrics").text
+    assert client.simulate_get("/v2/models/iris/stats").json["model_stats"][0]["inference_count"] == 1
+    for slot in (7, 8, 9):
+        kept.prepare(slot, app.inventory.keeps)
+    kept.reset(app.inventory.had)
+    assert client.simulate_get("/metrics").status_code == 200
+
+
+def test_a_model_can_be_loaded_where_nothing_can_be_counted(kept: Slots, iris_dir: Path) -> None:
+    """The master loads, and ends of any exception."""
+    metrics = Metrics(kept)
+    shutil.rmtree(kept.directory)
+    app = create_app(settings := Settings(models_dir=iris_dir), open_repository(settings, metrics), metrics)
+    metrics.refused("iris/2", "it is broken")
+
+    assert Client(app).simulate_get("/prediction").status_code == 200
+    assert Client(app).simulate_get("/metrics").status_code == 200
+
+
+def test_no_rollout_takes_a_counter_back(kept: Slots, iris_dir: Path, tmp_path: Path) -> None:
+    """Old workers show all of a version until they are gone; where it comes back, it begins at 0 in every slot."""
+    first = copy_version(iris_dir / "iris" / "1", tmp_path / "models", version=1)
+    settings, metrics = Settings(models_dir=first.parent.parent), Metrics(kept)
+    app = create_app(settings, open_repository(settings), metrics)
+    old_sums = Metrics(kept)
+    old_sums.lives = Inventory(open_repository(settings)).has  # as in a worker before the rollout
+
+    def shown(metrics: Metrics, version: int) -> list[float]:
+        samples = metrics.samples().get("inference_rows_total", ())
+        return [value for labels, value in samples if labels["version"] == str(version)]
+
+    def roll_out() -> None:
+        app.repository.refresh()
+        app.inventory.advance()
+        kept.reset(app.inventory.had)
+
+    for slot in (0, 1, 2, 3):
+        kept.enter(slot)
+        metrics.rows.labels("iris", "1").inc(10)
+    kept.enter("master")
+    copy_version(first, first.parent.parent, version=2)
+    shutil.rmtree(first)
+    roll_out()
+    for slot in (2, 3, 0):  # the last one for one that was killed
+        kept.prepare(slot, app.inventory.keeps)
+        assert (shown(old_sums, 1), shown(metrics, 1)) == ([40], [])
+    roll_out()
+    for slot in (0, 1):  # which leaves it in the others
+        kept.prepare(slot, app.inventory.keeps)
+    copy_version(first.with_name("2"), first.parent.parent, version=1)
+    roll_out()
+    assert shown(metrics, 1) == [0]
 
 
 def test_what_is_in_hand_is_seen(client: Client) -> None:
@@ -208,6 +313,20 @@ def test_an_answer_that_was_not_sent_is_not_counted(client: Client) -> None:
     assert requests(client) == {}
     answer.close()
     assert requests(client) == {("", "/healthz", "200", ""): 1}
+
+
+def test_a_request_that_is_aborted_is_no_success(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gunicorn ends a worker that takes too long by a signal, wherever it is."""
+
+    def abort(*_: Any) -> None:
+        raise SystemExit(1)
+
+    monkeypatch.setattr(prediction, "predict", abort)
+    with pytest.raises(SystemExit):
+        call(client.app, falcon.testing.create_environ("/prediction"))
+
+    assert [(labels[1], labels[2]) for labels in requests(client)] == [("/prediction", "500")]
+    assert scraped(client, "inference_requests_in_progress") == {(): 1}  # the scrape
 
 
 def test_a_request_is_freed_as_soon_as_it_is_answered(client: Client) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.app import main
-from service.settings import Settings, SettingsError
+from service.settings import Settings, SettingsError, platform_port
 
 
 def test_without_variables_the_defaults_hold() -> None:
@@ -48,3 +48,18 @@ def test_a_wrong_value_is_named(name: str, value: str, monkeypatch: pytest.Monke
     monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match=f"^{name}: "):
         main()
+
+
+def test_the_port_is_the_platforms() -> None:
+    """SageMaker's, which its container may override Vertex AI's with; without one there is none."""
+    assert platform_port({}) is platform_port({"AIP_HTTP_PORT": "", "SAGEMAKER_BIND_TO_PORT": ""}) is None
+    assert platform_port({"AIP_HTTP_PORT": "8081"}) == 8081
+    assert platform_port({"AIP_HTTP_PORT": "8081", "SAGEMAKER_BIND_TO_PORT": "8082"}) == 8082
+
+
+@pytest.mark.parametrize("name", ["AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT"])
+@pytest.mark.parametrize("value", ["http", "0", "65536", "8080/tcp", "-1"])
+def test_what_is_no_port_is_named(name: str, value: str) -> None:
+    """As other variables are."""
+    with pytest.raises(SettingsError, match=f"^{name}: .+[.]$"):
+        platform_port({name: value})

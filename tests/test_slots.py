@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
@@ -14,6 +19,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service import slots as module
+from service.settings import SettingsError
 from service.slots import DIRECTORY, Slots, SlotsTaken
 
 
@@ -103,7 +109,7 @@ def test_a_worker_killed_while_it_makes_its_file_leaves_no_half_of_one(
 
     assert scraped(slots.directory)["things_total m 1"] == 0
     assert not list(slots.directory.glob("*_0.db"))
-    slots.prune(0, lambda _: False)
+    slots.prepare(0, lambda _: False)
     in_child(lambda: slots.enter(0))
     assert list(slots.directory.glob("*_0.db"))
 
@@ -157,12 +163,12 @@ def test_series_of_versions_that_are_gone_are_dropped(slots: Slots) -> None:
     in_child(work)
     path = slots.directory / "counter_0.db"
     grown = path.stat().st_size
-    slots.prune(0, lambda labels: labels["version"] == "2000")
+    slots.prepare(0, lambda labels: labels["version"] == "2000")
 
     assert scraped(slots.directory) == {"things_total m 2000": 2000}
     assert path.stat().st_size < grown
     inode = path.stat().st_ino
-    slots.prune(0, lambda labels: True)
+    slots.prepare(0, lambda labels: True)
     assert path.stat().st_ino == inode  # nothing to drop, nothing to write
 
 
@@ -180,12 +186,184 @@ def test_counting_goes_on_where_files_outgrow_their_size(slots: Slots) -> None:
     assert len(keys) == 2000
 
 
+def full(monkeypatch: pytest.MonkeyPatch, size: int = 0) -> None:
+    """Let no file have more bytes than these."""
+
+    def reserve(descriptor: int, offset: int, length: int) -> None:
+        if offset + length > size:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", reserve)
+
+
+def test_space_is_set_aside(slots: Slots) -> None:
+    """A mapped page for which there is none would end the process; from the first byte, and as files grow."""
+    things = counter()
+    for version in range(500):
+        things.labels("m", str(version)).inc()
+
+    found = (slots.directory / "counter_master.db").stat()
+    assert found.st_blocks * 512 >= found.st_size
+
+
+def test_what_finds_no_space_is_counted_nowhere(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What had a place is counted on, the rest is told of once; the next worker tries again."""
+    things = counter()
+    things.labels("m", "0").inc()
+    full(monkeypatch, (slots.directory / "counter_master.db").stat().st_size)
+    for version in range(2000):
+        things.labels("m", str(version)).inc()
+
+    found = scraped(slots.directory)
+    assert found["things_total m 0"] == 2
+    assert found["things_total m 50"] == 1
+    assert "things_total m 1999" not in found
+    assert caplog.text.count("No space left on device") == 1
+    full(monkeypatch)
+    slots.enter(0)
+    things.labels("m", "0").inc()
+    assert caplog.text.count("No space left on device") == 2
+    assert [path for path in slots.directory.iterdir() if path.suffix == ".new"] == []
+    monkeypatch.undo()
+    slots.enter(0)
+    things.labels("m", "0").inc()
+    assert scraped(slots.directory)["things_total m 0"] == 3
+
+
+def test_a_worker_starts_without_the_directory(slots: Slots, caplog: pytest.LogCaptureFixture) -> None:
+    """Something may have cleaned up shared memory; also series that are new then have somewhere to count."""
+    things = counter()
+    things.labels("m", "1").inc()
+    shutil.rmtree(slots.directory)
+    slots.enter(0)
+    for version in ("1", "2"):
+        things.labels("m", version).inc()
+
+    assert caplog.text.count("No such file or directory") == 1
+    slots.leave(0)
+    assert not slots.directory.exists()
+
+
+def test_the_directory_is_made_anew_before_the_next_worker(slots: Slots, caplog: pytest.LogCaptureFixture) -> None:
+    """As it was: locked, with what the master counts from then on."""
+    things = counter()
+    things.labels("m", "1").inc()
+    shutil.rmtree(slots.directory)
+    slots.prepare(0, lambda _: True)
+    things.labels("m", "1").inc()
+
+    def work() -> None:
+        slots.enter(0)
+        things.labels("m", "1").inc()
+
+    in_child(work)
+    assert scraped(slots.directory)["things_total m 1"] == 2
+    assert "was removed" in caplog.text
+    with pytest.raises(SlotsTaken):
+        Slots.open(str(slots.directory))
+
+
+def test_where_it_cannot_be_made_anew_the_master_goes_on(
+    slots: Slots, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so, and tries again before the next worker."""
+    shutil.rmtree(slots.directory)
+    monkeypatch.setattr(Path, "mkdir", fail)
+    slots.prepare(0, lambda _: True)
+    assert "cannot be made anew" in caplog.text
+    monkeypatch.undo()
+    slots.prepare(0, lambda _: True)
+    assert slots.directory.is_dir()
+
+
+def fail(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_file_that_cannot_be_pruned_stays(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of an exception the master would end; the others are pruned."""
+    things, durations = counter(), Histogram("seconds", "Seconds.", registry=CollectorRegistry())
+
+    def work() -> None:
+        slots.enter(0)
+        things.labels("m", "1").inc()
+        durations.observe(1)
+
+    in_child(work)
+    before = scraped(slots.directory)
+    slots.prepare(0, lambda labels: labels["version"] == "1")  # which not all have
+    assert scraped(slots.directory) == before
+    full(monkeypatch)
+    slots.prepare(0, lambda _: False)
+    assert scraped(slots.directory) == before
+    assert "counter_0.db stays as it is" in caplog.text
+    assert "histogram_0.db stays as it is" in caplog.text
+    slots.reset(lambda _: False)
+    assert set(scraped(slots.directory).values()) == {0}
+
+
+def test_a_file_that_became_unreadable_is_removed(slots: Slots) -> None:
+    """Before the next worker would count there."""
+    (slots.directory / "counter_0.db").write_bytes(b"\x40\0\0\0\0\0\0\0\xff\0\0\0")
+    slots.prepare(0, lambda _: True)
+    assert not (slots.directory / "counter_0.db").exists()
+
+
+def test_what_was_in_hand_and_cannot_be_forgotten_ends_nothing(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told."""
+    monkeypatch.setattr(os, "remove", fail)
+    (slots.directory / "gauge_livesum_3.db").write_bytes(b"")
+    slots.leave(3)
+    assert "slot 3" in caplog.text
+
+
+def test_series_that_are_gone_are_set_to_0_under_those_who_count(slots: Slots) -> None:
+    """In all slots at once, so that no part of a sum comes back."""
+    things = counter()
+    things.labels("m", "1").inc(5)
+    things.labels("m", "2").inc(7)
+
+    def work() -> None:
+        slots.enter(0)
+        things.labels("m", "1").inc(5)
+        things.labels("m", "2").inc(7)
+
+    in_child(work)
+    slots.reset(lambda labels: labels["version"] == "2")
+    assert scraped(slots.directory) == {"things_total m 1": 0, "things_total m 2": 14}
+    things.labels("m", "1").inc()
+    assert scraped(slots.directory) == {"things_total m 1": 1, "things_total m 2": 14}
+
+
+def test_files_of_others_stay(tmp_path: Path) -> None:
+    """In a directory that was named there may be anything."""
+    (tmp_path / "else.db").write_bytes(b"")
+    slots = Slots.open(str(tmp_path))
+    slots.prepare(0, lambda _: False)
+    slots.reset(lambda _: False)
+    assert (tmp_path / "else.db").exists()
+    slots.close()
+
+
 def test_a_directory_is_for_one_service(tmp_path: Path) -> None:
     """The second is told which variable to change."""
     slots = Slots.open(str(tmp_path))
     with pytest.raises(SlotsTaken, match=DIRECTORY):
         Slots.open(str(tmp_path))
     slots.close()
+
+
+@pytest.mark.parametrize("directory", ["/proc/none", "/dev/null", "/dev/null/none"])
+def test_a_directory_that_cannot_be_is_told_by_its_variable(directory: str) -> None:
+    """With the reason."""
+    with pytest.raises(SettingsError, match=f"^{DIRECTORY}: {directory} cannot be used: .+[.]$"):
+        Slots.open(directory)
 
 
 def test_a_directory_that_was_named_stays(tmp_path: Path) -> None:
@@ -225,3 +403,27 @@ def test_a_directory_that_was_not_named_goes(tmp_path: Path, monkeypatch: pytest
     used.close()
     last.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_services_that_start_at_once_leave_each_other_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever the other one looks for what to remove."""
+    monkeypatch.setattr(module, "_SHARED_MEMORY", tmp_path)
+    make, lock = tempfile.mkdtemp, fcntl.flock
+
+    def make_and_look_away(**options: Any) -> str:
+        monkeypatch.setattr(tempfile, "mkdtemp", make)
+        made: str = make(**options)
+        in_child(Slots.open, killed=True)
+        return made
+
+    def look_away_and_lock(descriptor: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        in_child(Slots.open, killed=True)
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make_and_look_away)
+    monkeypatch.setattr(fcntl, "flock", look_away_and_lock)
+    slots = Slots.open()
+    counter().labels("m", "1").inc()
+    assert scraped(slots.directory) == {"things_total m 1": 1}
+    slots.close()

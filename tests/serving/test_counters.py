@@ -9,6 +9,8 @@ import signal
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from service.slots import DIRECTORY
 from tests.load import Load
 from tests.models import copy_version
@@ -41,6 +43,96 @@ def roll_out(server: Gunicorn) -> None:
     before = set(server.workers())
     server.signal(signal.SIGHUP)
     wait_until(lambda: not before & set(server.workers()) and len(server.workers()) == 2)
+
+
+def predicted(server: Gunicorn, version: int = 1) -> float:
+    """The rows that were predicted by a version; 0 also where it is not shown."""
+    found = re.search(rf'^inference_rows_total{{model="iris",version="{version}"}} (.+)$', scrape(server), re.MULTILINE)
+    return float(found[1]) if found else 0
+
+
+def predict(server: Gunicorn, requests: int) -> None:
+    """Have the default model predict its example row so many times."""
+    for _ in range(requests):
+        with urllib.request.urlopen(f"{server.url}/prediction", timeout=30) as response:
+            assert response.status == 200
+
+
+def test_without_their_directory_the_service_goes_on(tmp_path: Path) -> None:
+    """Something may clean up shared memory; workers that start from then on count anew, in a directory that is ours."""
+    directory = tmp_path / "metrics"
+    with Gunicorn(tmp_path / "log", {"WEB_CONCURRENCY": "2", DIRECTORY: str(directory)}) as server:
+        predict(server, 10)
+        shutil.rmtree(directory)
+        predict(server, 10)
+        kill(server)
+        shutil.rmtree(directory)
+        roll_out(server)
+        predict(server, 10)
+
+        wait_until(lambda: predicted(server) == 10)
+        assert "inference_workers 2.0" in scrape(server)
+        assert (directory / "lock").exists()
+        assert server.log.read_text().count("directory was removed") == 2
+        assert server.stop() == 0
+
+
+def test_without_space_the_service_goes_on(tmp_path: Path) -> None:
+    """What has no place is not counted."""
+    (tmp_path / "full.py").write_text(
+        "import errno\nimport os\n\n"
+        "from service.app import main as build\n\n"
+        "def fail(*_):\n    raise OSError(errno.ENOSPC, 'No space left on device')\n\n"
+        "def main():\n    app = build(forks=True)\n    os.posix_fallocate = fail\n    return app\n"
+    )
+    arguments = ("--pythonpath", str(tmp_path), "full:main()")
+    with Gunicorn(tmp_path / "log", {"WEB_CONCURRENCY": "2"}, *arguments) as server:
+        predict(server, 10)
+        kill(server)
+        roll_out(server)
+        predict(server, 10)
+
+        assert 'model_loads_total{model="iris"} 1.0' in scrape(server)
+        assert predicted(server) == 0
+        assert server.log.read_text().count("No space left on device") == 5  # once a worker
+        assert server.stop() == 0
+
+
+def test_a_version_that_comes_back_begins_at_0(tmp_path: Path) -> None:
+    """Wherever it was counted before."""
+    models = tmp_path / "models"
+    shutil.copytree(ROOT / "models" / "iris", models / "iris")
+    copy_version(models / "iris" / "1", models, version=2)
+    with Gunicorn(tmp_path / "log", {"WEB_CONCURRENCY": "2", "MODELS_DIR": str(models)}) as server:
+        predict(server, 20)
+        wait_until(lambda: predicted(server, 2) == 20)
+        for taken in range(3):  # each leaves it in other slots
+            (models / "iris" / "2").rename(tmp_path / "2")
+            for _ in range(taken + 1):
+                roll_out(server)
+            assert 'version="2"' not in scrape(server)
+            (tmp_path / "2").rename(models / "iris" / "2")
+            roll_out(server)
+            assert predicted(server, 2) == 0
+            predict(server, 20)
+            wait_until(lambda: predicted(server, 2) == 20)
+
+
+def test_a_request_that_took_too_long_is_no_success(tmp_path: Path) -> None:
+    """Its worker is ended, which is seen of its status."""
+    (tmp_path / "slow.py").write_text(
+        "import time\n\n"
+        "from service.app import main as build\n\n"
+        "class Slow:\n    def on_get(self, req, resp):\n        time.sleep(30)\n\n"
+        "def main():\n    app = build(forks=True)\n    app.add_route('/slow', Slow())\n    return app\n"
+    )
+    arguments = ("--pythonpath", str(tmp_path), "--timeout", "1", "slow:main()")
+    with Gunicorn(tmp_path / "log", {"WEB_CONCURRENCY": "2"}, *arguments) as server:
+        with pytest.raises(OSError):  # noqa: PT011 (the connection ends, one way or another)
+            urllib.request.urlopen(f"{server.url}/slow", timeout=20)
+        wait_until(lambda: 'route="/slow",status="500"' in scrape(server))
+        assert 'route="/slow",status="200"' not in scrape(server)
+        wait_until(lambda: "inference_requests_in_progress 1.0" in scrape(server))
 
 
 def test_two_thousand_requests_and_twenty_kills_leave_all_as_it_was(tmp_path: Path) -> None:

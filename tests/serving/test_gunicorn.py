@@ -365,6 +365,9 @@ def test_a_converted_model_needs_no_scikit_learn() -> None:
         ("ALLOW_PICKLE", "perhaps"),
         ("TRIAL_SECONDS", "-1"),
         ("API_KEYS_FILE", "/nowhere"),
+        ("PROMETHEUS_MULTIPROC_DIR", "/proc/nowhere"),
+        ("AIP_HTTP_PORT", "http"),
+        ("SAGEMAKER_BIND_TO_PORT", "65536"),
     ],
 )
 def test_a_wrong_setting_ends_the_start_with_a_sentence(name: str, value: str) -> None:
