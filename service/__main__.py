@@ -18,8 +18,8 @@ from service.settings import Settings, SettingsError
 
 _NEXT = """
 It serves when the service starts. One that runs takes it by itself where MODELS_POLL_SECONDS is set; else tell it:
-  pkill -HUP -o -f conf/gunicorn.py    one that was started by make serve or gunicorn
-  docker compose kill -s HUP api       one in containers"""
+  pkill -HUP -o -f 'gunicorn -c conf/gunicorn.py'    one that was started by make serve or gunicorn
+  docker compose kill -s HUP api                     one in containers"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

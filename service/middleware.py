@@ -57,13 +57,16 @@ class Authentication:
         Read keys from a file, one a line; blank lines and those that start with '#' do not count.
 
         Raises:
-            SettingsError: it cannot be read.
+            SettingsError: it cannot be read, or has no key.
         """
         try:
             lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
         except (OSError, UnicodeDecodeError) as ex:
             raise SettingsError(f"API_KEYS_FILE: the file cannot be read ({type(ex).__name__}).") from None
-        return cls([line for line in lines if line and not line.startswith("#")], open_paths)
+        keys = [line for line in lines if line and not line.startswith("#")]
+        if not keys:
+            raise SettingsError("API_KEYS_FILE: the file has no key.")
+        return cls(keys, open_paths)
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Let the request pass, or answer 401 or 403."""

@@ -26,7 +26,7 @@ STATUS: dict[type[errors.ServiceError], int] = {
 """The one table from domain error to HTTP status."""
 
 _DETAILS = {
-    400: "A header of the request cannot be read.",
+    400: "The method or a header of the request cannot be read.",
     404: "There is nothing at this path.",
     405: "This path takes {allow}.",
     500: "The service failed. Its log has the reason under this request id.",

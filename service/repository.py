@@ -70,6 +70,10 @@ class ModelRepository:
         if states or not self._versions:
             self._look(states, meanwhile)
         self._seen = states
+        try:
+            _ = self.default
+        except ModelNotFound as ex:
+            _log.warning("/prediction is 404: %s DEFAULT_MODEL names it.", ex.detail)
 
     def _scan(self) -> Mapping[str, State]:
         try:
@@ -144,8 +148,12 @@ class ModelRepository:
         The name of the model behind /prediction.
 
         Raises:
-            ModelNotFound: none was named, and there is neither only one nor one called iris.
+            ModelNotFound: the one that was named is not there; or none was, and there is neither only one nor iris.
         """
+        if self._default is not None and self._default not in self._entries:
+            raise ModelNotFound(
+                f"The default model, {self._default}, is not there; there {_are(sorted(self._entries))}."
+            )
         if self._default is not None:
             return self._default
         if len(self._entries) == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -67,7 +67,19 @@ class Settings(Struct, frozen=True, kw_only=True):
             return msgspec.convert(given, cls, strict=False, dec_hook=lambda kind, value: kind(value))
         except msgspec.ValidationError as ex:
             name = str(ex).rpartition("$.")[2].rstrip("`")
-            raise SettingsError(f"{name.upper()}: {str(ex).partition(' - at ')[0]}.") from None
+            raise SettingsError(f"{name.upper()}: {_wanted(name) or str(ex).partition(' - at ')[0]}.") from None
+
+
+def _wanted(name: str) -> str | None:
+    """What a setting takes, where it is one of a few words or a path; None where msgspec's own message says so."""
+    kind = get_type_hints(Settings, include_extras=True).get(name)
+    if kind is bool:
+        return "It must be 1 or 0"
+    if get_origin(kind) is Literal:
+        return f"It must be one of {', '.join(get_args(kind))}"
+    if Route in get_args(kind):
+        return "It must be a path, such as /predict"
+    return None
 
 
 def platform_port(environ: Mapping[str, str]) -> int | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import falcon.testing
 import pytest
 
-from service.settings import Settings
+from service.settings import Settings, SettingsError
 from tests.support import assert_problem, make_client
 
 
@@ -41,6 +41,16 @@ def locked(iris_dir: Path, tmp_path: Path) -> falcon.testing.TestClient:
     keys = tmp_path / "keys"
     keys.write_text("# the team's\nfirst-key\n\n  second-key  \n")
     return make_client(Settings(models_dir=iris_dir, api_keys_file=keys))
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "# the team's\n"])
+def test_a_file_without_a_key_ends_the_start(content: str, iris_dir: Path, tmp_path: Path) -> None:
+    """It would lock everybody out."""
+    keys = tmp_path / "keys"
+    keys.write_text(content)
+
+    with pytest.raises(SettingsError, match="API_KEYS_FILE: the file has no key"):
+        make_client(Settings(models_dir=iris_dir, api_keys_file=keys))
 
 
 @pytest.mark.parametrize("key", ["first-key", "second-key"])
@@ -82,7 +92,7 @@ def test_a_content_length_that_is_no_number_is_400(iris: falcon.testing.TestClie
     body = b"".join(iris.app(environ, start))
 
     assert start.status == "400 Bad Request"
-    assert b"A header of the request cannot be read." in body
+    assert b"The method or a header of the request cannot be read." in body
 
 
 def test_a_body_that_breaks_off_is_400(iris: falcon.testing.TestClient) -> None:

@@ -66,7 +66,7 @@ def test_only_names_and_numbers_of_the_contract_count(root: Path) -> None:
     assert opened(root).entry("iris").refused == {}
 
 
-def test_the_default_is_the_named_one_or_the_only_one_or_iris(root: Path) -> None:
+def test_the_default_is_the_named_one_or_the_only_one_or_iris(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     """And where there is none of these, the sentence says what there is."""
     (root / "iris").rename(root / "moved")
     edit(root / "moved" / "1", lambda manifest: manifest.update(name="moved"))
@@ -77,8 +77,11 @@ def test_the_default_is_the_named_one_or_the_only_one_or_iris(root: Path) -> Non
     copy_version(root / "moved" / "1", root, "iris", 1)
     assert opened(root).get().name == "iris"
     assert opened(root, default_model="other").get().name == "other"
-    with pytest.raises(ModelNotFound):
+    assert "is 404" in caplog.text
+    caplog.clear()
+    with pytest.raises(ModelNotFound, match="default model, nothing, is not there; there are iris, moved, other"):
         opened(root, default_model="nothing").get()
+    assert "/prediction is 404: The default model, nothing, is not there" in caplog.text
 
 
 def test_refused_and_unknown_versions_differ(root: Path) -> None:

@@ -50,6 +50,24 @@ def test_a_wrong_value_is_named(name: str, value: str, monkeypatch: pytest.Monke
         main()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("LOG_LEVEL", "INFO", "LOG_LEVEL: It must be one of debug, info, warning, error, critical."),
+        ("RUNTIME", "tf", "RUNTIME: It must be one of auto, onnx, sklearn."),
+        ("ALLOW_PICKLE", "maybe", "ALLOW_PICKLE: It must be 1 or 0."),
+        ("AIP_PREDICT_ROUTE", "predict", "AIP_PREDICT_ROUTE: It must be a path, such as /predict."),
+        ("MAX_ROWS", "0", "MAX_ROWS: Expected `int` >= 1."),
+    ],
+)
+def test_what_would_be_right_is_said(name: str, value: str, sentence: str) -> None:
+    """In a sentence."""
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environ({name: value})
+
+    assert str(raised.value) == sentence
+
+
 def test_the_port_is_the_platforms() -> None:
     """SageMaker's, which its container may override Vertex AI's with; without one there is none."""
     assert platform_port({}) is platform_port({"AIP_HTTP_PORT": "", "SAGEMAKER_BIND_TO_PORT": ""}) is None

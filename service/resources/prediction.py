@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl
@@ -19,6 +20,8 @@ from service.signature import Feature, Signature, Value, label_text
 from service.table import CellRefused, Table
 from service.walk import json_number
 
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_QUERY_FORM = "The query must be name=value pairs, percent-encoded UTF-8, joined by &."
 _encoder = msgspec.json.Encoder()
 
 
@@ -146,10 +149,12 @@ def _table(signature: Signature, query: str) -> Table:
 
 
 def _pairs(query: str) -> dict[str, str]:
+    if _BROKEN_ESCAPE.search(query):  # parse_qsl would leave it as it is
+        raise MalformedQuery(_QUERY_FORM)
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict")
     except ValueError:
-        raise MalformedQuery("The query must be name=value pairs, percent-encoded UTF-8, joined by &.") from None
+        raise MalformedQuery(_QUERY_FORM) from None
     given = dict(pairs)
     if len(given) < len(pairs):
         raise InvalidInput("The query names a feature more than once.")
