@@ -80,7 +80,7 @@ def _translation(model: ModelProto, classes: NDArray[Any]) -> NodeProto:
         if label.type.tensor_type.elem_type != TensorProto.INT64:
             return helper.make_node("Cast", [label.name], [_POSITION], to=TensorProto.INT64)
         return helper.make_node("Identity", [label.name], [_POSITION])
-    strings = label.type.tensor_type.elem_type == TensorProto.STRING
+    strings = isinstance(classes[0], str)
     keys: list[Any] = [str(each) if strings else int(each) for each in classes]
     attributes: dict[str, Any] = {"keys_strings" if strings else "keys_int64s": keys}
     attributes["values_int64s"] = list(range(len(keys)))

@@ -58,7 +58,8 @@ def save_onnx(
     answer = _answer(content, signature, table)
     spread = np.linspace(0, table.rows - 1, min(table.rows, _GOLDEN_ROWS)).astype(int)
     rows = table_of(signature, [column._replace(values=column.values[spread]) for column in columns])
-    scale = float(np.std(answer.predict)) if answer.predict.dtype.kind == "f" else 0.0
+    values = answer.predict if answer.scores is None else answer.scores
+    scale = float(np.std(values)) if values.dtype.kind == "f" else 0.0
     golden = Golden.of(rows.to_rows(signature), _answer(content, signature, rows), scale)
     proof = Proof(True, reason="it came as ONNX, so there is no scikit-learn model to compare with")
     return publish(home, number, signature, {ONNX: content}, proof, golden)

@@ -99,10 +99,9 @@ def _require(names: list[str], found: list[str]) -> None:
 
 def signature_of(columns: list[Column], inputs: list[Input], outputs: int) -> Signature:
     """What the graph takes; its first two outputs are left to be described."""
-    each = inputs if len(inputs) > 1 else inputs * len(columns)
-    narrow = any(given.type == "tensor(float)" for given in inputs)
-    limit = _FLOAT32_MAX if narrow else LARGEST
-    features = tuple(_feature(column, given, limit) for column, given in zip(columns, each, strict=True))
+    limit = _FLOAT32_MAX if any(each.type == "tensor(float)" for each in inputs) else LARGEST
+    pairs = zip(columns, inputs if len(inputs) > 1 else inputs * len(columns), strict=True)
+    features = tuple(_feature(column, each, limit) for column, each in pairs)
     given = (Output("predict"), Output("decision_function"))[:outputs]
     return Signature("regressor", features, given, None, "matrix" if len(inputs) == 1 else "frame")
 

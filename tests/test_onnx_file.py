@@ -111,6 +111,17 @@ def test_all_values_of_a_row_are_served(outputs: int, tmp_path: Path) -> None:
     np.testing.assert_allclose(posted(tmp_path, *ROWS[:2].tolist())["predictions"], expected, rtol=1e-5)
 
 
+def test_a_matrix_of_probabilities_alone_is_all_served(tmp_path: Path) -> None:
+    """It holds no labels, so it is values."""
+    estimator = LogisticRegression(max_iter=2000).fit(ROWS, TARGET)
+    model = onnx.load_from_string(graph(estimator, options={"zipmap": False}))
+    del model.graph.output[0]
+    save_onnx(model.SerializeToString(), FRAME, name="m", root=tmp_path)
+
+    expected = estimator.predict_proba(ROWS[:1])
+    np.testing.assert_allclose(posted(tmp_path, FIRST)["predictions"], expected, atol=1e-5)
+
+
 def test_numbers_have_no_classes(tmp_path: Path) -> None:
     """A matrix of probabilities alone holds no labels."""
     with pytest.raises(PackagingError, match="no classes to name"):
@@ -146,7 +157,7 @@ def test_classifiers_answer_with_their_labels(estimator: Any, names: Any, zipmap
     model = loaded(directory)
     prediction = model.runtime.predict(Table.from_matrix(model.signature, ROWS))
 
-    assert model.signature.classes == tuple(names.tolist())
+    assert repr(model.signature.classes) == repr(tuple(names.tolist()))
     confidence = "decision_function" if prediction.probabilities is None else "predict_proba"
     assert (confidence == "predict_proba") == hasattr(estimator, "predict_proba")
     given = prediction.scores if prediction.probabilities is None else prediction.probabilities
