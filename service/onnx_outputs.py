@@ -74,7 +74,8 @@ def positions_of(predicted: NDArray[Any], labels: list[Any]) -> list[int]:
 
 def confidence(given: list[Any], positions: list[int], classes: int) -> list[Output]:
     """
-    What the graph's second output is, if there is one: probabilities, else scores; neither where it does not fit.
+    What the graph's second output is, if there is one: probabilities, else scores; neither where it does not fit the
+    labels.
 
     Args:
         given: the second output for the sample.
@@ -92,11 +93,9 @@ def confidence(given: list[Any], positions: list[int], classes: int) -> list[Out
         if width != classes:
             raise PackagingError(f"The graph gives probabilities of {width} classes, and has {classes} labels.")
         return [Output("predict_proba", width)]
-    if values.ndim > 2 or not np.isfinite(values).all():
+    if values.ndim > 2 or not np.isfinite(values).all() or not _agrees(values, np.array(positions), classes):
         return []
-    if classes == 2:
-        return [Output("decision_function")] if _separates(values, np.array(positions)) else []
-    return [Output("decision_function", width)] if values.ndim == 2 and width >= classes else []
+    return [Output("decision_function", width if classes > 2 else None)]
 
 
 def _sums_to_one(values: NDArray[Any]) -> bool:
@@ -104,7 +103,14 @@ def _sums_to_one(values: NDArray[Any]) -> bool:
     return bool(within.all() and (np.abs(values.sum(axis=1, dtype=np.float64) - 1) <= _TOLERANCE).all())
 
 
-def _separates(values: NDArray[Any], positions: NDArray[Any]) -> bool:
-    """Whether the score of the second of two classes, the last of at most two columns, is positive for that one."""
+def _agrees(values: NDArray[Any], positions: NDArray[Any], classes: int) -> bool:
+    """
+    Whether the scores are those of the labels: the highest one, where there is one for each class.
+
+    Of two classes, the score of the second is the last of at most two columns, and positive for its rows.
+    """
     scores = values.reshape(len(positions), -1)
-    return scores.shape[1] <= 2 and bool((np.sign(scores[:, -1]) * (2 * positions - 1) >= 0).all())
+    width = scores.shape[1]
+    if classes == 2:
+        return width in (1, 2) and bool((np.sign(scores[:, -1]) * (2 * positions - 1) >= 0).all())
+    return width > classes > 2 or (width == classes and np.array_equal(scores.argmax(axis=1), positions))

@@ -17,6 +17,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.ensemble import IsolationForest, RandomForestClassifier, VotingClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -230,6 +231,20 @@ def test_scores_that_contradict_the_labels_are_left_out(tmp_path: Path) -> None:
 
     assert manifest.outputs == (Output("predict"),)
     assert posted(tmp_path, *ROWS[two].tolist())["predictions"] == estimator.predict(ROWS[two]).tolist()
+
+
+def test_distances_are_no_scores(tmp_path: Path) -> None:
+    """The label's is the least, and scores rank the classes."""
+    content = graph(KMeans(3, random_state=0, n_init=1).fit(ROWS))
+    assert read(save_onnx(content, FRAME, name="m", classes=list("abc"), root=tmp_path)).outputs == (Output("predict"),)
+
+
+@pytest.mark.parametrize("classes", [["a", "b"], list("abcd")])
+def test_probabilities_are_of_the_classes(classes: list[str], tmp_path: Path) -> None:
+    """As many as were named, where the graph does not list them."""
+    content = graph(GaussianMixture(3, random_state=0).fit(ROWS))
+    with pytest.raises(PackagingError, match=r"probabilities of 3 classes|gives the label 2"):
+        save_onnx(content, FRAME, name="m", classes=classes, root=tmp_path)
 
 
 def whole(*types: int) -> bytes:
