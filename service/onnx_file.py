@@ -47,9 +47,9 @@ def save_onnx(
     """
     home, number = place(root, name, version)
     model = _parsed(content)
+    inputs = inputs_of(content)
     lists = label_lists(model, len(classes or ()))
     drop_zipmap(model)
-    inputs = inputs_of(model.SerializeToString())
     columns = matching(sample, inputs)
     takes = signature_of(columns, inputs, len(model.graph.output))
     table = table_of(takes, columns)

@@ -299,7 +299,15 @@ def newest(content: bytes) -> bytes:
     return bytes(model.SerializeToString())
 
 
-@pytest.mark.parametrize("broken", [unknown, newest])
+def circular(content: bytes) -> bytes:
+    model = onnx.load_from_string(content)
+    name = model.graph.output[0].name
+    del model.graph.node[:]
+    model.graph.node.append(helper.make_node("Identity", [name], [name]))
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("broken", [unknown, newest, circular])
 def test_a_graph_that_does_not_load_says_so(by_name: bytes, broken: Any, tmp_path: Path) -> None:
     """In one line, with ONNX Runtime's reason."""
     with pytest.raises(PackagingError, match=r"^ONNX Runtime cannot load the graph: .+$") as caught:
