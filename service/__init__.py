@@ -45,7 +45,8 @@ What computes
     trial.py            runs what may crash or hang in a forked child
     agreement.py        whether two predictions are the same answer
 How a model comes there; nothing that serves imports these
-    packaging.py        from a fitted estimator to a version on disk; adding.py, onnx_file.py: from a file
+    packaging.py        from a fitted estimator to a version on disk; adding.py: from a file
+    onnx_file.py        from an ONNX file; onnx_inputs.py, onnx_outputs.py: what its graph takes and gives
     sample.py           sample rows in any form; inspection.py, encoders.py: what the model takes
     conversion.py       to ONNX; converters.py, boosting.py, onnx_nodes.py, graph.py: what skl2onnx lacks
     proof.py            that it answers the same, on what rows.py and thresholds.py make

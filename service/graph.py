@@ -1,4 +1,4 @@
-"""Surgery on converted graphs: a classifier's first output becomes the position of the label, not the label."""
+"""Surgery on graphs: a classifier's first output becomes the position of the label, not the label."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHAPING = {"Cast", "Flatten", "Identity", "Reshape", "Squeeze"}
 
 def give_positions(model: ModelProto, classes: NDArray[Any]) -> None:
     """
-    Replace the first output, labels of shape (rows,), by their positions in `classes`, int64.
+    Replace the first output, a label for each row, by its position in `classes`, int64; -1 where it is none of them.
 
     Positions cost less than strings, and mean the same for every classifier.
     """
@@ -23,17 +23,50 @@ def give_positions(model: ModelProto, classes: NDArray[Any]) -> None:
     graph.node.append(_looked_up(graph, len(classes)) or _translation(model, classes))
     rest = list(graph.output)[1:]
     del graph.output[:]
-    graph.output.extend([helper.make_tensor_value_info(_POSITION, TensorProto.INT64, [None]), *rest])
+    graph.output.extend([helper.make_tensor_value_info(_POSITION, TensorProto.INT64, None), *rest])
     _prune(graph)
+
+
+def label_lists(model: ModelProto, classes: int) -> list[list[Any]]:
+    """
+    The lists of its labels that a classifier has where it makes the second output, and where the first.
+
+    A label that is the position of the highest score is one of 0, 1..., of which there are as many as `classes`.
+    """
+    maker = _maker(model.graph)
+    zipmaps = [node for node in model.graph.node if node.op_type == "ZipMap"]
+    found = [_attribute(node) for node in [*zipmaps, *([maker] if maker else [])]]
+    if maker is not None and maker.op_type in ("ArrayFeatureExtractor", "Gather"):
+        arrays = [each for each in model.graph.initializer if each.name == maker.input[0]]
+        found += [_decoded(numpy_helper.to_array(each).ravel().tolist()) for each in arrays]
+    if maker is not None and maker.op_type in ("ArgMax", "ArgMin") and not any(found):
+        found.append(list(range(classes)))
+    return [each for each in found if each]
+
+
+def _attribute(node: NodeProto) -> list[Any]:
+    """The labels among the attributes of a node."""
+    lists = [[*each.ints, *each.strings] for each in node.attribute if each.name.startswith("classlabels_")]
+    return _decoded([label for each in lists for label in each])
+
+
+def _decoded(labels: list[Any]) -> list[Any]:
+    return [each.decode() if isinstance(each, bytes) else each for each in labels]
+
+
+def _maker(graph: GraphProto) -> NodeProto | None:
+    """The node that makes the first output, but for its shape and type."""
+    makers = {output: node for node in graph.node for output in node.output}
+    node = makers.get(graph.output[0].name)
+    while node is not None and node.op_type in _SHAPING:
+        node = makers.get(node.input[0])
+    return node
 
 
 def _looked_up(graph: GraphProto, classes: int) -> NodeProto | None:
     """Take the position from where the graph looks it up in a list of the labels, if it does so last."""
-    makers = {output: node for node in graph.node for output in node.output}
     sizes = {each.name: numpy_helper.to_array(each).size for each in graph.initializer}
-    node = makers.get(graph.output[0].name)
-    while node is not None and node.op_type in _SHAPING:
-        node = makers.get(node.input[0])
+    node = _maker(graph)
     if node is None or node.op_type != "ArrayFeatureExtractor" or sizes.get(node.input[0]) != classes:
         return None
     graph.initializer.append(numpy_helper.from_array(np.array([-1], dtype=np.int64), "flat"))
@@ -44,8 +77,10 @@ def _translation(model: ModelProto, classes: NDArray[Any]) -> NodeProto:
     """Translate each label to its position."""
     label = model.graph.output[0]
     if np.array_equal(classes, np.arange(len(classes))):
+        if label.type.tensor_type.elem_type != TensorProto.INT64:
+            return helper.make_node("Cast", [label.name], [_POSITION], to=TensorProto.INT64)
         return helper.make_node("Identity", [label.name], [_POSITION])
-    strings = label.type.tensor_type.elem_type == TensorProto.STRING
+    strings = isinstance(classes[0], str)
     keys: list[Any] = [str(each) if strings else int(each) for each in classes]
     attributes: dict[str, Any] = {"keys_strings" if strings else "keys_int64s": keys}
     attributes["values_int64s"] = list(range(len(keys)))
@@ -59,7 +94,7 @@ def drop_zipmap(model: ModelProto) -> None:
     """Give probabilities as a matrix where the graph makes a dictionary of each row."""
     graph = model.graph
     for node in graph.node:
-        if node.op_type == "ZipMap" and node.output[0] == graph.output[1].name:
+        if node.op_type == "ZipMap" and node.output[0] in [output.name for output in graph.output[1:2]]:
             graph.output[1].CopyFrom(helper.make_tensor_value_info(node.input[0], TensorProto.FLOAT, [None, None]))
             graph.node.remove(node)
             return
@@ -69,6 +104,8 @@ def _at_least(model: ModelProto, domain: str, version: int) -> None:
     for opset in model.opset_import:
         if opset.domain == domain:
             opset.version = max(opset.version, version)
+            return
+    model.opset_import.append(helper.make_opsetid(domain, version))
 
 
 def _prune(graph: GraphProto) -> None:

@@ -1,4 +1,4 @@
-"""Packages a model that is ONNX already: what it takes is read from the graph and the sample."""
+"""Packages a model that is ONNX already: what it takes and gives is read from the graph and its answers."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, helper
+from msgspec.structs import replace
+from onnx import ModelProto
 
-from service.graph import drop_zipmap, give_positions
+from service.graph import drop_zipmap, give_positions, label_lists
 from service.manifest import ONNX, Golden, Proof
+from service.onnx_inputs import first_line, inputs_of, matching, signature_of, table_of
+from service.onnx_outputs import confidence, labels_of, positions_of, values_of
 from service.packaging import place, publish
-from service.runtimes import OnnxRuntime, import_onnxruntime
-from service.sample import Column, PackagingError, columns_of
-from service.signature import LARGEST, Feature, Label, Output, Signature, Task, is_missing
+from service.runtimes import OnnxRuntime, Prediction
+from service.sample import PackagingError
+from service.signature import Label, Output, Signature
 from service.table import Table
 
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
 _GOLDEN_ROWS = 8
 
 
@@ -32,11 +34,12 @@ def save_onnx(
     root: str | os.PathLike[str] = "models",
 ) -> Path:
     """
-    Write a version of a graph whose first output is a label or a value for each row, and the second, if there is one,
-    probabilities.
+    Write a version of a graph whose first output is a label or values for each row, and the second, if there is one,
+    a classifier's probabilities or scores.
 
     Args:
-        sample: a DataFrame with a column for each feature.
+        sample: a DataFrame with a column for each feature. Where the graph has an input for each, they are found by
+            name, and other columns are left out; where it has one input for all, they are taken in their order.
         classes: what to call the labels, in their order; needed where the graph does not list them.
 
     Raises:
@@ -44,23 +47,22 @@ def save_onnx(
     """
     home, number = place(root, name, version)
     model = _parsed(content)
+    inputs = inputs_of(content)
+    lists = label_lists(model, len(classes or ()))
     drop_zipmap(model)
-    labels = _labels(model, classes)
-    if labels is not None:
-        give_positions(model, np.array(labels))
+    columns = matching(sample, inputs)
+    takes = signature_of(columns, inputs, len(model.graph.output))
+    table = table_of(takes, columns)
+    signature = _with_outputs(model, takes, table, lists, classes)
     content = model.SerializeToString()
-    columns = columns_of(sample, None)
-    signature = _signature(content, columns, None if labels is None else tuple(classes or labels))
-    table = Table.of(signature, [column.values for column in columns])
+    answer = _answer(content, signature, table)
     spread = np.linspace(0, table.rows - 1, min(table.rows, _GOLDEN_ROWS)).astype(int)
-    golden = Table.of(signature, [column.values[spread] for column in columns])
-    try:
-        answer = OnnxRuntime(content, signature).predict(golden)
-    except Exception as ex:  # ONNX Runtime's errors have no common base
-        raise PackagingError(f"The graph does not take the sample: {_first_line(ex)}") from ex
+    rows = table_of(signature, [column._replace(values=column.values[spread]) for column in columns])
+    values = answer.predict if answer.scores is None else answer.scores
+    scale = float(np.std(values)) if values.dtype.kind == "f" else 0.0
+    golden = Golden.of(rows.to_rows(signature), _answer(content, signature, rows), scale)
     proof = Proof(True, reason="it came as ONNX, so there is no scikit-learn model to compare with")
-    scale = float(np.std(answer.predict)) if answer.predict.dtype.kind == "f" else 0.0
-    return publish(home, number, signature, {ONNX: content}, proof, Golden.of(golden.to_rows(signature), answer, scale))
+    return publish(home, number, signature, {ONNX: content}, proof, golden)
 
 
 def _parsed(content: bytes) -> ModelProto:
@@ -74,44 +76,40 @@ def _parsed(content: bytes) -> ModelProto:
     return model
 
 
-def _signature(content: bytes, columns: list[Column], classes: tuple[Label, ...] | None) -> Signature:
-    session = import_onnxruntime().InferenceSession(content, providers=["CPUExecutionProvider"])
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    if len(inputs) not in (1, len(columns)):
-        raise PackagingError(f"The graph has {len(inputs)} inputs, the sample {len(columns)} columns.")
-    narrow = any(each.type == "tensor(float)" for each in inputs)
-    features = tuple(_feature(column, _FLOAT32_MAX if narrow else LARGEST) for column in columns)
-    given = [Output("predict")]
-    if classes is not None and len(outputs) > 1:
-        given.append(Output("predict_proba", len(classes)))
-    task: Task = "classifier" if classes is not None else "regressor"
-    return Signature(task, features, tuple(given), classes, "matrix" if len(inputs) == 1 else "frame")
+def _with_outputs(
+    model: ModelProto, takes: Signature, table: Table, lists: list[list[Any]], classes: Sequence[Label] | None
+) -> Signature:
+    """The signature with what the graph gives; where that is labels, it gives their positions from now on."""
+    given = _given(model, takes, table)
+    predicted = given[0]
+    if predicted.dtype.kind == "f":
+        if classes is not None:
+            raise PackagingError("The graph gives numbers and no labels: there are no classes to name.")
+        return replace(takes, outputs=(values_of(predicted),))
+    labels = labels_of(predicted, lists, classes)
+    positions = positions_of(predicted, labels)
+    give_positions(model, np.array(labels))
+    outputs = (Output("predict"), *confidence(given[1:], positions, len(labels)))
+    signature = replace(takes, task="classifier", outputs=outputs, classes=tuple(classes or labels))
+    answer = _answer(model.SerializeToString(), signature, table)
+    if not np.array_equal(answer.predict, positions):
+        raise PackagingError("The graph does not give the labels that it lists.")
+    return signature
 
 
-def _feature(column: Column, limit: float) -> Feature:
-    example = next((each for each in column.values.tolist() if not is_missing(each)), None)
-    if column.kind in ("string", "text"):
-        return Feature(column.name, "text", example)
-    seen = column.values[~np.isnan(column.values)]
-    span = (float(seen.min()), float(seen.max())) if len(seen) else None
-    return Feature(column.name, "float", example, range=span, limit=limit)
+def _given(model: ModelProto, takes: Signature, table: Table) -> list[Any]:
+    """The graph's first two outputs for the table, as they are; the first is an array with as many rows."""
+    try:
+        given = OnnxRuntime(model.SerializeToString(), takes).run(table)
+    except Exception as ex:  # ONNX Runtime's errors have no common base
+        raise PackagingError(f"The graph does not take the sample: {first_line(ex)}") from ex
+    if not isinstance(given[0], np.ndarray) or given[0].shape[:1] != (table.rows,):
+        raise PackagingError("The graph's first output must be a label or values for each row.")
+    return given
 
 
-def _labels(model: ModelProto, classes: Sequence[Label] | None) -> list[Any] | None:
-    """The labels that the graph gives, in order; None for a regressor."""
-    kind = model.graph.output[0].type.tensor_type.elem_type
-    if kind in (helper.np_dtype_to_tensor_dtype(np.dtype(each)) for each in (np.float32, np.float64)):
-        return None
-    for node in model.graph.node:
-        for attribute in node.attribute:
-            if attribute.name in ("classlabels_int64s", "classlabels_ints") and attribute.ints:
-                return list(attribute.ints)
-            if attribute.name == "classlabels_strings" and attribute.strings:
-                return [each.decode() for each in attribute.strings]
-    if classes is None:
-        raise PackagingError("The graph does not list its labels: name them with --classes, in their order.")
-    return list(range(len(classes)))
-
-
-def _first_line(ex: Exception) -> str:
-    return str(ex).partition("\n")[0]
+def _answer(content: bytes, signature: Signature, table: Table) -> Prediction:
+    try:
+        return OnnxRuntime(content, signature).predict(table)
+    except Exception as ex:  # ONNX Runtime's errors have no common base
+        raise PackagingError(f"The graph does not answer the sample: {first_line(ex)}") from ex

@@ -71,14 +71,23 @@ class OnnxRuntime:
         self._inputs = [(each.name, _DTYPES[each.type]) for each in self._session.get_inputs()]
         self._outputs = [each.name for each in self._session.get_outputs()][: len(signature.outputs)]
         self._signature = signature
+        self._positions = None if signature.classes is None else frozenset(range(len(signature.classes)))
 
     def predict(self, table: Table) -> Prediction:
         """Predict each row."""
         try:
-            outputs = self._session.run(self._outputs, self._feeds(table))
+            outputs = self.run(table)
         except Exception as ex:  # ONNX Runtime's errors have no common base; the table fits the signature
             raise InvalidInput("The model cannot compute with these values.") from ex
-        return _prediction(self._signature, [*map(_shaped, self._signature.outputs, outputs)])
+        shaped = [*map(_shaped, self._signature.outputs, outputs)]
+        if self._positions is not None and not _among(self._positions, shaped[0]):
+            raise InvalidInput("The model gives none of its classes for these values.")
+        return _prediction(self._signature, shaped)
+
+    def run(self, table: Table) -> list[Any]:
+        """The graph's first outputs as they are, one for each output of the signature."""
+        outputs: list[Any] = self._session.run(self._outputs, self._feeds(table))
+        return outputs
 
     def _feeds(self, table: Table) -> dict[str, NDArray[Any]]:
         """The table as the graph wants it: one matrix, or a column of shape (rows, 1) for each feature."""
@@ -101,7 +110,16 @@ def _shaped(output: Output, values: NDArray[Any]) -> NDArray[Any]:
     if output.width is not None or values.ndim == 1:
         return values
     # Of a binary classifier's two scores, the second is the decision function.
+    if values.shape[1] > (2 if output.name == "decision_function" else 1):
+        raise InvalidInput("The model gives several values where it should give one.")
     return values[:, -1]
+
+
+def _among(positions: frozenset[int], labels: NDArray[Any]) -> bool:
+    """Whether all labels are positions of classes, which are counted from 0."""
+    if labels.size <= FEW:
+        return positions.issuperset(labels.tolist())
+    return bool(np.minimum.reduce(labels) >= 0 and np.maximum.reduce(labels) < len(positions))
 
 
 def import_onnxruntime() -> Any:

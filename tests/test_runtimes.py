@@ -16,9 +16,9 @@ from sklearn.svm import LinearSVC
 
 from service.errors import InvalidInput
 from service.manifest import ONNX, SKOPS, read
-from service.runtimes import OnnxRuntime, Runtime, SklearnRuntime
+from service.runtimes import OnnxRuntime, Runtime, SklearnRuntime, _among
 from service.signature import Feature, Output, Signature
-from service.table import Table
+from service.table import FEW, Table
 
 Make = Callable[[Path, Signature], Runtime]
 
@@ -95,6 +95,38 @@ def test_a_graph_that_fails_on_a_row_is_no_fault_of_ours(iris_dir: Path, monkeyp
     monkeypatch.setattr(runtime, "_session", type("Session", (), {"run": fail})())
     with pytest.raises(InvalidInput, match=r"^The model cannot compute with these values\.$"):
         runtime.predict(Table(1, np.array([[5.1, 3.5, 1.4, 0.2]])))
+
+
+@pytest.mark.parametrize("times", [1, 50])
+def test_a_label_without_a_class_is_refused(iris_dir: Path, times: int) -> None:
+    """In a small table and a large one: the third of two classes is none, and no position counts from the end."""
+    directory = iris_dir / "iris" / "1"
+    takes = signature("classifier", Output("predict"), classes=("a", "b"))
+    runtime = onnx(directory, takes)
+    rows, labels = load_iris(return_X_y=True)
+    first, last = np.repeat(rows[:1], times, axis=0), rows[labels == 2][-1:]
+
+    assert runtime.predict(Table(times, first)).predict.tolist() == [0] * times
+    with pytest.raises(InvalidInput, match=r"^The model gives none of its classes for these values\.$"):
+        runtime.predict(Table(times + 1, np.concatenate([first, last])))
+
+
+@pytest.mark.parametrize("size", [1, FEW, FEW + 1])
+@pytest.mark.parametrize(("label", "known"), [(-1, False), (0, True), (2, True), (3, False)])
+def test_positions_are_those_of_classes(label: int, known: bool, size: int) -> None:
+    """Wherever among the labels it stands."""
+    labels = np.ones(size, dtype=np.int64)
+    labels[-1] = label
+    assert _among(frozenset(range(3)), labels) is known
+
+
+def test_several_values_are_never_one(iris_dir: Path) -> None:
+    """A matrix of probabilities is no single score."""
+    directory = iris_dir / "iris" / "1"
+    outputs = Output("predict"), Output("decision_function")
+    runtime = onnx(directory, signature("classifier", *outputs, classes=(0, 1, 2)))
+    with pytest.raises(InvalidInput, match=r"^The model gives several values where it should give one\.$"):
+        runtime.predict(Table(1, load_iris().data[:1]))
 
 
 def test_a_session_holds_no_file(iris_dir: Path) -> None:
