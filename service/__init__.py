@@ -46,7 +46,8 @@ What computes
     agreement.py        whether two predictions are the same answer
 How a model comes there; nothing that serves imports these
     packaging.py        from a fitted estimator to a version on disk; adding.py, onnx_file.py: from a file
-    sample.py           sample rows in any form; inspection.py, encoders.py: what the model takes
+    sample.py           sample rows in any form; answers.py: what the model gives
+    inspection.py       what it takes; encoders.py: the values that it knows
     conversion.py       to ONNX; converters.py, boosting.py, onnx_nodes.py, graph.py: what skl2onnx lacks
     proof.py            that it answers the same, on what rows.py and thresholds.py make
     __main__.py         the command line

@@ -9,11 +9,12 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from service.answers import classes_of, outputs_of, row_by_row
 from service.encoders import known_values
 from service.estimator_input import estimator_input
 from service.runtimes import call
 from service.sample import Column, PackagingError, columns_of
-from service.signature import Feature, Form, Label, Output, Signature, Task, Value, is_missing
+from service.signature import Feature, Form, Label, Output, Signature, Value, is_missing
 from service.table import Table
 
 _UNKNOWN = "\N{INVISIBLE SEPARATOR}unknown"
@@ -35,9 +36,12 @@ def inspect(
         PackagingError: these do not fit each other, or the estimator does not predict.
     """
     columns = columns_of(sample, _names(estimator))
-    task, outputs = _outputs(estimator, sample)
+    given, sample = sample, row_by_row(estimator, sample)
+    if sample is not given:
+        columns = columns_of(sample, _names(estimator))
+    task, outputs = outputs_of(estimator, sample)
     form, features = _form(estimator, sample, columns)
-    signature = Signature(task, tuple(features), outputs, _classes(estimator, task, outputs, classes), form)
+    signature = Signature(task, tuple(features), outputs, classes_of(estimator, task, outputs, classes), form)
     values = [column.values for column in columns]
     known = dict(known_values(estimator, [column.name for column in columns]))
     prober = _Prober(estimator, signature, values)
@@ -53,57 +57,6 @@ def inspect(
 def _names(estimator: Any) -> list[str] | None:
     names = getattr(estimator, "feature_names_in_", None)
     return None if names is None else [str(name) for name in names]
-
-
-def _outputs(estimator: Any, sample: Any) -> tuple[Task, tuple[Output, ...]]:
-    """What the estimator gives, by asking it for the sample."""
-    from sklearn import base
-
-    if not hasattr(estimator, "predict"):
-        raise PackagingError(f"{type(estimator).__name__} has no predict: it cannot answer for new rows.")
-    try:
-        predicted = call(estimator, "predict", sample)
-    except Exception as ex:
-        raise PackagingError(f"{type(estimator).__name__} does not take the sample: {ex}") from ex
-    if base.is_classifier(estimator):
-        task: Task = "classifier"
-    elif base.is_outlier_detector(estimator):
-        task = "outlier_detector"
-    elif base.is_regressor(estimator) or predicted.dtype.kind == "f":
-        task = "regressor"
-    else:
-        task = "clusterer"
-    outputs = [Output("predict", _width(predicted), predicted.ndim > 1 and predicted.dtype.kind in "OUS")]
-    if predicted.ndim == 1 and task in ("classifier", "outlier_detector"):
-        outputs += _confidence(estimator, task, sample)
-    return task, tuple(outputs)
-
-
-def _confidence(estimator: Any, task: Task, sample: Any) -> list[Output]:
-    """A classifier's probabilities, or else its scores; an outlier detector's scores."""
-    for method in ("predict_proba", "decision_function") if task == "classifier" else ("decision_function",):
-        if hasattr(estimator, method):
-            return [Output(method, _width(call(estimator, method, sample)))]
-    return []
-
-
-def _width(output: NDArray[Any]) -> int | None:
-    return output.shape[1] if output.ndim == 2 else None
-
-
-def _classes(
-    estimator: Any, task: Task, outputs: tuple[Output, ...], names: Sequence[Label] | None
-) -> tuple[Label, ...] | None:
-    if task != "classifier" or outputs[0].width is not None:
-        if names is not None:
-            raise PackagingError("Classes can only be named for a classifier with one label for each row.")
-        return None
-    found: list[Label] = np.asarray(estimator.classes_).tolist()
-    if names is None:
-        return tuple(found)
-    if len(names) != len(found) or len(set(names)) != len(found):
-        raise PackagingError(f"The model has {len(found)} classes, {found}; {len(set(names))} names were given.")
-    return tuple(names)
 
 
 def _form(estimator: Any, sample: Any, columns: list[Column]) -> tuple[Form, list[Feature]]:

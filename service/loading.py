@@ -188,6 +188,8 @@ def replay(runtime: Runtime, signature: Signature, golden: Golden) -> None:
         prediction = runtime.predict(Table.from_rows(signature, golden.rows))
     except (ServiceError, CellRefused) as ex:
         raise Refused(f"the golden rows are not taken: {ex}") from None
+    if len(prediction.predict) != len(golden.rows):
+        raise Refused(f"{len(golden.rows)} golden rows are given {len(prediction.predict)} answers")
     agreement = compare(prediction, golden.prediction, golden.scale)
     if not agreement.holds:
         raise Refused(f"the golden rows are answered differently: {agreement}")

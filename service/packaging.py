@@ -81,7 +81,14 @@ def save_model(
 def publish(
     home: Path, number: int, signature: Signature, artifacts: dict[str, bytes], proof: Proof, golden: Golden
 ) -> Path:
-    """Write a version with its manifest, all at once; gives its directory."""
+    """
+    Write a version with its manifest, all at once; gives its directory.
+
+    Raises:
+        PackagingError: the model does not answer the golden rows one by one.
+    """
+    if len(golden.predict) != len(golden.rows):
+        raise PackagingError(f"The model gives {len(golden.predict)} answers for {len(golden.rows)} rows.")
     manifest = Manifest(
         name=home.name,
         version=number,

@@ -207,3 +207,24 @@ def test_what_does_not_predict_cannot_be_served() -> None:
     """A transformer is no model."""
     with pytest.raises(PackagingError, match="SimpleImputer has no predict"):
         signature_of(SimpleImputer().fit([[1.0]]), [[1.0]])
+
+
+TEXTS = ["good film", "bad film", "awful bad thing"] * 7
+
+
+def test_a_frame_of_one_column_of_texts_is_its_texts() -> None:
+    """A vectorizer would take the column's name for the only text."""
+    pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS[:20], TARGET)
+    signature, table = inspect(pipeline, pd.DataFrame({"message": TEXTS}), classes=None, example=None)
+
+    assert (signature.form, signature.names, table.rows) == ("texts", ("message",), 21)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_a_model_that_does_not_answer_row_by_row_is_refused(rows: int) -> None:
+    """Also where there happen to be as many columns as rows."""
+    pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS[:20], TARGET)
+    frame = pd.DataFrame({"message": TEXTS[:rows], "label": TEXTS[:rows]})
+
+    with pytest.raises(PackagingError, match="does not give one answer for each row of the sample"):
+        signature_of(pipeline, frame)

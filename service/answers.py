@@ -1,0 +1,102 @@
+"""What a fitted estimator gives, by asking it for the sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.runtimes import call
+from service.sample import PackagingError
+from service.signature import Label, Output, Task
+
+
+def row_by_row(estimator: Any, sample: Any) -> Any:
+    """
+    The sample as the estimator gives one answer for each row of it: itself, or the only column of a DataFrame.
+
+    A text vectorizer that is given a DataFrame takes the names of its columns for the texts.
+
+    Raises:
+        PackagingError: it does not predict, or does not answer row by row.
+    """
+    name = type(estimator).__name__
+    if not hasattr(estimator, "predict"):
+        raise PackagingError(f"{name} has no predict: it cannot answer for new rows.")
+    try:
+        if _answers_each(estimator, sample):
+            return sample
+        if hasattr(sample, "iloc") and sample.shape[1:] == (1,) and _answers_each(estimator, sample.iloc[:, 0]):
+            return sample.iloc[:, 0]
+    except Exception as ex:
+        raise PackagingError(f"{name} does not take the sample: {ex}") from ex
+    raise PackagingError(
+        f"{name} does not give one answer for each row of the sample; where it takes texts, "
+        f"give the texts alone: as a list or a Series, or as a CSV file of one column."
+    )
+
+
+def _answers_each(estimator: Any, sample: Any) -> bool:
+    """Whether there are as many answers as rows: for the sample, and for another number of rows."""
+    rows = sample.shape[0] if hasattr(sample, "shape") else len(sample)
+    others = [0] if rows > 1 else [0, 0]
+    answers = call(estimator, "predict", sample), call(estimator, "predict", _picked(sample, others))
+    return [len(each) for each in answers] == [rows, len(others)]
+
+
+def _picked(sample: Any, positions: list[int]) -> Any:
+    """The rows in these positions, in the same container."""
+    if hasattr(sample, "iloc"):
+        return sample.iloc[positions]
+    if hasattr(sample, "tocsr"):
+        return sample.tocsr()[positions]
+    return sample[positions] if hasattr(sample, "shape") else [sample[position] for position in positions]
+
+
+def outputs_of(estimator: Any, sample: Any) -> tuple[Task, tuple[Output, ...]]:
+    """What the estimator gives, by asking it for the sample."""
+    from sklearn import base
+
+    predicted = call(estimator, "predict", sample)
+    if base.is_classifier(estimator):
+        task: Task = "classifier"
+    elif base.is_outlier_detector(estimator):
+        task = "outlier_detector"
+    elif base.is_regressor(estimator) or predicted.dtype.kind == "f":
+        task = "regressor"
+    else:
+        task = "clusterer"
+    outputs = [Output("predict", _width(predicted), predicted.ndim > 1 and predicted.dtype.kind in "OUS")]
+    if predicted.ndim == 1 and task in ("classifier", "outlier_detector"):
+        outputs += _confidence(estimator, task, sample)
+    return task, tuple(outputs)
+
+
+def _confidence(estimator: Any, task: Task, sample: Any) -> list[Output]:
+    """A classifier's probabilities, or else its scores; an outlier detector's scores."""
+    for method in ("predict_proba", "decision_function") if task == "classifier" else ("decision_function",):
+        if hasattr(estimator, method):
+            return [Output(method, _width(call(estimator, method, sample)))]
+    return []
+
+
+def _width(output: NDArray[Any]) -> int | None:
+    return output.shape[1] if output.ndim == 2 else None
+
+
+def classes_of(
+    estimator: Any, task: Task, outputs: tuple[Output, ...], names: Sequence[Label] | None
+) -> tuple[Label, ...] | None:
+    """What the classes are called: by these names, or else as the estimator calls them."""
+    if task != "classifier" or outputs[0].width is not None:
+        if names is not None:
+            raise PackagingError("Classes can only be named for a classifier with one label for each row.")
+        return None
+    found: list[Label] = np.asarray(estimator.classes_).tolist()
+    if names is None:
+        return tuple(found)
+    if len(names) != len(found) or len(set(names)) != len(found):
+        raise PackagingError(f"The model has {len(found)} classes, {found}; {len(set(names))} names were given.")
+    return tuple(names)
