@@ -68,10 +68,24 @@ def outputs_of(estimator: Any, sample: Any) -> tuple[Task, tuple[Output, ...]]:
         task = "regressor"
     else:
         task = "clusterer"
+    if task == "classifier" and predicted.ndim == 1:
+        _check_labels(estimator, predicted)
     outputs = [Output("predict", _width(predicted), predicted.ndim > 1 and predicted.dtype.kind in "OUS")]
     if predicted.ndim == 1 and task in ("classifier", "outlier_detector"):
         outputs += _confidence(estimator, task, sample)
     return task, tuple(outputs)
+
+
+def _check_labels(estimator: Any, predicted: NDArray[Any]) -> None:
+    """Refuse a classifier that gives labels for which it has no class: there is no name or probability for them."""
+    final = estimator
+    while hasattr(final, "steps") or hasattr(final, "best_estimator_"):
+        final = final.steps[-1][1] if hasattr(final, "steps") else final.best_estimator_
+    outlier = getattr(final, "outlier_label_", None)
+    labels = np.concatenate([predicted, predicted[:0] if outlier is None else np.asarray(outlier)])
+    strange = labels[~np.isin(labels, estimator.classes_)].tolist()
+    if strange:
+        raise PackagingError(f"{type(final).__name__} gives the label {strange[0]!r}, which is none of its classes.")
 
 
 def _confidence(estimator: Any, task: Task, sample: Any) -> list[Output]:

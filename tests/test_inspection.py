@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from sklearn.cluster import KMeans
 from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+from sklearn.neighbors import RadiusNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
@@ -183,6 +185,16 @@ def test_what_a_model_gives(estimator: Any, target: Any, task: str, outputs: lis
 
     assert (signature.task, signature.classes) == (task, classes)
     assert [(output.name, output.width) for output in signature.outputs] == outputs
+
+
+def test_a_label_that_is_no_class_cannot_be_served() -> None:
+    """It has neither a name nor a probability."""
+    rows, labels = load_iris(return_X_y=True)
+    for outlier in (-1, 99):
+        model = make_pipeline(SimpleImputer(), RadiusNeighborsClassifier(1.0, outlier_label=outlier)).fit(rows, labels)
+        with pytest.raises(PackagingError, match=f"RadiusNeighborsClassifier gives the label {outlier}, which is none"):
+            signature_of(model, rows)
+    assert signature_of(RadiusNeighborsClassifier(1.0, outlier_label=2).fit(rows, labels), rows).classes == (0, 1, 2)
 
 
 @pytest.mark.parametrize(
