@@ -178,21 +178,19 @@ def _with_categories(prober: _Prober, position: int, column: Column, encoded: li
             feature = replace(feature, range=(present.min().item(), present.max().item()))
         if encoded is None or column.kind == "bool":
             return feature
-        numbers = sorted(float(each) for each in encoded if isinstance(each, int | float) and not is_missing(each))
-        unknown = (numbers[-1] if numbers else 0.0) + 1.0
-        return feature if prober.accepts(position, unknown) else replace(feature, categories=tuple(numbers))
-    if column.kind == "text" or (encoded is None and column.categories is None):
-        return _maybe_closed(prober, position, feature, column)
-    known = tuple(str(each) for each in encoded if isinstance(each, str)) if encoded else column.categories
-    return replace(feature, type="category", categories=known, open=prober.accepts(position, _UNKNOWN))
-
-
-def _maybe_closed(prober: _Prober, position: int, feature: Feature, column: Column) -> Feature:
-    """A string that no encoder lists: any will do, unless the model refuses one that it cannot know."""
-    if prober.accepts(position, _UNKNOWN):
+        numbers = {float(each) for each in encoded if isinstance(each, int | float) and not is_missing(each)}
+        known = sorted(numbers.union(present.tolist()))
+        unknown = (known[-1] if known else 0.0) + 1.0
+        return feature if prober.accepts(position, unknown) else replace(feature, categories=tuple(known))
+    opened = prober.accepts(position, _UNKNOWN)
+    if opened and (column.kind == "text" or (encoded is None and column.categories is None)):
         return feature
-    seen = tuple(sorted({each for each in column.values if each is not None}))
-    return replace(feature, type="category", categories=seen)
+    strings = [str(each) for each in encoded or () if isinstance(each, str)] or list(column.categories or ())
+    if not opened:  # what is in the sample is taken, whatever becomes of it on the way to the encoder
+        strings += sorted({each for each in column.values if each is not None}.difference(strings))
+        if not strings:
+            raise PackagingError(f"{column.name} has no value in the sample.")
+    return replace(feature, type="category", categories=tuple(strings), open=opened)
 
 
 def _with_examples(features: list[Feature], values: list[NDArray[Any]], example: Sequence[Any] | None) -> list[Feature]:

@@ -15,9 +15,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest, Ra
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import RadiusNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from service.inspection import inspect
 from service.sample import PackagingError
@@ -240,3 +241,77 @@ def test_a_model_that_does_not_answer_row_by_row_is_refused(rows: int) -> None:
 
     with pytest.raises(PackagingError, match="does not give one answer for each row of the sample"):
         signature_of(pipeline, frame)
+
+
+TOWNS = ["Bern", "Graz", "Ulm"] * 10
+TOWN_FRAME = pd.DataFrame({"size": np.arange(30.0), "rooms": [1, 2] * 15, "town": TOWNS})
+TOWN_TARGET = [town == "Ulm" for town in TOWNS]
+
+
+def lower(frame: pd.DataFrame) -> pd.DataFrame:
+    """The texts without capitals."""
+    return frame.map(str.lower)
+
+
+def doubled(rows: Any) -> Any:
+    """The rows with their first column once more."""
+    return np.hstack([rows, rows[:, :1] * 2])
+
+
+def test_names_are_those_of_the_columns_selected_before() -> None:
+    """By a column transformer around another, and by one that counts from the end."""
+    inner = make_column_transformer((OneHotEncoder(), ["town"]), (StandardScaler(), ["rooms"]))
+    for columns in (["rooms", "town"], [1, 2], [-2, -1], [False, True, True], slice(1, 3)):
+        outer = make_column_transformer((inner, columns), remainder="passthrough")
+        found = features_of(make_pipeline(outer, LogisticRegression()).fit(TOWN_FRAME, TOWN_TARGET), TOWN_FRAME)
+        assert (found["town"].closed, found["rooms"].closed) == (("Bern", "Graz", "Ulm"), None)
+
+
+def test_columns_that_a_function_adds_are_not_followed() -> None:
+    """Nobody can tell which feature they were."""
+    rows = TOWN_FRAME[["size", "rooms"]].to_numpy()
+    columns = make_column_transformer((OneHotEncoder(), [1]), (StandardScaler(), [0, 2]))
+    model = make_pipeline(FunctionTransformer(doubled), columns, LogisticRegression()).fit(rows, TOWN_TARGET)
+
+    assert [feature.closed for feature in signature_of(model, rows).features] == [None, None]
+
+
+@pytest.mark.parametrize(("gap", "values"), [("?", [*TOWNS, "?"]), (-1, [*[1, 2, 3] * 10, -1])], ids=str)
+def test_what_an_imputer_replaces_is_known(gap: Any, values: list[Any]) -> None:
+    """Whether it is in the sample or not."""
+    frame = pd.DataFrame({"town": values, "size": np.arange(31.0)})
+    imputed = make_pipeline(SimpleImputer(missing_values=gap, strategy="most_frequent"), OneHotEncoder())
+    columns = make_column_transformer((imputed, ["town"]), remainder="passthrough")
+    model = make_pipeline(columns, LogisticRegression()).fit(frame, [*TOWN_TARGET, True])
+
+    for sample in (frame, frame[:-1]):
+        closed = features_of(model, sample)["town"].closed
+        assert closed is not None
+        assert set(closed) == set(values)
+
+
+@pytest.mark.filterwarnings("ignore:Skipping features")
+def test_an_imputer_that_leaves_a_column_out_is_not_followed() -> None:
+    """The columns behind it are in other places."""
+    frame = TOWN_FRAME.assign(size=np.nan)[["size", "rooms"]]
+    columns = make_column_transformer((OneHotEncoder(), [0]))
+    model = make_pipeline(SimpleImputer(), columns, LogisticRegression()).fit(frame, TOWN_TARGET)
+
+    assert features_of(model, frame)["size"].closed is None
+
+
+def test_what_the_sample_has_is_known() -> None:
+    """Though the encoder is given something else."""
+    columns = make_column_transformer((make_pipeline(FunctionTransformer(lower), OneHotEncoder()), ["town"]))
+    model = make_pipeline(columns, LogisticRegression()).fit(TOWN_FRAME, TOWN_TARGET)
+
+    assert features_of(model, TOWN_FRAME)["town"].closed == ("Bern", "Graz", "Ulm")
+
+
+def test_a_search_knows_what_its_best_estimator_knows() -> None:
+    """Also what the sample lacks."""
+    columns = make_column_transformer((OneHotEncoder(), ["town"]), remainder="passthrough")
+    pipeline = make_pipeline(columns, LogisticRegression(max_iter=2000))
+    model = GridSearchCV(pipeline, {"logisticregression__C": [1.0]}, cv=2).fit(TOWN_FRAME, TOWN_TARGET)
+
+    assert features_of(model, TOWN_FRAME[TOWN_FRAME["town"] != "Ulm"])["town"].closed == ("Bern", "Graz", "Ulm")
