@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,9 +108,20 @@ def classes_of(
         if names is not None:
             raise PackagingError("Classes can only be named for a classifier with one label for each row.")
         return None
-    found: list[Label] = np.asarray(estimator.classes_).tolist()
+    found = [_plain(each) for each in np.asarray(estimator.classes_).tolist()]
     if names is None:
         return tuple(found)
-    if len(names) != len(found) or len(set(names)) != len(found):
-        raise PackagingError(f"The model has {len(found)} classes, {found}; {len(set(names))} names were given.")
-    return tuple(names)
+    given = [_plain(each) for each in names]
+    if len(given) != len(found):
+        raise PackagingError(f"The model has {len(found)} classes, {found}; {len(given)} names were given.")
+    if len(set(given)) != len(given):
+        raise PackagingError(f"The names of the classes must all be different; {given} are not.")
+    return tuple(given)
+
+
+def _plain(label: Any) -> Label:
+    """A label as Python's own type, which JSON has."""
+    plain = label.item() if isinstance(label, np.generic) else label
+    if type(plain) not in (str, int, float, bool):
+        raise PackagingError(f"A class is called by a string, a number, true or false; {label!r} is none of these.")
+    return cast("Label", plain)

@@ -15,7 +15,7 @@ from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier,
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -117,7 +117,10 @@ def test_a_failure_leaves_nothing(fitted: Any, tmp_path: Path, monkeypatch: pyte
         ({"version": 0}, "whole number from 1"),
         ({"version": 10**9}, "whole number from 1"),
         ({"classes": ["a", "b"]}, "has 3 classes"),
-        ({"classes": ["a", "b", "b"]}, "2 names were given"),
+        ({"classes": ["a", "b"]}, "2 names were given"),
+        ({"classes": ["a", "b", "b"]}, "names of the classes must all be different"),
+        ({"classes": ["a", "b", None]}, "called by a string, a number, true or false; None is none"),
+        ({"version": "two"}, "whole number from 1"),
         ({"example": [1, 2, 3]}, "example has 3 values"),
     ],
 )
@@ -188,6 +191,26 @@ def test_regressors_answer_as_scikit_learn_does(estimator: Any, tmp_path: Path) 
 
         assert model.signature.classes is None
         np.testing.assert_allclose(answers(model, rows[200:]), estimator.predict(rows[200:]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [load_iris().target_names, np.array([10, 20, 30]), ["a", "b", "c"]], ids=str)
+def test_names_of_classes_may_be_an_array(fitted: Any, classes: Any, tmp_path: Path) -> None:
+    """And a version's number a string, as it is in a path."""
+    manifest = read(save_model(*fitted, name="m", version="2", classes=classes, root=tmp_path))  # type: ignore[arg-type]
+
+    assert manifest.classes == tuple(classes)
+    assert (manifest.version, load(tmp_path, "m").version) == (2, 2)
+
+
+def test_strings_may_be_those_of_numpy(tmp_path: Path) -> None:
+    """As labels and as values, in arrays of objects."""
+    towns = np.array([[np.str_(town)] for town in ["Ulm", "Bern", "Graz"] * 10], dtype=object)
+    model = make_pipeline(OneHotEncoder(sparse_output=False), DecisionTreeClassifier()).fit(towns, towns[:, 0])
+    manifest = read(save_model(model, towns, name="m", root=tmp_path))
+    prediction = load(tmp_path, "m").runtime.predict(Table.from_rows(manifest.signature, [["Ulm"], ["Bern"]]))
+
+    assert manifest.classes == ("Bern", "Graz", "Ulm")
+    assert prediction.predict.tolist() == [2, 0]
 
 
 def test_a_bare_forest_takes_numbers_up_to_float32(tmp_path: Path) -> None:
