@@ -158,7 +158,8 @@ def _check_archive(artifact: bytes) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(artifact)) as archive:
             expanded = sum(each.file_size for each in archive.infolist())
-    except zipfile.BadZipFile:
+            archive.getinfo("schema.json")
+    except (zipfile.BadZipFile, KeyError):
         raise Refused("not a skops file") from None
     if expanded > min(MOST_EXPANDED, max(_LEAST_EXPANDED, _MOST_RATIO * len(artifact))):
         raise Refused(f"expands from {len(artifact)} to {expanded} bytes, which no model does")

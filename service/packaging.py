@@ -163,11 +163,12 @@ def place(root: str | os.PathLike[str], name: str, version: int | None) -> tuple
     The model's directory, and the number of a new version: the next one where it is None.
 
     Raises:
-        PackagingError: name or number are not well-formed, or the number is taken.
+        PackagingError: name or number are not well-formed, the number is taken, or nothing can be written there.
     """
     if not NAME.fullmatch(name):
         raise PackagingError(f"A model's name matches {NAME.pattern}; {name!r} does not.")
     home = Path(root) / name
+    _check_writable(home)
     if version is None:
         taken = [int(each.name) for each in home.glob("*") if VERSION.fullmatch(each.name)]
         return home, max(taken, default=0) + 1
@@ -176,3 +177,14 @@ def place(root: str | os.PathLike[str], name: str, version: int | None) -> tuple
     if (home / str(version)).exists():
         raise PackagingError(f"{name}/{version} exists, and a version never changes: take another number, or none.")
     return home, int(version)
+
+
+def _check_writable(home: Path) -> None:
+    """Try to make a directory where the first missing one would be made, before the long work and not after it."""
+    there = home
+    try:
+        while not there.exists():
+            there = there.parent
+        Path(tempfile.mkdtemp(prefix=".", dir=there)).rmdir()
+    except OSError as ex:
+        raise PackagingError(f"{home} cannot be written, for {there} does not allow it: {ex.strerror}.") from ex

@@ -50,7 +50,7 @@ def columns_of(sample: Any, names: list[str] | None) -> list[Column]:
     if hasattr(sample, "toarray"):
         sample = sample.toarray()
     if hasattr(sample, "columns"):
-        columns = [_series(str(name), sample[name]) for name in sample.columns]
+        columns = [_series(str(name), sample.iloc[:, i]) for i, name in enumerate(sample.columns)]
     else:
         columns = _array(sample)
     if not columns or not len(columns[0].values):

@@ -131,6 +131,17 @@ def test_wrong_arguments_say_so(fitted: Any, tmp_path: Path, arguments: dict[str
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("root", ["/proc/nope", "file", "file/below"])
+def test_a_place_that_cannot_be_written_says_so_at_once(root: str, fitted: Any, tmp_path: Path) -> None:
+    """Before the model is even tried."""
+    (tmp_path / "file").touch()
+    said: list[str] = []
+
+    with pytest.raises(PackagingError, match="m cannot be written"):
+        save_model(*fitted, name="m", root=tmp_path / root, report=said.append)
+    assert said == []
+
+
 def test_names_come_from_the_estimator_then_the_sample(fitted: Any, tmp_path: Path) -> None:
     """And are x0, x1... where neither has any."""
     estimator, rows = fitted
