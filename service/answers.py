@@ -17,7 +17,8 @@ def row_by_row(estimator: Any, sample: Any) -> Any:
     """
     The sample as the estimator gives one answer for each row of it: itself, or the only column of a DataFrame.
 
-    A text vectorizer that is given a DataFrame takes the names of its columns for the texts.
+    A text vectorizer that is given a DataFrame takes the names of its columns for the texts. An array of float32 is
+    widened, for the service computes with float64.
 
     Raises:
         PackagingError: it does not predict, or does not answer row by row.
@@ -25,13 +26,17 @@ def row_by_row(estimator: Any, sample: Any) -> Any:
     name = type(estimator).__name__
     if not hasattr(estimator, "predict"):
         raise PackagingError(f"{name} has no predict: it cannot answer for new rows.")
+    widened = sample
+    if getattr(getattr(sample, "dtype", None), "kind", None) == "f":
+        widened = sample.astype(np.float64, copy=False)
     try:
-        if _answers_each(estimator, sample):
-            return sample
+        if _answers_each(estimator, widened):
+            return widened
         if hasattr(sample, "iloc") and sample.shape[1:] == (1,) and _answers_each(estimator, sample.iloc[:, 0]):
             return sample.iloc[:, 0]
     except Exception as ex:
-        raise PackagingError(f"{name} does not take the sample: {ex}") from ex
+        how = "" if widened is sample else " as float64, which the service computes with: fit it on float64"
+        raise PackagingError(f"{name} does not take the sample{how}: {ex}") from ex
     raise PackagingError(
         f"{name} does not give one answer for each row of the sample; where it takes texts, "
         f"give the texts alone: as a list or a Series, or as a CSV file of one column."

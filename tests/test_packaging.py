@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.cluster import KMeans
 from sklearn.datasets import load_diabetes, load_iris, make_classification
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
-from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
@@ -202,6 +203,25 @@ def test_regressors_answer_as_scikit_learn_does(estimator: Any, tmp_path: Path) 
 
         assert model.signature.classes is None
         np.testing.assert_allclose(answers(model, rows[200:]), estimator.predict(rows[200:]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("estimator", [LinearRegression(), Ridge(), KNeighborsRegressor()], ids=str)
+def test_a_sample_of_float32_is_served_as_float64(estimator: Any, tmp_path: Path) -> None:
+    """The answers are the estimator's for float64, which is what every request is."""
+    rows, target = load_diabetes(return_X_y=True)
+    narrow = rows.astype(np.float32)
+    estimator.fit(narrow[:200], target[:200])
+    save_model(estimator, narrow[:200], name="m", root=tmp_path)
+
+    np.testing.assert_allclose(answers(load(tmp_path, "m"), rows[200:]), estimator.predict(rows[200:]), rtol=1e-6)
+
+
+def test_a_model_that_takes_no_float64_says_so(tmp_path: Path) -> None:
+    """With what to do."""
+    rows = load_iris().data.astype(np.float32)
+
+    with pytest.raises(PackagingError, match=r"KMeans does not take the sample as float64.*fit it on float64"):
+        save_model(KMeans(3).fit(rows), rows, name="m", root=tmp_path)
 
 
 @pytest.mark.parametrize("classes", [load_iris().target_names, np.array([10, 20, 30]), ["a", "b", "c"]], ids=str)
