@@ -47,7 +47,8 @@ What computes
 How a model comes there; nothing that serves imports these
     packaging.py        from a fitted estimator to a version on disk; adding.py: from a file
     onnx_file.py        from an ONNX file; onnx_inputs.py, onnx_outputs.py: what its graph takes and gives
-    sample.py           sample rows in any form; inspection.py, encoders.py: what the model takes
+    sample.py           sample rows in any form; answers.py: what the model gives
+    inspection.py       what it takes; encoders.py: the values that it knows
     conversion.py       to ONNX; converters.py, boosting.py, onnx_nodes.py, graph.py: what skl2onnx lacks
     proof.py            that it answers the same, on what rows.py and thresholds.py make
     __main__.py         the command line

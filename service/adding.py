@@ -5,6 +5,7 @@ from __future__ import annotations
 import timeit
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ def _speeds(directory: Path, manifest: Manifest) -> dict[str, float]:
     if ONNX in manifest.files:
         runtimes["ONNX Runtime"] = OnnxRuntime((directory / ONNX).read_bytes(), signature)
     if SKOPS in manifest.files:
-        runtimes["scikit-learn"] = SklearnRuntime(_skops(directory / SKOPS), signature)
+        with suppress(PackagingError):  # where ONNX serves, it may be of types that are not listed
+            runtimes["scikit-learn"] = SklearnRuntime(_skops(directory / SKOPS), signature)
     return {
         kind: min(timeit.repeat(lambda: runtime.predict(table), number=5, repeat=5)) / 5 * 1e6  # noqa: B023 (called here)
         for kind, runtime in runtimes.items()
@@ -105,10 +107,13 @@ def _estimator(file: Path) -> Any:
 
 
 def _skops(file: Path) -> Any:
+    content = _content(file)
     try:
-        return load_skops(_content(file), trusted_types())
+        return load_skops(content, trusted_types())
     except Refused as ex:
         raise PackagingError(f"{file.name}: {ex}.") from ex
+    except Exception as ex:  # skops raises anything for what it did not write
+        raise PackagingError(f"{file.name} cannot be loaded: {type(ex).__name__}: {ex}.") from ex
 
 
 def _pickle(file: Path) -> Any:

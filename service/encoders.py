@@ -3,50 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from service.signature import Value
+from service.signature import Value, is_missing
+
+
+class _Column(NamedTuple):
+    """
+    A column on its way through the estimator.
+
+    Attributes:
+        position: the feature's position.
+        name: the feature's name.
+        gaps: what the imputers on the way take for a missing value, where that is a value.
+    """
+
+    position: int
+    name: str
+    gaps: tuple[Value, ...] = ()
 
 
 def known_values(estimator: Any, names: list[str]) -> Iterator[tuple[int, list[Value]]]:
-    """The positions of the features that an encoder of the estimator encodes, each with the values that it lists."""
-    yield from _encoded(estimator, list(range(len(names))), names)
+    """The positions of the features that an encoder of the estimator encodes, each with the values that are known."""
+    yield from _encoded(estimator, [_Column(position, name) for position, name in enumerate(names)])
 
 
-def _encoded(part: Any, positions: list[int], names: list[str]) -> Iterator[tuple[int, list[Value]]]:
+def _encoded(part: Any, columns: list[_Column]) -> Iterator[tuple[int, list[Value]]]:
     """Follow the columns through pipelines and column transformers to the first encoder."""
-    if hasattr(part, "transformers_"):
+    if hasattr(part, "best_estimator_"):
+        yield from _encoded(part.best_estimator_, columns)
+    elif hasattr(part, "transformers_"):
         for _, transformer, selected in part.transformers_:
-            within = [positions[i] for i in _selected(selected, positions, names)]
-            yield from _encoded(transformer, within, names)
+            yield from _encoded(transformer, _selected(selected, columns))
     elif hasattr(part, "steps"):
-        for _, step in part.steps:
-            found = list(_encoded(step, positions, names))
-            if found or not _keeps_columns(step):
-                yield from found
-                return
-    elif hasattr(part, "categories_") and len(part.categories_) == len(positions):
-        for position, categories in zip(positions, part.categories_, strict=True):
-            yield position, np.asarray(categories, dtype=object).tolist()
+        yield from _in_steps(part.steps, columns)
+    elif hasattr(part, "categories_") and len(part.categories_) == len(columns):
+        for column, categories in zip(columns, part.categories_, strict=True):
+            yield column.position, [*np.asarray(categories, dtype=object).tolist(), *column.gaps]
 
 
-def _selected(selected: Any, positions: list[int], names: list[str]) -> list[int]:
-    """The columns that a column transformer names by string, number, slice or mask."""
-    if isinstance(selected, str):
-        selected = [selected]
+def _in_steps(steps: list[tuple[str, Any]], columns: list[_Column]) -> list[tuple[int, list[Value]]]:
+    """What the first step that encodes any knows, where the columns come to it as they are."""
+    for _, step in steps:
+        found = list(_encoded(step, columns))
+        columns = _passed(step, columns)
+        if found or not columns:
+            return found
+    return []
+
+
+def _selected(selected: Any, columns: list[_Column]) -> list[_Column]:
+    """The columns that a column transformer names by string, number, slice or mask; none where one is not known."""
     if isinstance(selected, slice):
         if isinstance(selected.start, str) or isinstance(selected.stop, str):
             return []
-        return list(range(len(positions)))[selected]
-    chosen = [selected] if isinstance(selected, int) else np.asarray(selected).tolist()
+        return columns[selected]
+    chosen = [selected] if isinstance(selected, int | str) else np.asarray(selected).tolist()
     if chosen and all(isinstance(each, bool) for each in chosen):
-        return [i for i, each in enumerate(chosen) if each]
-    known = [each for each in chosen if not isinstance(each, str) or each in names]
-    return [names.index(each) if isinstance(each, str) else int(each) for each in known]
+        chosen = [i for i, each in enumerate(chosen) if each]
+    known: dict[Any, _Column] = {column.name: column for column in columns}
+    for position, column in enumerate(columns):
+        known[position] = known[position - len(columns)] = column
+    return [known[each] for each in chosen] if all(each in known for each in chosen) else []
 
 
-def _keeps_columns(step: Any) -> bool:
-    """Whether a step passes each column on in its place, as imputers do."""
-    return type(step).__name__ in ("SimpleImputer", "KNNImputer", "FunctionTransformer") or step == "passthrough"
+def _passed(step: Any, columns: list[_Column]) -> list[_Column]:
+    """The columns after a step that passes each on in its place, as imputers do; none after any other."""
+    if step is None or step == "passthrough":
+        return columns
+    if type(step).__name__ not in ("SimpleImputer", "KNNImputer") or step.add_indicator:
+        return []
+    if len(step.get_feature_names_out()) != len(columns):  # it leaves out columns that have no values
+        return []
+    gap = step.missing_values.item() if isinstance(step.missing_values, np.generic) else step.missing_values
+    return columns if is_missing(gap) else [each._replace(gaps=(*each.gaps, gap)) for each in columns]

@@ -49,7 +49,10 @@ def _series(feature: Feature, column: NDArray[Any]) -> Any:
     import pandas as pd
 
     if feature.dtype == "category":
-        return pd.Categorical(column.astype(object), categories=list(feature.categories or ()))
+        # Of a value that is not among the categories, pandas would make a missing one.
+        known = list(feature.categories or ())
+        others = sorted({each for each in column if each is not None}.difference(known))
+        return pd.Categorical(column.astype(object), categories=known + others)
     if not feature.numeric:
         return pd.Series(_strings(feature, column), dtype=feature.dtype)
     # Where a whole number is missing, pandas itself makes the column one of floats.

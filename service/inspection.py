@@ -9,11 +9,12 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from service.answers import classes_of, outputs_of, row_by_row
 from service.encoders import known_values
 from service.estimator_input import estimator_input
 from service.runtimes import call
 from service.sample import Column, PackagingError, columns_of
-from service.signature import Feature, Form, Label, Output, Signature, Task, Value, is_missing
+from service.signature import Feature, Form, Label, Output, Signature, Value, is_missing
 from service.table import Table
 
 _UNKNOWN = "\N{INVISIBLE SEPARATOR}unknown"
@@ -35,9 +36,12 @@ def inspect(
         PackagingError: these do not fit each other, or the estimator does not predict.
     """
     columns = columns_of(sample, _names(estimator))
-    task, outputs = _outputs(estimator, sample)
+    given, sample = sample, row_by_row(estimator, sample)
+    if sample is not given:
+        columns = columns_of(sample, _names(estimator))
+    task, outputs = outputs_of(estimator, sample)
     form, features = _form(estimator, sample, columns)
-    signature = Signature(task, tuple(features), outputs, _classes(estimator, task, outputs, classes), form)
+    signature = Signature(task, tuple(features), outputs, classes_of(estimator, task, outputs, classes), form)
     values = [column.values for column in columns]
     known = dict(known_values(estimator, [column.name for column in columns]))
     prober = _Prober(estimator, signature, values)
@@ -53,57 +57,6 @@ def inspect(
 def _names(estimator: Any) -> list[str] | None:
     names = getattr(estimator, "feature_names_in_", None)
     return None if names is None else [str(name) for name in names]
-
-
-def _outputs(estimator: Any, sample: Any) -> tuple[Task, tuple[Output, ...]]:
-    """What the estimator gives, by asking it for the sample."""
-    from sklearn import base
-
-    if not hasattr(estimator, "predict"):
-        raise PackagingError(f"{type(estimator).__name__} has no predict: it cannot answer for new rows.")
-    try:
-        predicted = call(estimator, "predict", sample)
-    except Exception as ex:
-        raise PackagingError(f"{type(estimator).__name__} does not take the sample: {ex}") from ex
-    if base.is_classifier(estimator):
-        task: Task = "classifier"
-    elif base.is_outlier_detector(estimator):
-        task = "outlier_detector"
-    elif base.is_regressor(estimator) or predicted.dtype.kind == "f":
-        task = "regressor"
-    else:
-        task = "clusterer"
-    outputs = [Output("predict", _width(predicted), predicted.ndim > 1 and predicted.dtype.kind in "OUS")]
-    if predicted.ndim == 1 and task in ("classifier", "outlier_detector"):
-        outputs += _confidence(estimator, task, sample)
-    return task, tuple(outputs)
-
-
-def _confidence(estimator: Any, task: Task, sample: Any) -> list[Output]:
-    """A classifier's probabilities, or else its scores; an outlier detector's scores."""
-    for method in ("predict_proba", "decision_function") if task == "classifier" else ("decision_function",):
-        if hasattr(estimator, method):
-            return [Output(method, _width(call(estimator, method, sample)))]
-    return []
-
-
-def _width(output: NDArray[Any]) -> int | None:
-    return output.shape[1] if output.ndim == 2 else None
-
-
-def _classes(
-    estimator: Any, task: Task, outputs: tuple[Output, ...], names: Sequence[Label] | None
-) -> tuple[Label, ...] | None:
-    if task != "classifier" or outputs[0].width is not None:
-        if names is not None:
-            raise PackagingError("Classes can only be named for a classifier with one label for each row.")
-        return None
-    found: list[Label] = np.asarray(estimator.classes_).tolist()
-    if names is None:
-        return tuple(found)
-    if len(names) != len(found) or len(set(names)) != len(found):
-        raise PackagingError(f"The model has {len(found)} classes, {found}; {len(set(names))} names were given.")
-    return tuple(names)
 
 
 def _form(estimator: Any, sample: Any, columns: list[Column]) -> tuple[Form, list[Feature]]:
@@ -225,21 +178,19 @@ def _with_categories(prober: _Prober, position: int, column: Column, encoded: li
             feature = replace(feature, range=(present.min().item(), present.max().item()))
         if encoded is None or column.kind == "bool":
             return feature
-        numbers = sorted(float(each) for each in encoded if isinstance(each, int | float) and not is_missing(each))
-        unknown = (numbers[-1] if numbers else 0.0) + 1.0
-        return feature if prober.accepts(position, unknown) else replace(feature, categories=tuple(numbers))
-    if column.kind == "text" or (encoded is None and column.categories is None):
-        return _maybe_closed(prober, position, feature, column)
-    known = tuple(str(each) for each in encoded if isinstance(each, str)) if encoded else column.categories
-    return replace(feature, type="category", categories=known, open=prober.accepts(position, _UNKNOWN))
-
-
-def _maybe_closed(prober: _Prober, position: int, feature: Feature, column: Column) -> Feature:
-    """A string that no encoder lists: any will do, unless the model refuses one that it cannot know."""
-    if prober.accepts(position, _UNKNOWN):
+        numbers = {float(each) for each in encoded if isinstance(each, int | float) and not is_missing(each)}
+        known = sorted(numbers.union(present.tolist()))
+        unknown = (known[-1] if known else 0.0) + 1.0
+        return feature if prober.accepts(position, unknown) else replace(feature, categories=tuple(known))
+    opened = prober.accepts(position, _UNKNOWN)
+    if opened and (column.kind == "text" or (encoded is None and column.categories is None)):
         return feature
-    seen = tuple(sorted({each for each in column.values if each is not None}))
-    return replace(feature, type="category", categories=seen)
+    strings = [str(each) for each in encoded or () if isinstance(each, str)] or list(column.categories or ())
+    if not opened:  # what is in the sample is taken, whatever becomes of it on the way to the encoder
+        strings += sorted({each for each in column.values if each is not None}.difference(strings))
+        if not strings:
+            raise PackagingError(f"{column.name} has no value in the sample.")
+    return replace(feature, type="category", categories=tuple(strings), open=opened)
 
 
 def _with_examples(features: list[Feature], values: list[NDArray[Any]], example: Sequence[Any] | None) -> list[Feature]:

@@ -158,7 +158,8 @@ def _check_archive(artifact: bytes) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(artifact)) as archive:
             expanded = sum(each.file_size for each in archive.infolist())
-    except zipfile.BadZipFile:
+            archive.getinfo("schema.json")
+    except (zipfile.BadZipFile, KeyError):
         raise Refused("not a skops file") from None
     if expanded > min(MOST_EXPANDED, max(_LEAST_EXPANDED, _MOST_RATIO * len(artifact))):
         raise Refused(f"expands from {len(artifact)} to {expanded} bytes, which no model does")
@@ -188,6 +189,8 @@ def replay(runtime: Runtime, signature: Signature, golden: Golden) -> None:
         prediction = runtime.predict(Table.from_rows(signature, golden.rows))
     except (ServiceError, CellRefused) as ex:
         raise Refused(f"the golden rows are not taken: {ex}") from None
+    if len(prediction.predict) != len(golden.rows):
+        raise Refused(f"{len(golden.rows)} golden rows are given {len(prediction.predict)} answers")
     agreement = compare(prediction, golden.prediction, golden.scale)
     if not agreement.holds:
         raise Refused(f"the golden rows are answered differently: {agreement}")

@@ -81,7 +81,14 @@ def save_model(
 def publish(
     home: Path, number: int, signature: Signature, artifacts: dict[str, bytes], proof: Proof, golden: Golden
 ) -> Path:
-    """Write a version with its manifest, all at once; gives its directory."""
+    """
+    Write a version with its manifest, all at once; gives its directory.
+
+    Raises:
+        PackagingError: the model does not answer the golden rows one by one.
+    """
+    if len(golden.predict) != len(golden.rows):
+        raise PackagingError(f"The model gives {len(golden.predict)} answers for {len(golden.rows)} rows.")
     manifest = Manifest(
         name=home.name,
         version=number,
@@ -156,11 +163,12 @@ def place(root: str | os.PathLike[str], name: str, version: int | None) -> tuple
     The model's directory, and the number of a new version: the next one where it is None.
 
     Raises:
-        PackagingError: name or number are not well-formed, or the number is taken.
+        PackagingError: name or number are not well-formed, the number is taken, or nothing can be written there.
     """
     if not NAME.fullmatch(name):
         raise PackagingError(f"A model's name matches {NAME.pattern}; {name!r} does not.")
     home = Path(root) / name
+    _check_writable(home)
     if version is None:
         taken = [int(each.name) for each in home.glob("*") if VERSION.fullmatch(each.name)]
         return home, max(taken, default=0) + 1
@@ -168,4 +176,15 @@ def place(root: str | os.PathLike[str], name: str, version: int | None) -> tuple
         raise PackagingError(f"A version is a whole number from 1 to 999999999; {version!r} is not.")
     if (home / str(version)).exists():
         raise PackagingError(f"{name}/{version} exists, and a version never changes: take another number, or none.")
-    return home, version
+    return home, int(version)
+
+
+def _check_writable(home: Path) -> None:
+    """Try to make a directory where the first missing one would be made, before the long work and not after it."""
+    there = home
+    try:
+        while not there.exists():
+            there = there.parent
+        Path(tempfile.mkdtemp(prefix=".", dir=there)).rmdir()
+    except OSError as ex:
+        raise PackagingError(f"{home} cannot be written, for {there} does not allow it: {ex.strerror}.") from ex

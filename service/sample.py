@@ -50,7 +50,7 @@ def columns_of(sample: Any, names: list[str] | None) -> list[Column]:
     if hasattr(sample, "toarray"):
         sample = sample.toarray()
     if hasattr(sample, "columns"):
-        columns = [_series(str(name), sample[name]) for name in sample.columns]
+        columns = [_series(str(name), sample.iloc[:, i]) for i, name in enumerate(sample.columns)]
     else:
         columns = _array(sample)
     if not columns or not len(columns[0].values):
@@ -66,7 +66,7 @@ def columns_of(sample: Any, names: list[str] | None) -> list[Column]:
 def _array(sample: Any) -> list[Column]:
     array = np.asarray(sample)
     if array.ndim == 1 and all(isinstance(each, str) for each in array.tolist()):
-        return [Column(str(getattr(sample, "name", None) or "text"), "text", array.astype(object))]
+        return [Column(str(getattr(sample, "name", None) or "text"), "text", _strings(array))]
     if array.ndim != 2:
         raise PackagingError(f"The sample must have the shape (rows, features), or be texts; it is {array.shape}.")
     if array.dtype.kind in "biuf":
@@ -100,9 +100,16 @@ def _objects(name: str, values: NDArray[Any]) -> Column:
     if not all(isinstance(each, str) for each in present):
         raise PackagingError(f"{name} mixes values of several types; give strings or numbers.")
     none = any(each is None for each in values[missing].tolist())
-    strings = values.copy()
-    strings[missing] = None
+    strings = np.full(len(values), None, dtype=object)
+    strings[~missing] = _strings(values[~missing])
     return Column(name, "string", strings, "object", none=none)
+
+
+def _strings(values: NDArray[Any]) -> NDArray[Any]:
+    """The values as Python's own strings, which JSON has, and not NumPy's."""
+    strings = np.empty(len(values), dtype=object)
+    strings[:] = [str(each) for each in values.tolist()]
+    return strings
 
 
 def _numbers(values: NDArray[Any], missing: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -9,13 +9,16 @@ import pandas as pd
 import pytest
 from sklearn.cluster import KMeans
 from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import RadiusNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from service.inspection import inspect
 from service.sample import PackagingError
@@ -185,6 +188,16 @@ def test_what_a_model_gives(estimator: Any, target: Any, task: str, outputs: lis
     assert [(output.name, output.width) for output in signature.outputs] == outputs
 
 
+def test_a_label_that_is_no_class_cannot_be_served() -> None:
+    """It has neither a name nor a probability."""
+    rows, labels = load_iris(return_X_y=True)
+    for outlier in (-1, 99):
+        model = make_pipeline(SimpleImputer(), RadiusNeighborsClassifier(1.0, outlier_label=outlier)).fit(rows, labels)
+        with pytest.raises(PackagingError, match=f"RadiusNeighborsClassifier gives the label {outlier}, which is none"):
+            signature_of(model, rows)
+    assert signature_of(RadiusNeighborsClassifier(1.0, outlier_label=2).fit(rows, labels), rows).classes == (0, 1, 2)
+
+
 @pytest.mark.parametrize(
     ("sample", "sentence"),
     [
@@ -192,8 +205,9 @@ def test_what_a_model_gives(estimator: Any, target: Any, task: str, outputs: lis
         (np.zeros((2, 3, 4)), "must have the shape"),
         (np.zeros((5, 2)), "does not take the sample"),
         (pd.DataFrame({"a": [1.0], "b": pd.to_datetime(["2020-01-01"]), "c": [1.0]}), "b holds dates"),
+        (pd.DataFrame(np.zeros((5, 3)), columns=["a", "b", "a"]), "names must all be different"),
     ],
-    ids=["no rows", "three dimensions", "too narrow", "dates"],
+    ids=["no rows", "three dimensions", "too narrow", "dates", "one name twice"],
 )
 def test_samples_that_do_not_fit_say_so(sample: Any, sentence: str) -> None:
     """In the operator's words."""
@@ -207,3 +221,98 @@ def test_what_does_not_predict_cannot_be_served() -> None:
     """A transformer is no model."""
     with pytest.raises(PackagingError, match="SimpleImputer has no predict"):
         signature_of(SimpleImputer().fit([[1.0]]), [[1.0]])
+
+
+TEXTS = ["good film", "bad film", "awful bad thing"] * 7
+
+
+def test_a_frame_of_one_column_of_texts_is_its_texts() -> None:
+    """A vectorizer would take the column's name for the only text."""
+    pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS[:20], TARGET)
+    signature, table = inspect(pipeline, pd.DataFrame({"message": TEXTS}), classes=None, example=None)
+
+    assert (signature.form, signature.names, table.rows) == ("texts", ("message",), 21)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_a_model_that_does_not_answer_row_by_row_is_refused(rows: int) -> None:
+    """Also where there happen to be as many columns as rows."""
+    pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS[:20], TARGET)
+    frame = pd.DataFrame({"message": TEXTS[:rows], "label": TEXTS[:rows]})
+
+    with pytest.raises(PackagingError, match="does not give one answer for each row of the sample"):
+        signature_of(pipeline, frame)
+
+
+TOWNS = ["Bern", "Graz", "Ulm"] * 10
+TOWN_FRAME = pd.DataFrame({"size": np.arange(30.0), "rooms": [1, 2] * 15, "town": TOWNS})
+TOWN_TARGET = [town == "Ulm" for town in TOWNS]
+
+
+def lower(frame: pd.DataFrame) -> pd.DataFrame:
+    """The texts without capitals."""
+    return frame.map(str.lower)
+
+
+def doubled(rows: Any) -> Any:
+    """The rows with their first column once more."""
+    return np.hstack([rows, rows[:, :1] * 2])
+
+
+def test_names_are_those_of_the_columns_selected_before() -> None:
+    """By a column transformer around another, and by one that counts from the end."""
+    inner = make_column_transformer((OneHotEncoder(), ["town"]), (StandardScaler(), ["rooms"]))
+    for columns in (["rooms", "town"], [1, 2], [-2, -1], [False, True, True], slice(1, 3)):
+        outer = make_column_transformer((inner, columns), remainder="passthrough")
+        found = features_of(make_pipeline(outer, LogisticRegression()).fit(TOWN_FRAME, TOWN_TARGET), TOWN_FRAME)
+        assert (found["town"].closed, found["rooms"].closed) == (("Bern", "Graz", "Ulm"), None)
+
+
+def test_columns_that_a_function_adds_are_not_followed() -> None:
+    """Nobody can tell which feature they were."""
+    rows = TOWN_FRAME[["size", "rooms"]].to_numpy()
+    columns = make_column_transformer((OneHotEncoder(), [1]), (StandardScaler(), [0, 2]))
+    model = make_pipeline(FunctionTransformer(doubled), columns, LogisticRegression()).fit(rows, TOWN_TARGET)
+
+    assert [feature.closed for feature in signature_of(model, rows).features] == [None, None]
+
+
+@pytest.mark.parametrize(("gap", "values"), [("?", [*TOWNS, "?"]), (-1, [*[1, 2, 3] * 10, -1])], ids=str)
+def test_what_an_imputer_replaces_is_known(gap: Any, values: list[Any]) -> None:
+    """Whether it is in the sample or not."""
+    frame = pd.DataFrame({"town": values, "size": np.arange(31.0)})
+    imputed = make_pipeline(SimpleImputer(missing_values=gap, strategy="most_frequent"), OneHotEncoder())
+    columns = make_column_transformer((imputed, ["town"]), remainder="passthrough")
+    model = make_pipeline(columns, LogisticRegression()).fit(frame, [*TOWN_TARGET, True])
+
+    for sample in (frame, frame[:-1]):
+        closed = features_of(model, sample)["town"].closed
+        assert closed is not None
+        assert set(closed) == set(values)
+
+
+@pytest.mark.filterwarnings("ignore:Skipping features")
+def test_an_imputer_that_leaves_a_column_out_is_not_followed() -> None:
+    """The columns behind it are in other places."""
+    frame = TOWN_FRAME.assign(size=np.nan)[["size", "rooms"]]
+    columns = make_column_transformer((OneHotEncoder(), [0]))
+    model = make_pipeline(SimpleImputer(), columns, LogisticRegression()).fit(frame, TOWN_TARGET)
+
+    assert features_of(model, frame)["size"].closed is None
+
+
+def test_what_the_sample_has_is_known() -> None:
+    """Though the encoder is given something else."""
+    columns = make_column_transformer((make_pipeline(FunctionTransformer(lower), OneHotEncoder()), ["town"]))
+    model = make_pipeline(columns, LogisticRegression()).fit(TOWN_FRAME, TOWN_TARGET)
+
+    assert features_of(model, TOWN_FRAME)["town"].closed == ("Bern", "Graz", "Ulm")
+
+
+def test_a_search_knows_what_its_best_estimator_knows() -> None:
+    """Also what the sample lacks."""
+    columns = make_column_transformer((OneHotEncoder(), ["town"]), remainder="passthrough")
+    pipeline = make_pipeline(columns, LogisticRegression(max_iter=2000))
+    model = GridSearchCV(pipeline, {"logisticregression__C": [1.0]}, cv=2).fit(TOWN_FRAME, TOWN_TARGET)
+
+    assert features_of(model, TOWN_FRAME[TOWN_FRAME["town"] != "Ulm"])["town"].closed == ("Bern", "Graz", "Ulm")

@@ -30,7 +30,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from models.diabetes.train import train as train_diabetes
@@ -266,3 +266,51 @@ def test_pandas_is_not_imported_for_a_converted_model(tmp_path: Path) -> None:
     )
 
     assert found.stdout.strip() == "{'models': ['penguins']} set()"
+
+
+def with_gaps(values: list[str]) -> pd.Series:
+    """The values as pandas' categories, each seventh missing."""
+    return pd.Series([None if i % 7 == 0 else each for i, each in enumerate(values)], dtype="category")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+        make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")),
+        OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2),
+        None,
+    ],
+    ids=str,
+)
+def test_an_unknown_category_is_not_a_missing_one(encoder: Any, tmp_path: Path) -> None:
+    """Where a column has pandas' categories: the answer is scikit-learn's for the value itself."""
+    colors = with_gaps(["red", "green", "blue"] * 40)
+    frame = pd.DataFrame({"color": colors, "size": np.linspace(0, 1, 120)})
+    target = (colors.isna() | (colors == "red")).astype(int)
+    model: Any = HistGradientBoostingClassifier(max_iter=10, min_samples_leaf=1)
+    if encoder is not None:
+        columns = make_column_transformer((encoder, ["color"]), remainder="passthrough")
+        model = make_pipeline(columns, DecisionTreeClassifier(random_state=0))
+    model.fit(frame, target)
+    save_model(model, frame, name="m", root=tmp_path)
+    asked_for = [["red", 0.5], ["zzz", 0.5], ["", 0.1], ["green", 0.5], [None, 0.5]]
+    asks = pd.DataFrame(asked_for, columns=["color", "size"]).astype({"color": "category"})
+
+    answer = asked(make_client(Settings(models_dir=tmp_path)), asked_for)
+
+    assert answer["predictions"] == model.predict(asks).tolist()
+    np.testing.assert_allclose(answer["probabilities"], model.predict_proba(asks), rtol=0, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore")  # pandas' own, of a value that becomes a missing one
+def test_an_unknown_category_is_refused_where_the_model_refuses_it(tmp_path: Path) -> None:
+    """Though it takes a missing one."""
+    colors = with_gaps(["red", "green", "blue"] * 40)
+    frame = pd.DataFrame({"color": colors, "size": np.linspace(0, 1, 120)})
+    columns = make_column_transformer((OneHotEncoder(), ["color"]), remainder="passthrough")
+    model = make_pipeline(columns, LogisticRegression()).fit(frame, colors == "red")
+    (color, _) = read(save_model(model, frame, name="m", root=tmp_path)).features
+
+    assert (color.closed, color.missing) == (("blue", "green", "red"), True)

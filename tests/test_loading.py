@@ -16,9 +16,10 @@ from sklearn.cluster import Birch
 from sklearn.ensemble import RandomForestClassifier
 
 from service.app import open_repository
-from service.loading import Refused, load_skops, trusted_types
-from service.manifest import ONNX, PICKLE, SKOPS, digest, read
+from service.loading import Refused, load_skops, replay, trusted_types
+from service.manifest import ONNX, PICKLE, SKOPS, Golden, digest, read
 from service.packaging import save_model
+from service.runtimes import Prediction
 from service.settings import Settings
 from service.table import Table
 from tests import models
@@ -126,3 +127,17 @@ def test_what_is_loaded_is_what_was_hashed(version: Path) -> None:
 
     assert refusal(version.parent.parent) == "model.onnx: its sha256 is not the one in manifest.json"
     assert digest(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_golden_rows_have_an_answer_each(version: Path) -> None:
+    """A manifest that was made of fewer is refused, though the model gives the same fewer again."""
+    manifest = read(version)
+
+    class Few:
+        platform = "few"
+
+        def predict(self, _: Table) -> Prediction:
+            return Prediction(np.array([0]))
+
+    with pytest.raises(Refused, match="2 golden rows are given 1 answers"):
+        replay(Few(), manifest.signature, Golden(manifest.golden.rows[:2], [0]))

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.cluster import KMeans
 from sklearn.datasets import load_diabetes, load_iris, make_classification
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
-from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -117,7 +118,10 @@ def test_a_failure_leaves_nothing(fitted: Any, tmp_path: Path, monkeypatch: pyte
         ({"version": 0}, "whole number from 1"),
         ({"version": 10**9}, "whole number from 1"),
         ({"classes": ["a", "b"]}, "has 3 classes"),
-        ({"classes": ["a", "b", "b"]}, "2 names were given"),
+        ({"classes": ["a", "b"]}, "2 names were given"),
+        ({"classes": ["a", "b", "b"]}, "names of the classes must all be different"),
+        ({"classes": ["a", "b", None]}, "called by a string, a number, true or false; None is none"),
+        ({"version": "two"}, "whole number from 1"),
         ({"example": [1, 2, 3]}, "example has 3 values"),
     ],
 )
@@ -126,6 +130,17 @@ def test_wrong_arguments_say_so(fitted: Any, tmp_path: Path, arguments: dict[str
     with pytest.raises(PackagingError, match=sentence):
         save_model(*fitted, root=tmp_path, **{"name": "m", **arguments})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("root", ["/proc/nope", "file", "file/below"])
+def test_a_place_that_cannot_be_written_says_so_at_once(root: str, fitted: Any, tmp_path: Path) -> None:
+    """Before the model is even tried."""
+    (tmp_path / "file").touch()
+    said: list[str] = []
+
+    with pytest.raises(PackagingError, match="m cannot be written"):
+        save_model(*fitted, name="m", root=tmp_path / root, report=said.append)
+    assert said == []
 
 
 def test_names_come_from_the_estimator_then_the_sample(fitted: Any, tmp_path: Path) -> None:
@@ -188,6 +203,45 @@ def test_regressors_answer_as_scikit_learn_does(estimator: Any, tmp_path: Path) 
 
         assert model.signature.classes is None
         np.testing.assert_allclose(answers(model, rows[200:]), estimator.predict(rows[200:]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("estimator", [LinearRegression(), Ridge(), KNeighborsRegressor()], ids=str)
+def test_a_sample_of_float32_is_served_as_float64(estimator: Any, tmp_path: Path) -> None:
+    """The answers are the estimator's for float64, which is what every request is."""
+    rows, target = load_diabetes(return_X_y=True)
+    narrow = rows.astype(np.float32)
+    estimator.fit(narrow[:200], target[:200])
+    save_model(estimator, narrow[:200], name="m", root=tmp_path)
+
+    np.testing.assert_allclose(answers(load(tmp_path, "m"), rows[200:]), estimator.predict(rows[200:]), rtol=1e-6)
+
+
+def test_a_model_that_takes_no_float64_says_so(tmp_path: Path) -> None:
+    """With what to do."""
+    rows = load_iris().data.astype(np.float32)
+
+    with pytest.raises(PackagingError, match=r"KMeans does not take the sample as float64.*fit it on float64"):
+        save_model(KMeans(3).fit(rows), rows, name="m", root=tmp_path)
+
+
+@pytest.mark.parametrize("classes", [load_iris().target_names, np.array([10, 20, 30]), ["a", "b", "c"]], ids=str)
+def test_names_of_classes_may_be_an_array(fitted: Any, classes: Any, tmp_path: Path) -> None:
+    """And a version's number a string, as it is in a path."""
+    manifest = read(save_model(*fitted, name="m", version="2", classes=classes, root=tmp_path))  # type: ignore[arg-type]
+
+    assert manifest.classes == tuple(classes)
+    assert (manifest.version, load(tmp_path, "m").version) == (2, 2)
+
+
+def test_strings_may_be_those_of_numpy(tmp_path: Path) -> None:
+    """As labels and as values, in arrays of objects."""
+    towns = np.array([[np.str_(town)] for town in ["Ulm", "Bern", "Graz"] * 10], dtype=object)
+    model = make_pipeline(OneHotEncoder(sparse_output=False), DecisionTreeClassifier()).fit(towns, towns[:, 0])
+    manifest = read(save_model(model, towns, name="m", root=tmp_path))
+    prediction = load(tmp_path, "m").runtime.predict(Table.from_rows(manifest.signature, [["Ulm"], ["Bern"]]))
+
+    assert manifest.classes == ("Bern", "Graz", "Ulm")
+    assert prediction.predict.tolist() == [2, 0]
 
 
 def test_a_bare_forest_takes_numbers_up_to_float32(tmp_path: Path) -> None:

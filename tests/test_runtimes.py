@@ -12,6 +12,7 @@ import pytest
 import skops.io
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LinearRegression
+from sklearn.neighbors import RadiusNeighborsClassifier
 from sklearn.svm import LinearSVC
 
 from service.errors import InvalidInput
@@ -82,6 +83,34 @@ def test_a_regressor_has_values() -> None:
 
         assert (prediction.probabilities, prediction.scores) == (None, None)
         np.testing.assert_array_equal(prediction.predict, estimator.predict(rows))
+
+
+@pytest.mark.parametrize("outlier", [-1, 99])
+def test_a_label_that_is_no_class_is_refused(outlier: int) -> None:
+    """It would be that of another class."""
+    rows, labels = load_iris(return_X_y=True)
+    estimator = RadiusNeighborsClassifier(1.0, outlier_label=outlier).fit(rows, labels)
+    takes = signature("classifier", Output("predict"), classes=("a", "b", "c"))
+    runtime = SklearnRuntime(estimator, takes)
+
+    assert runtime.predict(Table(1, rows[:1])).predict.tolist() == [0]
+    with pytest.raises(InvalidInput, match="no class for these values"):
+        runtime.predict(Table(2, np.array([rows[0], [50.0] * 4])))
+
+
+def test_classes_may_be_in_any_order() -> None:
+    """A label's position is that in the classes."""
+
+    class Unsorted:
+        classes_ = np.array(["low", "mid", "high"], dtype=object)
+
+        def predict(self, rows: Any) -> Any:
+            return self.classes_[rows[:, 0].astype(int)]
+
+    takes = signature("classifier", Output("predict"), classes=("low", "mid", "high"))
+    rows = np.array([[2.0], [0.0], [1.0], [2.0]])
+
+    assert SklearnRuntime(Unsorted(), takes).predict(Table(4, rows)).predict.tolist() == [2, 0, 1, 2]
 
 
 def test_a_graph_that_fails_on_a_row_is_no_fault_of_ours(iris_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
