@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from email.utils import formatdate
+from functools import cache, lru_cache
 from typing import Any
 
 import falcon
@@ -110,7 +112,19 @@ def write_problem(sock: Any, status_int: int, reason: str = "", mesg: str = "") 
     util.write_nonblock(sock, head.encode() + body)
 
 
+def http_date(timestamp: float | None = None) -> str:
+    """The header Date, which is written once a second."""
+    return _date(int(time.time() if timestamp is None else timestamp))
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
+
+
 def install() -> None:
     """Put these in the place of Gunicorn's own."""
     wsgi.Response = WholeResponse
+    wsgi.WSGIErrorsWrapper = cache(wsgi.WSGIErrorsWrapper)  # one for a process, and not for each request
     util.write_error = write_problem
+    util.http_date = http_date
