@@ -15,6 +15,9 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 from service import wire
 from service.metrics import Metrics
 
+_NEW_AT_ONCE = 8
+"""Connections that are accepted before what has arrived on others is answered."""
+
 _PIECE = 64 * 1024
 """Bytes that are read at once; a larger request is not waited for, but read while the worker waits."""
 
@@ -57,11 +60,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.metrics = getattr(self.wsgi, "metrics", None) or Metrics()
 
     def accept(self, listener: Any) -> None:
-        """Take a new connection."""
-        try:
-            client, address = listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):  # another worker was faster, or the client has gone
-            return
+        """Take new connections: several, for those that are kept come at each turn; not all, for others may be free."""
+        for _ in range(min(_NEW_AT_ONCE, self.worker_connections - self.nr_conns)):
+            try:
+                self._take(listener, *listener.accept())
+            except (BlockingIOError, ConnectionAbortedError):  # another worker was faster, or the client has gone
+                return
+
+    def _take(self, listener: Any, client: Any, address: Any) -> None:
         for option in (SO_RCVTIMEO, SO_SNDTIMEO):  # not settimeout, which asks the kernel twice for each piece
             client.setsockopt(SOL_SOCKET, option, struct.pack("ll", _PATIENCE_SECONDS, 0))
         connection = TConn(self.cfg, client, address, listener.getsockname())
