@@ -34,7 +34,7 @@ def row_by_row(estimator: Any, sample: Any) -> Any:
             return widened
         if hasattr(sample, "iloc") and sample.shape[1:] == (1,) and _answers_each(estimator, sample.iloc[:, 0]):
             return sample.iloc[:, 0]
-    except Exception as ex:
+    except Exception as ex:  # an estimator may raise anything
         how = "" if widened is sample else " as float64, which the service computes with: fit it on float64"
         raise PackagingError(f"{name} does not take the sample{how}: {ex}") from ex
     raise PackagingError(

@@ -142,7 +142,11 @@ class SklearnRuntime:
     def __init__(self, estimator: Any, signature: Signature) -> None:
         self._estimator = estimator
         self._signature = signature
-        self._classes = None if signature.classes is None else np.asarray(estimator.classes_)
+        self._sorted: tuple[NDArray[Any], NDArray[np.intp]] | None = None
+        if signature.classes is not None:
+            classes = np.asarray(estimator.classes_)
+            order = np.argsort(classes)
+            self._sorted = classes[order], order
 
     def predict(self, table: Table) -> Prediction:
         """Predict each row."""
@@ -151,17 +155,17 @@ class SklearnRuntime:
             outputs = [call(self._estimator, output.name, given) for output in self._signature.outputs]
         except (ValueError, ArithmeticError, LookupError) as ex:  # the table fits: it overflows on the way
             raise InvalidInput("The model cannot compute with these numbers.") from ex
-        if self._classes is not None:
-            outputs[0] = _positions(self._classes, outputs[0])
+        if self._sorted is not None:
+            outputs[0] = _positions(*self._sorted, outputs[0])
         return _prediction(self._signature, outputs)
 
 
-def _positions(classes: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.intp]:
-    """The labels' positions in the classes, refused where one is none of them."""
-    order = np.argsort(classes)
-    positions: NDArray[np.intp] = order[np.searchsorted(classes, labels, sorter=order).clip(max=len(classes) - 1)]
-    if not np.array_equal(classes[positions], labels):
+def _positions(classes: NDArray[Any], order: NDArray[np.intp], labels: NDArray[Any]) -> NDArray[np.intp]:
+    """The labels' positions in the estimator's classes, given sorted and with theirs; refused where one is none."""
+    found = np.searchsorted(classes, labels).clip(max=len(classes) - 1)
+    if not np.array_equal(classes[found], labels):
         raise InvalidInput("The model has no class for these values: they are far from all that it knows.")
+    positions: NDArray[np.intp] = order[found]
     return positions
 
 
