@@ -15,8 +15,8 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 from service import wire
 from service.metrics import Metrics
 
-_NEW_AT_ONCE = 8
-"""Connections that are accepted before what has arrived on others is answered."""
+_KEPT_FOR_EACH_NEW = 4
+"""How many must be busy for each new connection that is accepted: what a worker leaves, an idle one takes."""
 
 _PIECE = 64 * 1024
 """Bytes that are read at once; a larger request is not waited for, but read while the worker waits."""
@@ -41,6 +41,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     """
 
     metrics: Metrics
+    _new = 1
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -60,8 +61,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.metrics = getattr(self.wsgi, "metrics", None) or Metrics()
 
     def accept(self, listener: Any) -> None:
-        """Take new connections: several, for those that are kept come at each turn; not all, for others may be free."""
-        for _ in range(min(_NEW_AT_ONCE, self.worker_connections - self.nr_conns)):
+        """Take a new connection; several, where so many that are kept come at each turn that new ones would wait."""
+        for _ in range(min(self._new, self.worker_connections - self.nr_conns)):
             try:
                 self._take(listener, *listener.accept())
             except (BlockingIOError, ConnectionAbortedError):  # another worker was faster, or the client has gone
@@ -80,6 +81,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Answer what has arrived, and tell how many others wait meanwhile."""
         events = self.poller.select(timeout)
         self.metrics.queued.set(max(len(events) - 1, 0))
+        self._new = max(len(events) // _KEPT_FOR_EACH_NEW, 1)
         for key, _ in events:
             key.data(key.fileobj)
 

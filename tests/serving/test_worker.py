@@ -11,12 +11,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from select import POLLRDHUP, poll
+from selectors import DefaultSelector
 from socket import IPPROTO_TCP, TCP_NODELAY, socket
 
 import pytest
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER
 
-from service.worker import arrived
+from service.metrics import Metrics
+from service.worker import Worker, arrived
 from tests.serving.conftest import GUNICORN, ROOT, Gunicorn, listens, wait_until
 from tests.wire import assert_problem, connect, exchange, get, read_answer
 
@@ -265,6 +269,32 @@ def test_a_malformed_request_leaves_no_word_in_the_log(serve: Serve) -> None:
     exchange(gunicorn.port, b"POST /prediction HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nsecret\r\n")
 
     assert [each for each in gunicorn.log.read_text().splitlines() if "Invalid" in each or "secret" in each] == []
+
+
+def test_as_many_new_connections_are_taken_as_kept_ones_are_busy() -> None:
+    """One of an idle worker, for others are idle, too; one for four of a busy one, where all others are as well."""
+    config = Config()
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(64)
+        listener.setblocking(False)
+        worker = Worker(1, os.getpid(), [listener], None, 30, config, Logger(config))
+        worker.metrics, worker.poller = Metrics(), stack.enter_context(DefaultSelector())
+        stack.callback(worker.tmp.close)
+        worker.set_accept_enabled(True)
+        clients = [stack.enter_context(connect(listener.getsockname()[1])) for _ in range(64)]
+
+        for taken in range(1, 17):
+            worker.wait_for_and_dispatch_events(5)
+            assert worker.nr_conns == taken
+        for client in clients[:16]:
+            client.sendall(b"GET")
+        worker.wait_for_and_dispatch_events(5)
+        assert worker.nr_conns == 16 + 4
+
+        for kept in worker.keepalived_conns:
+            stack.callback(kept.close)
 
 
 @pytest.mark.parametrize(
