@@ -70,6 +70,8 @@ def _expected(req: falcon.Request, resp: falcon.Response, ex: errors.ServiceErro
 
 def _http(req: falcon.Request, resp: falcon.Response, ex: falcon.HTTPError, params: dict[str, Any]) -> None:
     """Answer an HTTP error; Falcon's own sentences are not shown."""
+    if isinstance(ex, falcon.HTTPMethodNotAllowed) and _names_a_verb(req):
+        ex = falcon.HTTPNotFound()
     status = falcon.http_status_to_code(ex.status)
     headers = dict(ex.headers or {})
     resp.set_headers(headers)
@@ -78,6 +80,11 @@ def _http(req: falcon.Request, resp: falcon.Response, ex: falcon.HTTPError, para
         return
     detail = _DETAILS.get(status, "The request cannot be answered.")
     _write(req, resp, status, detail.format(allow=headers.get("Allow", "")))
+
+
+def _names_a_verb(req: falcon.Request) -> bool:
+    """Whether what a route took for a name is a verb with its name, as in `iris:explain`: names have no colon."""
+    return ":" in req.path and ":" not in str(req.uri_template)
 
 
 def _unexpected(req: falcon.Request, resp: falcon.Response, ex: Exception, params: dict[str, Any]) -> None:

@@ -48,6 +48,16 @@ def test_a_wrong_method_is_told_the_right_ones(iris: falcon.testing.TestClient) 
     assert result.headers["allow"] == "GET, HEAD, OPTIONS"
 
 
+@pytest.mark.parametrize("path", ["/v1/models/iris:explain", "/v1/models/iris/versions/1:classify"])
+def test_a_verb_that_there_is_not_is_404(iris: falcon.testing.TestClient, path: str) -> None:
+    """It is no model whose path takes other methods."""
+    result = iris.simulate_post(path, body=b"{}")
+
+    assert assert_problem(result, 404)["detail"] == "There is nothing at this path."
+    assert "allow" not in result.headers
+    assert_problem(iris.simulate_get("/v1/models/iris:predict"), 405)
+
+
 def test_a_fault_of_ours_is_500_and_tells_nothing(iris_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The client gets the request id; the log gets it too, with the traceback."""
 
