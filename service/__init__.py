@@ -33,7 +33,8 @@ What answers it: resources/, one file for each protocol
 What is in it
     signature.py        what a model takes and gives
     table.py            the rows of one request
-    instances.py        rows as JSON, in one typed decoding; frames.py: tables as JSON; csv_table.py: as CSV
+    instances.py        rows as JSON, in one typed decoding; flat_rows.py: many rows of numbers
+    frames.py           tables as JSON; csv_table.py: as CSV
     explain.py          what is wrong with a body, and where; walk.py reads it one token at a time
 What computes
     runtimes.py         ONNX Runtime, scikit-learn; estimator_input.py: a table as the estimator wants it

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from service.errors import InvalidInput, NotCSV, TooManyRows
 from service.explain import names_of
 from service.signature import Feature, Signature
-from service.table import CellRefused, Table
+from service.table import CellRefused, Table, float_array
 from service.walk import json_number
 
 _BLOCK = 4096
@@ -154,7 +154,7 @@ def _array(feature: Feature, cells: Sequence[str], position: int) -> NDArray[Any
     if not feature.numeric:
         return np.array([cell or None for cell in cells] if feature.missing else cells, dtype=object)
     numbers = None if feature.type == "bool" else _read_at_once(cells)
-    return np.array(numbers or [_number(feature, *each, position) for each in enumerate(cells)], dtype=np.float64)
+    return float_array(numbers or [_number(feature, *each, position) for each in enumerate(cells)])
 
 
 def _read_at_once(cells: Sequence[str]) -> list[float | None] | None:

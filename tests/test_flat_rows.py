@@ -1,0 +1,92 @@
+"""What is read as one list of numbers is exactly what the rows are, and all else is left alone."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from service.flat_rows import FlatRows
+
+SHAPES = st.tuples(st.integers(1, 5), st.integers(1, 4))
+NUMBERS = st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False)
+SEPARATORS = st.sampled_from([None, (",", ":")])
+PIECES = ["[", "]", ",", "],[", "], [", "[]", ":", "{", "}", '"', "0", "1.5", "-", "e", " ", "\n", "\f", "null", "true"]
+
+
+@given(arrays(np.float64, SHAPES, elements=NUMBERS), SEPARATORS, st.sampled_from(["", " ", "\r\n\t"]))
+def test_rows_are_read(matrix: NDArray[np.float64], separators: tuple[str, str] | None, space: str) -> None:
+    """To the last bit, as Python's and JavaScript's encoders write them."""
+    body = space + json.dumps({"instances": matrix.tolist()}, separators=separators) + space
+
+    found = FlatRows(matrix.shape[1], "instances").decode(body.encode())
+
+    assert found is not None
+    assert found.tolist() == matrix.tolist()
+
+
+@settings(max_examples=1000)
+@given(data=st.data())
+def test_what_is_read_is_what_json_says(data: st.DataObject) -> None:
+    """Whatever is put in, left out or put in the place of something else."""
+    matrix = data.draw(arrays(np.int8, SHAPES))
+    text = json.dumps({"instances": matrix.tolist()}, separators=data.draw(SEPARATORS))
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(text)))
+        piece = data.draw(st.sampled_from(["", *PIECES]))
+        text = text[:start] + piece + text[start + data.draw(st.integers(0, 2)) :]
+
+    found = FlatRows(matrix.shape[1], "instances").decode(text.encode())
+
+    if found is not None:
+        assert json.loads(text) == {"instances": found.tolist()}
+        assert found.shape[1] == matrix.shape[1]
+
+
+@pytest.mark.parametrize(
+    ("width", "instances"),
+    [
+        (1, "[[]]"),
+        (1, "[]"),
+        (1, "[1]"),
+        (1, "[[[1]]]"),
+        (1, "[[1],[2,3]]"),
+        (1, "[1[],[2]]"),
+        (1, "[[1]2,[3]]"),
+        (1, "[[1]2 ,[3]]"),
+        (1, "[[1],2[3]]"),
+        (1, "[[1],  [3]]"),
+        (1, '[[1],["],["]]'),
+        (1, '[[1]],"instances":[[2]]'),
+        (1, '[[1]],"parameters":{}'),
+        (1, "[[true]]"),
+        (1, "[[null]]"),
+        (1, "[[NaN]]"),
+        (1, "[[1e400]]"),
+        (1, "[[1]]}"),
+        (2, "[[1],[2,3,4]]"),
+        (2, "[[1,2,3],[4]]"),
+        (2, "[[1,2],[3]]"),
+        (2, "[[1,2],[3,4],[5,6]"),
+        (2, "[[1,2,[3],4]]"),
+        (2, "[[1,],[3,4]]"),
+        (2, "[[1,2],[,4]]"),
+        (3, "[[1,2,3],[4,5,6],[7,8],[9,10,11]]"),
+    ],
+)
+def test_all_else_is_left_alone(width: int, instances: str) -> None:
+    """It is read row by row, or refused by what can say why."""
+    assert FlatRows(width, "instances").decode(f'{{"instances":{instances}}}'.encode()) is None
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{}", '\ufeff{"instances":[[1]]}', '{"inputs":[[1]]}', '{"a":0,"instances":[[1]]}']
+)
+def test_other_bodies_are_left_alone(body: str) -> None:
+    """The rows are elsewhere."""
+    assert FlatRows(1, "instances").decode(body.encode()) is None
