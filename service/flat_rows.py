@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from service.table import float_array
 
+_NO_STRUCTURE = bytes(set(range(256)) - set(b"[],"))
 _SPACE = b" \t\n\r"  # RFC 8259, section 2
 
 
@@ -43,12 +44,12 @@ def _regular(given: bytes, width: int) -> bool:
     What is left without brackets is then right as a list if and only if it was right with them; a single row of one
     value aside, which may be empty.
     """
+    structure = given.translate(None, _NO_STRUCTURE)
+    row = b"[" + b"," * (width - 1) + b"]"
+    rows = (len(structure) + 1) // (len(row) + 1)
+    if structure + b"," != (row + b",") * rows or given[:1] != b"[" or given[-1:] != b"]":
+        return False
     characters = np.frombuffer(given, np.uint8)
-    opened, closed, commas = (np.flatnonzero(characters == ord(each)) for each in "[],")
-    between = commas[width - 1 :: width]
-    if not len(opened) == len(closed) == len(between) + 1 or len(commas) != len(opened) * width - 1:
-        return False
-    if opened[0] != 0 or closed[-1] != len(given) - 1 or not np.array_equal(closed[:-1] + 1, between):
-        return False
-    spaced = opened[1:] - between == 2
-    return bool(np.all(opened[1:] - between - spaced == 1) and np.all(characters[between[spaced] + 1] == ord(" ")))
+    before = np.flatnonzero(characters == ord("["))[1:] - 1
+    closed = before - (characters[before] == ord(" ")) - 1
+    return bool(np.all(characters[closed] == ord("]")))

@@ -206,6 +206,13 @@ class Signature(Struct, frozen=True, dict=True):
         return min(feature.limit for feature in self.features)
 
     @cached_property
+    def labels(self) -> NDArray[np.object_]:
+        """The classes, shape (classes,)."""
+        labels = np.empty(len(self.classes or ()), object)
+        labels[:] = self.classes or ()
+        return labels
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The features' names, in order."""
         return tuple(feature.name for feature in self.features)

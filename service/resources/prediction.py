@@ -125,10 +125,9 @@ def _predictions(signature: Signature, prediction: Prediction) -> Any:
 
 def labels(signature: Signature, prediction: Prediction) -> list[Any]:
     """What JSON says for each row: a class, a number, or a list of them."""
-    values: list[Any] = prediction.predict.tolist()
-    if signature.classes is None:
-        return values
-    return list(map(signature.classes.__getitem__, values))
+    values = prediction.predict if signature.classes is None else signature.labels[prediction.predict]
+    said: list[Any] = values.tolist()
+    return said
 
 
 def _table(signature: Signature, query: str) -> Table:
