@@ -71,13 +71,14 @@ class Instances:
             return table
         try:
             found = self._decoder.decode(body)
-            beside = quotes_beside(found, self._ignored)
+            quotes = body.count(b'"') - _FEWEST_QUOTES
+            if quotes:
+                quotes -= quotes_beside(found, self._ignored)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise self._explainer.fault(body) from None
         instances = found.rows
         if len(instances) > self._max_rows:
             raise TooManyRows(self._max_rows)
-        quotes = body.count(b'"') - _FEWEST_QUOTES - beside
         rows = instances if quotes == 0 else [self._row(row) for row in instances]
         if not self._typed or quotes != self._quotes(instances, rows):
             self._explainer.check(body)

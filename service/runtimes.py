@@ -64,12 +64,11 @@ class OnnxRuntime:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.enable_cpu_mem_arena = False  # faster for one row, and a large batch gives its memory back
         options.log_severity_level = 4
-        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        # It would hold the file's bytes for as long as it lives, only to make another session by another provider.
-        self._session.disable_fallback()
-        self._session._model_bytes = None  # noqa: SLF001
-        self._inputs = [(each.name, _DTYPES[each.type]) for each in self._session.get_inputs()]
-        self._outputs = [each.name for each in self._session.get_outputs()][: len(signature.outputs)]
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._inputs = [(each.name, _DTYPES[each.type]) for each in session.get_inputs()]
+        self._outputs = [each.name for each in session.get_outputs()][: len(signature.outputs)]
+        # Its wrapper holds the file's bytes as long as it lives, and looks at each call for other providers' sake.
+        self._session = session._sess  # noqa: SLF001
         self._signature = signature
         self._positions = None if signature.classes is None else frozenset(range(len(signature.classes)))
 
@@ -86,7 +85,7 @@ class OnnxRuntime:
 
     def run(self, table: Table) -> list[Any]:
         """The graph's first outputs as they are, one for each output of the signature."""
-        outputs: list[Any] = self._session.run(self._outputs, self._feeds(table))
+        outputs: list[Any] = self._session.run(self._outputs, self._feeds(table), None)
         return outputs
 
     def _feeds(self, table: Table) -> dict[str, NDArray[Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 import falcon
 import msgspec
 from gunicorn import util
-from gunicorn.http import wsgi
+from gunicorn.http import message, wsgi
 from gunicorn.http.errors import (
     ConfigurationProblem,
     ExpectationFailed,
@@ -125,6 +125,7 @@ def _date(second: int) -> str:
 def install() -> None:
     """Put these in the place of Gunicorn's own."""
     wsgi.Response = WholeResponse
+    message._ip_in_allow_list = lambda *_: False  # noqa: SLF001 (no proxy's headers are heeded: its address need not be read)
     wsgi.WSGIErrorsWrapper = cache(wsgi.WSGIErrorsWrapper)  # one for a process, and not for each request
     util.write_error = write_problem
     util.http_date = http_date

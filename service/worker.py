@@ -27,6 +27,9 @@ _DIGITS = 18
 _PATIENCE_SECONDS = 10
 """How long the worker waits where it must: for the next piece of a large body, or for a client to take an answer."""
 
+_NOTIFY_SECONDS = 0.1
+"""How often the master is told at most; it waits for a second at least (`timeout`)."""
+
 _LINGER_SECONDS = 2.0
 """How long a connection that has ended is still read, so that its answer is not lost (RFC 9112, section 9.6)."""
 
@@ -42,6 +45,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     metrics: Metrics
     _new = 1
+    _notified = 0.0
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -104,6 +108,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         elif not piece:
             self.keepalived_conns.remove(connection)
             self._close(connection)
+
+    def notify(self) -> None:
+        """Tell the master that the worker lives; after each request, but not with each a system call."""
+        now = time.monotonic()
+        if now - self._notified >= _NOTIFY_SECONDS:
+            self._notified = now
+            super().notify()
 
     def _answer(self, connection: Any) -> None:
         """Answer a request, and those that came with it."""
@@ -174,8 +185,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
 def _finished(parser: Any) -> bool:
     """Whether nothing is left of a body, once what has arrived of it is passed over."""
-    left = getattr(parser.mesg.body.reader, "length", None)
-    return not left or bool(parser.finish_body())
+    if getattr(parser.mesg.body.reader, "length", None) != 0:  # or it has no length, but chunks
+        return bool(parser.finish_body())
+    parser.mesg = None  # the parser would ask it once more
+    return True
 
 
 def _answerable(unreader: Any, piece: bytes = b"") -> bool:
