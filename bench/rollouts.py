@@ -1,14 +1,10 @@
-"""
-Rollouts under load, what the watcher costs, and what a service of a large forest takes in memory.
-
-python -m bench.rollouts [load|watcher|memory] ...
-"""
+"""Rollouts under load, what the watcher costs, and what a large forest takes: `python -m bench.rollouts --help`."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -31,11 +27,17 @@ FORESTS = {"sklearn": ("model.skops", 20), "onnx": ("model.onnx", 39)}
 """What each runtime reads, and how many trees are 50 MB of it."""
 
 
-def main(parts: list[str]) -> None:
+def main() -> None:
     """Print what was asked for."""
-    for part in parts or ["load", "watcher", "memory"]:
+    parts = {"load": load, "watcher": watcher, "memory": memory}
+    parser = argparse.ArgumentParser(prog="python -m bench.rollouts", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(parts)} (all)")
+    chosen = parser.parse_args().parts or list(parts)
+    if unknown := set(chosen) - set(parts):
+        parser.error(f"there is no part {unknown.pop()}")
+    for part in chosen:
         with tempfile.TemporaryDirectory() as directory:
-            {"load": load, "watcher": watcher, "memory": memory}[part](Path(directory))
+            parts[part](Path(directory))
 
 
 def load(directory: Path) -> None:
@@ -128,4 +130,4 @@ def switches(pid: int) -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -142,10 +142,11 @@ def to_json(values: NDArray[Any]) -> Any:
 def to_binary(values: NDArray[Any], positions: NDArray[np.int64] | None = None) -> bytes | memoryview:
     """The values of an output as bytes, or those at these positions; strings with their lengths before them."""
     if values.dtype.kind == "O":
-        framed = objects([_framed(text.encode()) for text in values.ravel().tolist()])
-        return b"".join((framed if positions is None else framed[positions].ravel()).tolist())
-    chosen = values if positions is None else values[positions]
-    return np.ascontiguousarray(chosen, chosen.dtype.newbyteorder("<")).data.cast("B")
+        framed = objects([_framed(text.encode()).decode("latin-1") for text in values.ravel().tolist()])
+        chosen = framed if positions is None else framed[positions].ravel()
+        return "".join(chosen.tolist()).encode("latin-1")  # bytes are joined by 80 bytes of memory for each
+    numbers = values if positions is None else values[positions]
+    return np.ascontiguousarray(numbers, numbers.dtype.newbyteorder("<")).data.cast("B")
 
 
 def _framed(content: bytes) -> bytes:
