@@ -129,6 +129,8 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
     gc.set_threshold(50_000, 20)  # requests leave no cycles, and many rows are many objects
     # Settings are asked for 26 times a request, by a method of Gunicorn's that attributes go before.
     vars(worker.cfg).update({name: setting.get() for name, setting in worker.cfg.settings.items()})
+    if not worker.cfg.forwarder_headers and not worker.cfg.secure_scheme_headers:
+        wire.heed_no_proxy()
     if slots := _slots(server):
         slots.enter(worker.slot)
 

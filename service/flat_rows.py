@@ -1,4 +1,4 @@
-"""Many rows of numbers in JSON, read as one list: at two thirds of the cost of reading row by row."""
+"""Many rows of numbers in JSON, read as one list, which costs less than a list of rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from service.table import float_array
 
-_NO_STRUCTURE = bytes(set(range(256)) - set(b"[],"))
 _SPACE = b" \t\n\r"  # RFC 8259, section 2
 
 
@@ -19,7 +18,8 @@ class FlatRows:
 
     def __init__(self, width: int, member: str) -> None:
         self._width = width
-        self._start = re.compile(rb'[%s]*\{[%s]*"%s"[%s]*:[%s]*\[' % (_SPACE, _SPACE, member.encode(), _SPACE, _SPACE))
+        space = rb"[%s]*" % _SPACE
+        self._start = re.compile(space.join([b"", rb"\{", b'"%s"' % member.encode(), b":", rb"\[(?=\[)"]))
         self._decoder = msgspec.json.Decoder(list[float])
 
     def decode(self, body: bytes) -> NDArray[np.float64] | None:
@@ -27,29 +27,32 @@ class FlatRows:
         start, end = self._start.match(body), body.rfind(b"]")
         if start is None or body[end + 1 :].strip(_SPACE) != b"}":
             return None
-        given = body[start.end() : end]
-        if not _regular(given, self._width):
+        rows = bytearray(memoryview(body)[start.end() : end])
+        if b"n" in rows or not _flatten(np.frombuffer(rows, np.uint8), self._width):  # null is not for a list of floats
             return None
         try:
-            numbers = self._decoder.decode(b"[" + given.translate(None, b"[]") + b"]")
+            numbers = self._decoder.decode(rows)
         except msgspec.MsgspecError:
             return None
         return float_array(numbers).reshape(-1, self._width) if numbers else None
 
 
-def _regular(given: bytes, width: int) -> bool:
+def _flatten(rows: NDArray[np.uint8], width: int) -> bool:
     """
-    Whether brackets stand around each `width` values only, and between two rows a comma, with one space or none.
+    Blank out the brackets between rows, if others are only the first and the last, and each row has `width` values.
 
-    What is left without brackets is then right as a list if and only if it was right with them; a single row of one
-    value aside, which may be empty.
+    Between two rows must be a comma, with one space or none. What is left is then right as a list if and only if it was
+    right as rows; a single row of one value aside, which may be empty.
     """
-    structure = given.translate(None, _NO_STRUCTURE)
-    row = b"[" + b"," * (width - 1) + b"]"
-    rows = (len(structure) + 1) // (len(row) + 1)
-    if structure + b"," != (row + b",") * rows or given[:1] != b"[" or given[-1:] != b"]":
+    mask = np.empty(len(rows), bool)
+    opened, closed, commas = (np.flatnonzero(np.equal(rows, ord(each), out=mask)) for each in "[],")
+    between = commas[width - 1 :: width]
+    if not len(opened) == len(closed) == len(between) + 1 or len(commas) != len(opened) * width - 1:
         return False
-    characters = np.frombuffer(given, np.uint8)
-    before = np.flatnonzero(characters == ord("["))[1:] - 1
-    closed = before - (characters[before] == ord(" ")) - 1
-    return bool(np.all(characters[closed] == ord("]")))
+    if not np.array_equal(closed[:-1] + 1, between):
+        return False
+    spaced = rows[between + 1] == ord(" ")
+    if not np.array_equal(between + 1 + spaced, opened[1:]):
+        return False
+    rows[opened[1:]] = rows[closed[:-1]] = ord(" ")
+    return True

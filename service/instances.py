@@ -25,8 +25,8 @@ from service.table import CellRefused, Table
 _UNTYPED = re.compile(r'[\x00-\x1f"\\]')
 """What msgspec does not take in the name of a struct's field."""
 
-_LARGE = 16 * 1024
-"""Bytes from which on a body is tried as one list of numbers."""
+_LARGE, _NARROW = 64 * 1024, 16
+"""Bytes from which on, and values up to which in a row, a body is faster read as one list of numbers."""
 
 _FEWEST_QUOTES = 2
 """Around the name of the member: a body with no more holds neither objects nor strings."""
@@ -48,9 +48,8 @@ class Instances:
         self._line = msgspec.json.Decoder(either)
         self._explainer = Explainer(signature, max_rows, member, ignored)
         self._typed = row is not None
-        self._flat = (
-            FlatRows(len(signature.features), member) if signature.numeric and signature.flags is None else None
-        )
+        narrow = signature.numeric and signature.flags is None and len(signature.features) <= _NARROW
+        self._flat = FlatRows(len(signature.features), member) if narrow else None
         names = signature.names
         self._values: Callable[[Any], tuple[Value, ...]] = astuple if row else lambda row: tuple(map(row.get, names))
 

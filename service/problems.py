@@ -83,7 +83,7 @@ def _http(req: falcon.Request, resp: falcon.Response, ex: falcon.HTTPError, para
 
 
 def _names_a_verb(req: falcon.Request) -> bool:
-    """Whether what a route took for a name is a verb with its name, as in `iris:explain`: names have no colon."""
+    """Whether the path has a verb that there is not, as `iris:explain`, taken for a name: names have no colon."""
     return ":" in req.path and ":" not in str(req.uri_template)
 
 

@@ -67,7 +67,7 @@ class OnnxRuntime:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._inputs = [(each.name, _DTYPES[each.type]) for each in session.get_inputs()]
         self._outputs = [each.name for each in session.get_outputs()][: len(signature.outputs)]
-        # Its wrapper holds the file's bytes as long as it lives, and looks at each call for other providers' sake.
+        # Its wrapper holds the file's bytes as long as it lives, and checks at each call what concerns other providers.
         self._session = session._sess  # noqa: SLF001
         self._signature = signature
         self._positions = None if signature.classes is None else frozenset(range(len(signature.classes)))
@@ -116,6 +116,8 @@ def _shaped(output: Output, values: NDArray[Any]) -> NDArray[Any]:
 
 def _among(positions: frozenset[int], labels: NDArray[Any]) -> bool:
     """Whether all labels are positions of classes, which are counted from 0."""
+    if labels.dtype.kind != "i":
+        return False
     if labels.size <= FEW:
         return positions.issuperset(labels.tolist())
     return bool(np.minimum.reduce(labels) >= 0 and np.maximum.reduce(labels) < len(positions))

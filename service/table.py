@@ -152,17 +152,17 @@ def float_array(numbers: Sequence[Any]) -> NDArray[np.float64]:
     """
     Make an array of numbers, NaN where one is None.
 
-    struct writes a list of floats in half the time of np.fromiter, and a third of that of np.array.
+    struct writes a list of floats in about half the time of np.array, and two thirds of that of np.fromiter.
     """
     if len(numbers) <= FEW:
         return np.array(numbers, np.float64)
     array = np.empty(len(numbers))
-    try:
-        for start in range(0, len(numbers), _BLOCK):
-            block = numbers[start : start + _BLOCK]
+    for start in range(0, len(numbers), _BLOCK):
+        block = numbers[start : start + _BLOCK]
+        try:
             struct.pack_into(f"{len(block)}d", array.data, start * array.itemsize, *block)
-    except struct.error:  # a value is missing
-        return np.array(numbers, np.float64)
+        except struct.error:  # a value is missing
+            array[start : start + _BLOCK] = np.array(block, np.float64)
     return array
 
 

@@ -15,8 +15,8 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 from service import wire
 from service.metrics import Metrics
 
-_KEPT_FOR_EACH_NEW = 4
-"""How many must be busy for each new connection that is accepted: what a worker leaves, an idle one takes."""
+_BUSY_FOR_EACH_NEW = 4
+"""How many kept connections must be busy for each new one that is accepted at a turn."""
 
 _PIECE = 64 * 1024
 """Bytes that are read at once; a larger request is not waited for, but read while the worker waits."""
@@ -28,7 +28,7 @@ _PATIENCE_SECONDS = 10
 """How long the worker waits where it must: for the next piece of a large body, or for a client to take an answer."""
 
 _NOTIFY_SECONDS = 0.1
-"""How often the master is told at most; it waits for a second at least (`timeout`)."""
+"""How often the master is told, within a turn, that the worker lives: it is a system call."""
 
 _LINGER_SECONDS = 2.0
 """How long a connection that has ended is still read, so that its answer is not lost (RFC 9112, section 9.6)."""
@@ -44,7 +44,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     """
 
     metrics: Metrics
-    _new = 1
+    _at_once = 1
     _notified = 0.0
 
     @classmethod
@@ -65,8 +65,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.metrics = getattr(self.wsgi, "metrics", None) or Metrics()
 
     def accept(self, listener: Any) -> None:
-        """Take a new connection; several, where so many that are kept come at each turn that new ones would wait."""
-        for _ in range(min(self._new, self.worker_connections - self.nr_conns)):
+        """Take a new connection, and leave the next to an idle worker; several where new ones wait behind busy ones."""
+        for _ in range(min(self._at_once, self.worker_connections - self.nr_conns)):
             try:
                 self._take(listener, *listener.accept())
             except (BlockingIOError, ConnectionAbortedError):  # another worker was faster, or the client has gone
@@ -85,7 +85,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Answer what has arrived, and tell how many others wait meanwhile."""
         events = self.poller.select(timeout)
         self.metrics.queued.set(max(len(events) - 1, 0))
-        self._new = max(len(events) // _KEPT_FOR_EACH_NEW, 1)
+        self._at_once = max(len(events) // _BUSY_FOR_EACH_NEW, 1)
         for key, _ in events:
             key.data(key.fileobj)
 
@@ -109,16 +109,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self.keepalived_conns.remove(connection)
             self._close(connection)
 
-    def notify(self) -> None:
-        """Tell the master that the worker lives; after each request, but not with each a system call."""
-        now = time.monotonic()
-        if now - self._notified >= _NOTIFY_SECONDS:
-            self._notified = now
-            super().notify()
-
     def _answer(self, connection: Any) -> None:
         """Answer a request, and those that came with it."""
-        self.notify()  # many may be waiting
+        if time.monotonic() - self._notified >= _NOTIFY_SECONDS:  # of a turn in which many were waiting
+            self.notify()
+            self._notified = time.monotonic()
         kept, unreader = self.handle(connection), connection.parser.unreader
         while kept and unreader.buf.tell() and _answerable(unreader):
             kept = self.handle(connection)
@@ -187,7 +182,7 @@ def _finished(parser: Any) -> bool:
     """Whether nothing is left of a body, once what has arrived of it is passed over."""
     if getattr(parser.mesg.body.reader, "length", None) != 0:  # or it has no length, but chunks
         return bool(parser.finish_body())
-    parser.mesg = None  # the parser would ask it once more
+    parser.mesg = None  # or the parser would look for more of it before the next request
     return True
 
 

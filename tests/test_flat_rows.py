@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -48,6 +49,18 @@ def test_what_is_read_is_what_json_says(data: st.DataObject) -> None:
         assert found.shape[1] == matrix.shape[1]
 
 
+@pytest.mark.parametrize("width", [1, 2])
+def test_no_text_of_seven_characters_is_misread(width: int) -> None:
+    """All there are of brackets, commas, spaces and a digit."""
+    rows = FlatRows(width, "instances")
+    for length in range(8):
+        for text in map("".join, itertools.product("[], 1", repeat=length)):
+            body = f'{{"instances":[[{text}]]}}'
+            found = rows.decode(body.encode())
+            if found is not None:
+                assert json.loads(body)["instances"] == found.tolist()
+
+
 @pytest.mark.parametrize(
     ("width", "instances"),
     [
@@ -61,6 +74,7 @@ def test_what_is_read_is_what_json_says(data: st.DataObject) -> None:
         (1, "[[1]2 ,[3]]"),
         (1, "[[1],2[3]]"),
         (1, "[[1],  [3]]"),
+        (1, "[[1][2],]"),
         (1, '[[1],["],["]]'),
         (1, '[[1]],"instances":[[2]]'),
         (1, '[[1]],"parameters":{}'),

@@ -16,8 +16,8 @@ from tests.strategies import VALUES, rows, signatures
 from tests.test_table import held
 
 NOT_THERE = object()
-PADDING = st.sampled_from(["", " " * 16_384])
-"""Bodies of more than 16 KB may be read another way."""
+PADDING = st.sampled_from(["", " " * 65_536])
+"""Bodies of more than 64 KB may be read another way."""
 
 
 def plain(signature: Signature, body: str) -> tuple[list[list[Any]], list[str]]:

@@ -126,6 +126,16 @@ def test_a_graph_that_fails_on_a_row_is_no_fault_of_ours(iris_dir: Path, monkeyp
         runtime.predict(Table(1, np.array([[5.1, 3.5, 1.4, 0.2]])))
 
 
+def test_labels_that_are_no_positions_are_refused(iris_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph from elsewhere may say true and false."""
+    directory = iris_dir / "iris" / "1"
+    runtime = onnx(directory, signature("classifier", Output("predict"), classes=("a", "b")))
+    monkeypatch.setattr(runtime, "run", lambda table: [np.array([True])])
+
+    with pytest.raises(InvalidInput, match=r"^The model gives none of its classes for these values\.$"):
+        runtime.predict(Table(1, np.array([[5.1, 3.5, 1.4, 0.2]])))
+
+
 @pytest.mark.parametrize("times", [1, 50])
 def test_a_label_without_a_class_is_refused(iris_dir: Path, times: int) -> None:
     """In a small table and a large one: the third of two classes is none, and no position counts from the end."""

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.signature import Feature, Output, Signature
-from service.table import CellRefused, Table
+from service.table import CellRefused, Table, float_array
 from tests.strategies import rows, signatures
 
 
@@ -84,3 +84,14 @@ def test_the_first_cell_that_does_not_fit_is_named(
         Table.from_rows(taking, [[*each, *("x" for _ in also)] for each in given_rows])
 
     assert (caught.value.row, caught.value.column, caught.value.detail) == (row, column, detail)
+
+
+@pytest.mark.parametrize("length", [0, 1, 32, 33, 8192, 8193, 20_000])
+@pytest.mark.parametrize("gap", [None, 0, -1, 9000])
+def test_a_list_of_numbers_is_the_same_as_an_array(length: int, gap: int | None) -> None:
+    """Wherever one is missing, and whether they are floats or booleans."""
+    numbers: list[float | bool | None] = [True, *np.random.default_rng(0).normal(size=length).tolist()][:length]
+    if gap is not None and gap < length:
+        numbers = [*numbers[:gap], None, *numbers[gap:]]
+
+    assert np.array_equal(float_array(numbers), np.array(numbers, np.float64), equal_nan=True)

@@ -144,7 +144,7 @@ def to_binary(values: NDArray[Any], positions: NDArray[np.int64] | None = None) 
     if values.dtype.kind == "O":
         framed = objects([_framed(text.encode()).decode("latin-1") for text in values.ravel().tolist()])
         chosen = framed if positions is None else framed[positions].ravel()
-        return "".join(chosen.tolist()).encode("latin-1")  # bytes are joined by 80 bytes of memory for each
+        return "".join(chosen.tolist()).encode("latin-1")  # bytes.join needs 80 bytes for each meanwhile
     numbers = values if positions is None else values[positions]
     return np.ascontiguousarray(numbers, numbers.dtype.newbyteorder("<")).data.cast("B")
 

@@ -236,6 +236,14 @@ def test_connections_need_not_be_kept(serve: Serve) -> None:
         assert closes(client, REQUEST)
 
 
+@pytest.mark.parametrize(("arguments", "status"), [((), 404), (("--forwarder-headers", "SCRIPT_NAME"), 200)])
+def test_a_proxy_is_heeded_where_it_is_asked_for(arguments: tuple[str, ...], status: int, serve: Serve) -> None:
+    """And nobody otherwise: the command line's options go before conf/gunicorn.py's."""
+    request = b"GET /behind/healthz HTTP/1.1\r\nHost: a\r\nSCRIPT_NAME: /behind\r\nConnection: close\r\n\r\n"
+
+    assert exchange(serve(*arguments, WEB_CONCURRENCY="1").port, request).status == status
+
+
 def test_tls_is_left_to_the_proxy() -> None:
     """A sentence says so at the start."""
     command = [str(GUNICORN), "-c", "conf/gunicorn.py", "-b", "127.0.0.1:0", "--certfile", "README.md"]
@@ -272,7 +280,7 @@ def test_a_malformed_request_leaves_no_word_in_the_log(serve: Serve) -> None:
 
 
 def test_as_many_new_connections_are_taken_as_kept_ones_are_busy() -> None:
-    """One of an idle worker, for others are idle, too; one for four of a busy one, where all others are as well."""
+    """An idle worker takes one at a turn, a busy one takes one for every four that are busy."""
     config = Config()
     with ExitStack() as stack:
         listener = stack.enter_context(socket())
