@@ -13,7 +13,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from service.slots import DIRECTORY
+from service.monitoring.multiprocess import DIRECTORY
 from tests.load import Load
 from tests.serving.conftest import Gunicorn, wait_until
 

@@ -19,12 +19,12 @@ from falcon.testing import create_environ
 
 from bench.layers import BODY, microseconds, post
 from service.app import Service, create_app, open_repository
-from service.logs import JSONFormatter
-from service.measurement import EXCHANGE, Measurement, predict
-from service.metrics import Metrics
-from service.middleware import RequestId
+from service.http.measurement import EXCHANGE, Measurement, predict
+from service.http.middleware import RequestId
+from service.monitoring.logs import JSONFormatter
+from service.monitoring.metrics import Metrics
+from service.monitoring.multiprocess import Slots
 from service.settings import Settings
-from service.slots import Slots
 
 
 def main() -> None:

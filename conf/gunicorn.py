@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from service.start import Start
+from service.processes.startup import Start
 
 _start = Start()  # before what takes long
 
@@ -25,10 +25,12 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
-from service import logs, tracing, wire
-from service.master import Rollouts
+from service.http import tracing
+from service.monitoring import logs
+from service.monitoring.multiprocess import Slots
+from service.processes import gunicorn_patches
+from service.processes.rollouts import Rollouts
 from service.settings import Settings, SettingsError, platform_port
-from service.slots import Slots
 
 try:
     _settings = Settings.from_environ(os.environ)
@@ -67,7 +69,7 @@ class ServiceLogger(Logger):
             handler.setFormatter(logs.formatter())
 
 
-wire.install()
+gunicorn_patches.install()
 _return_memory()
 
 chdir = str(ROOT)  # so that the command works from anywhere
@@ -80,7 +82,7 @@ workers = int(os.environ.get("WEB_CONCURRENCY") or 0) or max(2, _cpus())
 # One request at a time, on connections that nginx keeps: a third more requests than by Gunicorn's sync worker, which
 # closes each, for two thirds of the CPU. A killed worker takes along what waits on its connections, and nginx asks
 # another. bench/README.md has the figures.
-worker_class = "service.worker.Worker"
+worker_class = "service.processes.worker.Worker"
 keepalive = 75  # past nginx' keepalive_timeout for upstreams, so that it is nginx that closes
 preload_app = "--reload" not in sys.argv  # models are loaded once and shared; a reload of code must load it anew
 wsgi_app = f"service.app:main(forks={preload_app})"
@@ -130,7 +132,7 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
     # Settings are asked for 26 times a request, by a method of Gunicorn's that attributes go before.
     vars(worker.cfg).update({name: setting.get() for name, setting in worker.cfg.settings.items()})
     if not worker.cfg.forwarder_headers and not worker.cfg.secure_scheme_headers:
-        wire.heed_no_proxy()
+        gunicorn_patches.heed_no_proxy()
     if slots := _slots(server):
         slots.enter(worker.slot)
 

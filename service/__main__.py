@@ -60,8 +60,8 @@ def _check(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _add(settings: Settings, given: argparse.Namespace) -> int:
-    from service.adding import add, summary
-    from service.sample import PackagingError
+    from service.packaging.add import add, summary
+    from service.packaging.sample import PackagingError
 
     started = time.monotonic()
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import falcon
 
-from service import middleware, problems
-from service.inventory import Inventory
-from service.loading import Loader
-from service.measurement import EXCHANGE, Measurement
-from service.metrics import Metrics
-from service.repository import ModelRepository
-from service.resources import health, inference, invocations, pages, prediction, statistics
+from service.http import middleware, problems
+from service.http.measurement import EXCHANGE, Measurement
+from service.monitoring.metrics import Metrics
+from service.monitoring.model_gauges import Inventory
+from service.monitoring.multiprocess import DIRECTORY, Slots, SlotsTaken
+from service.repository.loader import Loader
+from service.repository.repository import ModelRepository
+from service.resources import invocations, open_inference, pages, prediction, probes, statistics
 from service.settings import Settings, SettingsError
-from service.slots import DIRECTORY, Slots, SlotsTaken
 
 
 class Service(falcon.App[falcon.Request, falcon.Response]):
@@ -50,10 +50,10 @@ def create_app(settings: Settings, repository: ModelRepository, metrics: Metrics
     predict, status = prediction.Predict(), prediction.ModelStatus(repository)
     _add_vertex_ai(app, settings, repository)
     app.add_route("/", pages.Root())
-    app.add_route("/healthz", health.Health())
-    app.add_route("/readyz", health.Readiness(repository))
+    app.add_route("/healthz", probes.Health())
+    app.add_route("/readyz", probes.Readiness(repository))
     app.add_route("/metrics", pages.Scrape(metrics))
-    app.add_route("/ping", health.Readiness(repository))
+    app.add_route("/ping", probes.Readiness(repository))
     app.add_route("/invocations", invocations.Invocations(settings))
     app.add_route("/prediction", prediction.DefaultPredict(repository))
     app.add_route("/v1/models", prediction.Models(repository))
@@ -70,25 +70,25 @@ def _add_vertex_ai(app: Service, settings: Settings, repository: ModelRepository
     if settings.aip_predict_route:
         app.add_route(settings.aip_predict_route, prediction.DefaultPredict(repository))
     if settings.aip_health_route:
-        app.add_route(settings.aip_health_route, health.Readiness(repository))
+        app.add_route(settings.aip_health_route, probes.Readiness(repository))
 
 
 def _add_inference(app: Service, settings: Settings, repository: ModelRepository, metrics: Metrics) -> None:
-    server = inference.Server()
+    server = open_inference.Server()
     app.add_route("/v2", server)
     app.add_route("/v2/", server)
-    app.add_route("/v2/health/live", inference.Live())
-    app.add_route("/v2/health/ready", inference.Ready(repository))
+    app.add_route("/v2/health/live", open_inference.Live())
+    app.add_route("/v2/health/ready", open_inference.Ready(repository))
     app.add_route("/v2/models", prediction.Models(repository))
-    app.add_route("/v2/repository/index", inference.RepositoryIndex(repository, settings))
-    app.add_route("/v2/repository/models/{name}/load", inference.Rollout())
-    app.add_route("/v2/repository/models/{name}/unload", inference.Rollout())
+    app.add_route("/v2/repository/index", open_inference.RepositoryIndex(repository, settings))
+    app.add_route("/v2/repository/models/{name}/load", open_inference.Rollout())
+    app.add_route("/v2/repository/models/{name}/unload", open_inference.Rollout())
     for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
-        app.add_route(model, inference.ModelMetadata(repository, metrics))
-        app.add_route(f"{model}/ready", inference.ModelReady(repository))
-        app.add_route(f"{model}/config", inference.ModelConfig(repository, settings))
+        app.add_route(model, open_inference.ModelMetadata(repository, metrics))
+        app.add_route(f"{model}/ready", open_inference.ModelReady(repository))
+        app.add_route(f"{model}/config", open_inference.ModelConfig(repository, settings))
         app.add_route(f"{model}/stats", statistics.Statistics(repository, metrics))
-        app.add_route(f"{model}/infer", inference.Infer(repository, settings), compile=True)
+        app.add_route(f"{model}/infer", open_inference.Infer(repository, settings), compile=True)
 
 
 def main(*, forks: bool = False) -> Service:

@@ -20,8 +20,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from service.manifest import SKOPS
 from service.packaging import save_model
+from service.repository.manifest import SKOPS
 from service.settings import Settings
 from tests.support import Served, make_client
 

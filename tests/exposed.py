@@ -10,7 +10,7 @@ from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.app import create_app, open_repository
-from service.metrics import Metrics
+from service.monitoring.metrics import Metrics
 from service.settings import Settings
 from tests.mixed import make_mixed
 from tests.models import copy_version

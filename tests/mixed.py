@@ -8,11 +8,11 @@ import falcon.testing
 import numpy as np
 
 from service.app import create_app
-from service.instances import Instances
-from service.loading import Model
-from service.manifest import Golden, Manifest, Proof, Versions
-from service.repository import ModelRepository
-from service.runtimes import Prediction
+from service.codecs.rows.instances import Instances
+from service.repository.loader import Model
+from service.repository.manifest import Golden, Manifest, Proof, Versions
+from service.repository.repository import ModelRepository
+from service.runtimes.runtime import Prediction
 from service.settings import Settings
 from service.signature import Feature, Label, Output
 from service.table import Table

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from service.manifest import ONNX, SKOPS, digest
-from service.tree import FILENAME, MOST_MANIFEST_BYTES
+from service.repository.directory import FILENAME, MOST_MANIFEST_BYTES
+from service.repository.manifest import ONNX, SKOPS, digest
 
 
 def copy_version(source: Path, root: Path, name: str = "iris", version: int = 2) -> Path:

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
 from service.__main__ import main
-from service.manifest import read
+from service.repository.manifest import read
 
 TEXTS = ["good film", "bad film", "awful bad thing"] * 7
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from service.resources.arrays import json_array
+from service.codecs.json_arrays import json_array
 
 FLOATS = st.sampled_from([np.float64, np.float32, np.float16]).flatmap(
     lambda dtype: arrays.arrays(

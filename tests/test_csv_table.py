@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.csv_table import CSVTable
+from service.codecs.rows.csv_rows import CSVTable
 from service.errors import InvalidInput, NotCSV, TooManyRows
 from service.signature import Feature, Output, Signature
 from tests.mixed import FEATURES

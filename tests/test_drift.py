@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from service import drift
+from service.monitoring import drift
 from service.signature import Feature, Output, Signature, Value
 from service.table import Table
 

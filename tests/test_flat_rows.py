@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from service.flat_rows import FlatRows
+from service.codecs.rows.instances_fast_path import FlatRows
 
 SHAPES = st.tuples(st.integers(1, 5), st.integers(1, 4))
 NUMBERS = st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False)

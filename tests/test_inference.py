@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from tritonclient.utils import np_to_triton_dtype
 
 from service.app import create_app
-from service.loading import Incomplete, Refused
-from service.repository import ModelRepository
-from service.resources import outputs as model_outputs
-from service.resources.bodies import HEADER
-from service.resources.envelope import Request
-from service.resources.tensors import DATATYPES
-from service.runtimes import Prediction
+from service.codecs.tensors import outputs as outputs_module
+from service.codecs.tensors.datatypes import DATATYPES
+from service.codecs.tensors.messages import Request
+from service.repository.loader import Incomplete, Refused
+from service.repository.repository import ModelRepository
+from service.resources.inference_body import HEADER
+from service.runtimes.runtime import Prediction
 from service.settings import Settings
 from service.signature import Feature, Output, Signature
 from tests.mixed import CLASSES, FEATURES, Recorder, make_mixed
@@ -230,8 +230,8 @@ def test_values_are_tensors_of_their_width() -> None:
         ("outlier_detector", np.array([-1], np.int32), "INT64", None),
     ):
         signature = Signature(task, (feature,), (Output("predict", width),))  # type: ignore[arg-type]
-        (given,) = model_outputs.results(signature, Prediction(values), Request(()))
-        (metadata,) = model_outputs.describe(signature)
+        (given,) = outputs_module.results(signature, Prediction(values), Request(()))
+        (metadata,) = outputs_module.describe(signature)
         assert (datatype, datatype) == (given.datatype, metadata.datatype)
         assert given.values.dtype == DATATYPES[datatype].dtype
         assert values.tolist() == given.values.tolist()

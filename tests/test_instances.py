@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.codecs.rows.instances import Instances
 from service.errors import InvalidInput, TooManyRows, pointer
-from service.instances import Instances
 from service.signature import Feature, Output, Signature
 from tests.strategies import VALUES, rows, signatures
 from tests.test_table import held

@@ -21,10 +21,10 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multioutput import MultiOutputRegressor
 
-from service.loading import trusted_types
-from service.manifest import SKOPS
+from service.codecs.mlflow import DATA
 from service.packaging import save_model
-from service.resources.shapes import DATA
+from service.repository.loader import trusted_types
+from service.repository.manifest import SKOPS
 from service.settings import Settings, SettingsError
 from service.signature import Signature
 from tests.conftest import IRIS_CLASSES, IRIS_FEATURES, ROOT

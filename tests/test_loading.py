@@ -16,10 +16,10 @@ from sklearn.cluster import Birch
 from sklearn.ensemble import RandomForestClassifier
 
 from service.app import open_repository
-from service.loading import Refused, load_skops, replay, trusted_types
-from service.manifest import ONNX, PICKLE, SKOPS, Golden, digest, read
 from service.packaging import save_model
-from service.runtimes import Prediction
+from service.repository.loader import Refused, load_skops, replay, trusted_types
+from service.repository.manifest import ONNX, PICKLE, SKOPS, Golden, digest, read
+from service.runtimes.runtime import Prediction
 from service.settings import Settings
 from service.table import Table
 from tests import models

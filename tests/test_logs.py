@@ -10,7 +10,7 @@ from datetime import datetime
 
 import pytest
 
-from service import logs
+from service.monitoring import logs
 
 logger = logging.getLogger("service")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from service.__main__ import main
-from service.manifest import ONNX
+from service.repository.manifest import ONNX
 from tests.conftest import ROOT
 from tests.models import copy_version, truncated
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from service import master
 from service.app import open_repository
-from service.master import Rollouts, Watch
+from service.processes import rollouts as rollouts_module
+from service.processes.rollouts import Rollouts, Watch
 from service.settings import Settings
 from tests.models import copy_version
 from tests.serving.conftest import wait_until
@@ -93,7 +93,7 @@ def test_it_is_started_again_but_not_all_the_time(
     os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
     watch.keep()
     assert pid(watch) == first
-    monkeypatch.setattr(master, "_LEAST_SECONDS_BETWEEN_STARTS", 0.0)
+    monkeypatch.setattr(rollouts_module, "_LEAST_SECONDS_BETWEEN_STARTS", 0.0)
     watch.keep()
     assert pid(watch) != first
 
@@ -103,8 +103,8 @@ def test_it_is_started_again_but_not_all_the_time(
 
 def test_where_it_cannot_be_started_the_master_goes_on(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     """The log says so, and it is tried again."""
-    monkeypatch.setattr(master, "_COMMAND", ["/nowhere/python"])
-    monkeypatch.setattr(master, "_LEAST_SECONDS_BETWEEN_STARTS", 0.0)
+    monkeypatch.setattr(rollouts_module, "_COMMAND", ["/nowhere/python"])
+    monkeypatch.setattr(rollouts_module, "_LEAST_SECONDS_BETWEEN_STARTS", 0.0)
 
     watch.start({})
     watch.keep()

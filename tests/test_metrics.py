@@ -18,14 +18,14 @@ from prometheus_client import values
 from prometheus_client.mmap_dict import mmap_key
 from prometheus_client.parser import text_string_to_metric_families
 
-from service import measurement
 from service.app import create_app, open_repository
-from service.inventory import Inventory
-from service.metrics import Metrics
+from service.http import measurement
+from service.monitoring.metrics import Metrics
+from service.monitoring.mmap_files import Series, write
+from service.monitoring.model_gauges import Inventory
+from service.monitoring.multiprocess import Slots
 from service.resources import prediction
-from service.series import Series, write
 from service.settings import Settings
-from service.slots import Slots
 from tests.mixed import make_mixed
 from tests.models import BROKEN, copy_version
 from tests.support import make_client

@@ -25,10 +25,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from service.loading import Loader, Model
-from service.manifest import read
-from service.onnx_file import save_onnx
-from service.sample import PackagingError
+from service.packaging.sample import PackagingError
+from service.packaging.save_onnx import save_onnx
+from service.repository.loader import Loader, Model
+from service.repository.manifest import read
 from service.settings import Settings
 from service.signature import Output
 from service.table import Table

@@ -21,15 +21,15 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from models.iris.train import train
-from service.agreement import compare
 from service.app import open_repository
-from service.loading import Model
-from service.manifest import ONNX, SKOPS, read
 from service.packaging import save_model
-from service.sample import PackagingError
+from service.packaging.sample import PackagingError
+from service.prediction import compare
+from service.repository.directory import FILENAME
+from service.repository.loader import Model
+from service.repository.manifest import ONNX, SKOPS, read
 from service.settings import Settings
 from service.table import Table
-from service.tree import FILENAME
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -256,17 +256,17 @@ def test_a_bare_forest_takes_numbers_up_to_float32(tmp_path: Path) -> None:
 
 def test_a_conversion_that_differs_does_not_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitted: Any) -> None:
     """Scikit-learn serves then, and the manifest says why."""
-    from service import packaging
-    from service.conversion import Candidate, convert
+    from service.packaging import save
+    from service.packaging.conversion.convert import Candidate, convert
 
     estimator, rows = fitted
     other = LogisticRegression(C=0.01, max_iter=2000).fit(rows, estimator.predict(rows))
-    monkeypatch.setattr(packaging, "convert", lambda _, signature: convert(other, signature))
+    monkeypatch.setattr(save, "convert", lambda _, signature: convert(other, signature))
     manifest = read(save_model(estimator, rows, name="m", root=tmp_path))
     assert (manifest.runtime, manifest.proof.holds, ONNX in manifest.files) == ("sklearn", False, False)
     assert "labels differ" in str(manifest.proof.reason)
 
-    monkeypatch.setattr(packaging, "convert", lambda _, signature: [Candidate("float64", None, "no converter")])
+    monkeypatch.setattr(save, "convert", lambda _, signature: [Candidate("float64", None, "no converter")])
     manifest = read(save_model(estimator, rows, name="m", root=tmp_path))
     assert (manifest.runtime, manifest.proof.reason) == ("sklearn", "no converter")
     assert answers(load(tmp_path, "m"), rows) == estimator.predict(rows).tolist()

@@ -13,7 +13,7 @@ import pytest
 
 from service.app import create_app, open_repository
 from service.errors import ServiceError
-from service.problems import STATUS
+from service.http.problems import STATUS
 from service.settings import Settings
 from tests.support import assert_problem
 

@@ -10,8 +10,8 @@ import pytest
 
 from service.app import open_repository
 from service.errors import ModelNotFound, ModelNotReady
-from service.manifest import ONNX, SKOPS
-from service.repository import ModelRepository
+from service.repository.manifest import ONNX, SKOPS
+from service.repository.repository import ModelRepository
 from service.settings import Settings
 from tests import models
 from tests.models import BROKEN, copy_version, edit, flipped
@@ -209,9 +209,9 @@ def test_what_hangs_at_load_is_refused(root: Path, monkeypatch: pytest.MonkeyPat
     """The process that loads is not kept waiting."""
     import threading
 
-    from service import loading
+    from service.repository import loader
 
-    monkeypatch.setattr(loading, "replay", lambda *_: threading.Event().wait())
+    monkeypatch.setattr(loader, "replay", lambda *_: threading.Event().wait())
 
     assert opened(root, trial_seconds=0.2).entry("iris").refused == {
         "1": "model.onnx: it did not finish within 0.2 seconds"
@@ -222,9 +222,9 @@ def test_what_crashes_at_load_is_refused(root: Path, monkeypatch: pytest.MonkeyP
     """The process that loads survives it."""
     import os
 
-    from service import loading
+    from service.repository import loader
 
-    monkeypatch.setattr(loading, "replay", lambda *_: os.kill(os.getpid(), 9))
+    monkeypatch.setattr(loader, "replay", lambda *_: os.kill(os.getpid(), 9))
 
     assert opened(root).entry("iris").refused == {"1": "model.onnx: it crashed (SIGKILL)"}
 

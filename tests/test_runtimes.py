@@ -16,8 +16,8 @@ from sklearn.neighbors import RadiusNeighborsClassifier
 from sklearn.svm import LinearSVC
 
 from service.errors import InvalidInput
-from service.manifest import ONNX, SKOPS, read
-from service.runtimes import OnnxRuntime, Runtime, SklearnRuntime, _among
+from service.repository.manifest import ONNX, SKOPS, read
+from service.runtimes.runtime import OnnxRuntime, Runtime, SklearnRuntime, _among
 from service.signature import Feature, Output, Signature
 from service.table import FEW, Table
 

@@ -18,9 +18,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, valu
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from service import slots as module
+from service.monitoring import multiprocess as module
+from service.monitoring.multiprocess import DIRECTORY, Slots, SlotsTaken
 from service.settings import SettingsError
-from service.slots import DIRECTORY, Slots, SlotsTaken
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from service.start import Start
+from service.processes.startup import Start
 from tests.conftest import ROOT
 
 TAKEN = (signal.SIGTERM, signal.SIGHUP)

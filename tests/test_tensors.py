@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor, triton_to_np_dtype
 
+from service.codecs.tensors.datatypes import DATATYPES, BinaryData, Datatype, Place, to_binary, to_json
+from service.codecs.tensors.json_data import JSONData
 from service.errors import InvalidInput, MalformedTensor, ServiceError
-from service.resources.json_tensors import JSONData
-from service.resources.tensors import DATATYPES, BinaryData, Datatype, Place, to_binary, to_json
 
 PLACE = Place(0)
 SHAPES = st.lists(st.integers(0, 4), min_size=1, max_size=4).map(tuple)

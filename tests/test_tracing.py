@@ -9,7 +9,7 @@ from typing import Any
 import falcon.testing
 import pytest
 
-from service.tracing import traced
+from service.http.tracing import traced
 
 Client = falcon.testing.TestClient
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from service.manifest import ONNX
-from service.tree import FILENAME, complete, digest, scan, state_of
+from service.repository.directory import FILENAME, complete, digest, scan, state_of
+from service.repository.manifest import ONNX
 from tests.models import NESTED, edit, enlarged, flipped, linked, piped
 from tests.serving.conftest import wait_until
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from service import trial
+from service.repository import forked as forked_module
 
 
 def test_what_passes_passes() -> None:
     """And leaves no process behind."""
-    assert trial.run(lambda: None, 10) is None
+    assert forked_module.run(lambda: None, 10) is None
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
@@ -27,8 +27,8 @@ def test_an_exception_is_the_reason() -> None:
     def raises() -> None:
         raise ValueError("seven is no prime\N{DOUBLE EXCLAMATION MARK}")
 
-    assert trial.run(raises, 10) == "seven is no prime\N{DOUBLE EXCLAMATION MARK}"
-    assert trial.run(lambda: (_ for _ in ()).throw(KeyboardInterrupt), 10) == "KeyboardInterrupt"
+    assert forked_module.run(raises, 10) == "seven is no prime\N{DOUBLE EXCLAMATION MARK}"
+    assert forked_module.run(lambda: (_ for _ in ()).throw(KeyboardInterrupt), 10) == "KeyboardInterrupt"
 
 
 class Unspeakable(Exception):
@@ -56,7 +56,7 @@ def test_nothing_leaves_the_child(tmp_path: Path, check: Callable[[], object], r
     """What did would go on as a second one of the process that asks."""
     owner = os.getpid()
     try:
-        assert trial.run(check, 10) == reason
+        assert forked_module.run(check, 10) == reason
     finally:
         if os.getpid() != owner:
             (tmp_path / "left").touch()
@@ -78,29 +78,29 @@ def test_where_there_can_be_no_child_nothing_is_left_open(monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "fork", fork)
     before = descriptors()
     with pytest.raises(BlockingIOError):
-        trial.run(lambda: None, 10)
+        forked_module.run(lambda: None, 10)
 
     assert descriptors() == before
 
 
 def test_a_crash_names_its_signal() -> None:
     """A fault in native code takes only the child with it."""
-    assert trial.run(lambda: os.kill(os.getpid(), signal.SIGKILL), 10) == "it crashed (SIGKILL)"
+    assert forked_module.run(lambda: os.kill(os.getpid(), signal.SIGKILL), 10) == "it crashed (SIGKILL)"
 
 
 def test_an_early_exit_is_no_success() -> None:
     """Only a check that returns has passed."""
-    assert trial.run(lambda: os._exit(0), 10) == "it crashed (exit status 0)"
+    assert forked_module.run(lambda: os._exit(0), 10) == "it crashed (exit status 0)"
 
 
 def test_there_need_not_be_a_limit() -> None:
     """The time may be infinite."""
-    assert trial.run(lambda: None, float("inf")) is None
+    assert forked_module.run(lambda: None, float("inf")) is None
 
 
 def test_something_else_is_done_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     """As often as there is time for it, and what it raises ends the child."""
-    monkeypatch.setattr(trial, "_MEANWHILE_SECONDS", 0.01)
+    monkeypatch.setattr(forked_module, "_MEANWHILE_SECONDS", 0.01)
     calls: list[int] = []
 
     def meanwhile() -> None:
@@ -109,7 +109,7 @@ def test_something_else_is_done_meanwhile(monkeypatch: pytest.MonkeyPatch) -> No
             raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        trial.run(threading.Event().wait, 60, meanwhile)
+        forked_module.run(threading.Event().wait, 60, meanwhile)
     assert len(calls) == 3
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
@@ -117,7 +117,7 @@ def test_something_else_is_done_meanwhile(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_process_that_was_forked_meanwhile_kills_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """It leaves through the same code as the one that waits: a worker that Gunicorn replaced."""
-    monkeypatch.setattr(trial, "_MEANWHILE_SECONDS", 0.01)
+    monkeypatch.setattr(forked_module, "_MEANWHILE_SECONDS", 0.01)
     source, sink = os.pipe()
     forked: list[int] = []
 
@@ -127,14 +127,14 @@ def test_a_process_that_was_forked_meanwhile_kills_nobody(monkeypatch: pytest.Mo
 
     def meanwhile() -> None:
         if not forked:
-            forked.append(trial._fork())  # noqa: SLF001
+            forked.append(forked_module._fork())  # noqa: SLF001
             if forked == [0]:
                 raise SystemExit
             assert os.waitstatus_to_exitcode(os.waitpid(forked[0], 0)[1]) == 7
             os.write(sink, b"x")
 
     try:
-        assert trial.run(check, 60, meanwhile) is None
+        assert forked_module.run(check, 60, meanwhile) is None
     except SystemExit:
         os._exit(7)
     finally:
@@ -144,7 +144,7 @@ def test_a_process_that_was_forked_meanwhile_kills_nobody(monkeypatch: pytest.Mo
 
 def test_a_hang_ends_with_its_time() -> None:
     """And the child with it."""
-    assert trial.run(threading.Event().wait, 0.2) == "it did not finish within 0.2 seconds"
+    assert forked_module.run(threading.Event().wait, 0.2) == "it did not finish within 0.2 seconds"
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
@@ -157,6 +157,6 @@ def test_what_a_check_does_stays_in_the_child(tmp_path: Path) -> None:
         seen.append(1)
         (tmp_path / "x").touch()
 
-    assert trial.run(leaves_traces, 10) is None
+    assert forked_module.run(leaves_traces, 10) is None
     assert seen == []
     assert (tmp_path / "x").exists()

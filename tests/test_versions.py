@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from service import loading, versions
 from service.app import open_repository
-from service.loading import Loader, Model
-from service.manifest import ONNX
-from service.repository import ModelRepository
+from service.repository import loader, reconciler
+from service.repository.directory import FILENAME, scan
+from service.repository.loader import Loader, Model
+from service.repository.manifest import ONNX
+from service.repository.repository import ModelRepository
 from service.settings import Settings
-from service.tree import FILENAME, scan
 from tests import models
 from tests.models import copy_version, edit, flipped, rewrite
 
@@ -39,7 +39,7 @@ class Bench:
         self._load = Loader(Settings(trial_seconds=10))
         self.repository = ModelRepository(root, self.load, observer=self)
 
-    def load(self, directory: Path, meanwhile: Callable[[], object] = versions.nothing) -> Model:
+    def load(self, directory: Path, meanwhile: Callable[[], object] = reconciler.nothing) -> Model:
         """Load a version."""
         self.tried.append(f"{directory.parent.name}/{directory.name}")
         return self._load(directory, meanwhile)
@@ -73,7 +73,7 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     """Say whether whatever changed did so long ago."""
 
     def settle(yes: bool) -> None:
-        monkeypatch.setattr("service.tree.SETTLE_SECONDS", 0.0 if yes else 1e12)
+        monkeypatch.setattr("service.repository.directory.SETTLE_SECONDS", 0.0 if yes else 1e12)
 
     settle(True)
     return settle
@@ -103,7 +103,7 @@ def test_only_what_is_new_is_read(
     """What is as it was is the same object, and not even its checksums are taken again."""
     bench.repository.refresh()
     first = bench.repository.get()
-    monkeypatch.setattr(versions, "verify", None)
+    monkeypatch.setattr(reconciler, "verify", None)
     copy_version(bench.root / "iris" / "1", bench.root)
 
     assert bench.refresh() == (["iris/2"], [("iris/2", "loaded")])
@@ -210,11 +210,11 @@ def test_a_rewritten_version_serves_on_as_it_was(
     shutil.copytree(directory, bench.root.with_name("kept"))
     models.replace(directory, lambda at: edit(at, lambda manifest: manifest.update(created="later")))
 
-    assert bench.refresh() == ([], [("iris/1", versions.REWRITTEN)])
+    assert bench.refresh() == ([], [("iris/1", reconciler.REWRITTEN)])
     assert bench.refresh() == ([], [])
     assert bench.repository.get() is first
     assert bench.repository.get("iris", "1") is first
-    assert bench.repository.entry("iris").refused == {"1": versions.REWRITTEN}
+    assert bench.repository.entry("iris").refused == {"1": reconciler.REWRITTEN}
     assert open_repository(Settings(models_dir=bench.root)).get().manifest.created == "later"
 
     log.clear()
@@ -380,7 +380,7 @@ def test_a_trial_lets_its_process_go_on(bench: Bench, monkeypatch: pytest.Monkey
     def enough() -> None:
         raise Enough
 
-    monkeypatch.setattr(loading, "replay", lambda *_: threading.Event().wait())
+    monkeypatch.setattr(loader, "replay", lambda *_: threading.Event().wait())
     copy_version(bench.root / "iris" / "1", bench.root)
     with pytest.raises(Enough):
         bench.repository.refresh(enough)

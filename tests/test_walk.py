@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from service.walk import Reader, json_number
+from service.codecs.json_reader import Reader, json_number
 from tests.strategies import json_texts
 
 

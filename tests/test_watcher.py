@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from service.app import open_repository
-from service.manifest import ONNX
+from service.processes.watcher import Watcher
+from service.repository.directory import FILENAME, SETTLE_SECONDS
+from service.repository.manifest import ONNX
 from service.settings import Settings
-from service.tree import FILENAME, SETTLE_SECONDS
-from service.watcher import Watcher
 from tests.models import copy_version, edit, flipped
 
 
@@ -162,7 +162,7 @@ def test_what_was_refused_is_no_news(watched: Watched, monkeypatch: pytest.Monke
 
     newcomer = watched.newcomer()
     if fault == "a fault of the service":
-        monkeypatch.setattr("service.trial.run", fail)
+        monkeypatch.setattr("service.repository.forked.run", fail)
     else:
         edit(newcomer, lambda manifest: manifest.update(license="MIT"))
     watched.repository.refresh()

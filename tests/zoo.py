@@ -31,10 +31,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import all_estimators
 
-from service import conversion, converters
-from service.agreement import TOLERANCE
-from service.manifest import Manifest, read
 from service.packaging import save_model
+from service.packaging.conversion import convert, converters
+from service.prediction import TOLERANCE
+from service.repository.manifest import Manifest, read
 from service.settings import Settings
 from tests.support import make_client
 
@@ -165,7 +165,7 @@ def _answerable(estimator: Any, ask: Any) -> Any:
 def convert_in_process(replace: Callable[[str, object], object]) -> None:
     """Convert without a process for each, whose start takes longer than the rest."""
     converters.register()
-    replace("service.packaging.convert", conversion.candidates)
+    replace("service.packaging.save.convert", convert.candidates)
 
 
 def _rows(ask: Any) -> list[list[Any]]:

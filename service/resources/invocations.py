@@ -10,13 +10,13 @@ from functools import lru_cache
 import falcon
 import msgspec
 
-from service.csv_table import CSVTable
-from service.loading import Model
-from service.measurement import predict
-from service.middleware import Decode, Encode
+from service.codecs.mlflow import Shapes
+from service.codecs.rows.csv_rows import CSVTable
+from service.http.measurement import predict
+from service.http.middleware import Decode, Encode
+from service.repository.loader import Model
 from service.resources import prediction
-from service.resources.shapes import Shapes
-from service.runtimes import Prediction
+from service.runtimes.runtime import Prediction
 from service.settings import Settings
 from service.signature import label_text
 from service.table import Table

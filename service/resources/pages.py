@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import falcon
 
-from service.metrics import CONTENT_TYPE, Metrics
+from service.monitoring.metrics import CONTENT_TYPE, Metrics
 
 
 class Root:

@@ -10,15 +10,15 @@ from urllib.parse import parse_qsl
 import falcon
 import msgspec
 
+from service.codecs.json_arrays import json_array
+from service.codecs.json_reader import json_number
 from service.errors import InvalidInput, MalformedQuery
-from service.loading import Model
-from service.measurement import predict
-from service.repository import ModelRepository
-from service.resources.arrays import json_array
-from service.runtimes import Prediction
+from service.http.measurement import predict
+from service.repository.loader import Model
+from service.repository.repository import ModelRepository
+from service.runtimes.runtime import Prediction
 from service.signature import Feature, Signature, Value, label_text
 from service.table import CellRefused, Table
-from service.walk import json_number
 
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _QUERY_FORM = "The query must be name=value pairs, percent-encoded UTF-8, joined by &."

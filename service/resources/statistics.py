@@ -8,9 +8,9 @@ import falcon
 import msgspec
 from msgspec import Struct
 
-from service.loading import Model
-from service.metrics import Metrics, Samples
-from service.repository import ModelRepository
+from service.monitoring.metrics import Metrics, Samples
+from service.repository.loader import Model
+from service.repository.repository import ModelRepository
 
 _LEAST_FAILURE = 400
 

@@ -224,7 +224,7 @@ ASK = "r = c.HTTPConnection('127.0.0.1', 8000); r.request('GET', '/prediction');
 KILL_WATCHER = """
 import os, pathlib
 for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-    if "service.watcher" in path.read_text().split("\\0"):
+    if "service.processes.watcher" in path.read_text().split("\\0"):
         os.kill(int(path.parent.name), 9)
         print("killed")
 """

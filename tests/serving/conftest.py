@@ -47,7 +47,7 @@ collect_ignore = list(_LEFT_OUT)
 POLL_SECONDS = 0.1
 """How often the service that the fixture `watching` starts looks for new models."""
 
-WATCHER = b"service.watcher"
+WATCHER = b"service.processes.watcher"
 """What names the watcher in its command line."""
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from palmerpenguins import load_penguins
 from sklearn.datasets import load_diabetes, load_iris
 
-from service.loading import load_skops, trusted_types
-from service.manifest import SKOPS, Manifest, read
+from service.repository.loader import load_skops, trusted_types
+from service.repository.manifest import SKOPS, Manifest, read
 
 MODELS = Path(__file__).resolve().parent.parent.parent / "models"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from service.manifest import ONNX
+from service.repository.manifest import ONNX
 from tests import models
 from tests.serving.conftest import Gunicorn, wait_until
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from service.slots import DIRECTORY
+from service.monitoring.multiprocess import DIRECTORY
 from tests.load import Load
 from tests.models import copy_version
 from tests.serving.conftest import ROOT, Gunicorn, wait_until

@@ -22,7 +22,7 @@ import pytest
 import skops.io
 from sklearn.datasets import load_iris
 
-from service.manifest import ONNX, SKOPS
+from service.repository.manifest import ONNX, SKOPS
 from tests.conftest import IRIS_CLASSES, IRIS_FEATURES
 from tests.models import copy_version, flipped
 from tests.serving.conftest import GUNICORN, ROOT, Gunicorn, wait_until
@@ -312,7 +312,7 @@ def test_the_log_is_one_json_line_an_event(serve: Serve, tmp_path: Path) -> None
     (fault,) = [event for event in logged(server) if "traceback" in event]
     assert (fault["level"], fault["request_id"], fault["route"]) == ("error", "abc", "/fault")
     assert fault["traceback"].endswith("RuntimeError: on\npurpose")
-    assert {"service.versions", "gunicorn.error"} <= {event["logger"] for event in logged(server)}
+    assert {"service.repository.reconciler", "gunicorn.error"} <= {event["logger"] for event in logged(server)}
     assert all(event.keys() >= {"time", "level", "pid", "message"} for event in logged(server))
 
 
@@ -352,7 +352,7 @@ def test_a_converted_model_needs_no_scikit_learn() -> None:
     modules = set(found.stdout.split())
 
     assert "onnxruntime" in modules
-    assert not modules & {"sklearn", "scipy", "skops", "pandas", "joblib", "onnx", "skl2onnx", "service.packaging"}
+    assert not modules & {"sklearn", "scipy", "skops", "pandas", "joblib", "onnx", "skl2onnx", "service.packaging.save"}
 
 
 @pytest.mark.parametrize(

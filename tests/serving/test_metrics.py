@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from service.slots import DIRECTORY
+from service.monitoring.multiprocess import DIRECTORY
 from tests.load import BODY, PREDICTIONS, Load
 from tests.serving.conftest import Gunicorn, free_port, wait_until
 from tests.serving.nginx import Nginx

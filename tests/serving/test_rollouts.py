@@ -19,8 +19,8 @@ from sklearn.cluster import KMeans
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.neighbors import KNeighborsClassifier
 
-from service.manifest import PICKLE, SKOPS
 from service.packaging import save_model
+from service.repository.manifest import PICKLE, SKOPS
 from tests import models
 from tests.serving.conftest import GUNICORN, POLL_SECONDS, ROOT, Gunicorn, free_port, listens, wait_until
 from tests.serving.rollouts import all_serve, ask, put, serves
@@ -106,7 +106,7 @@ def test_a_stop_ends_the_watcher(watching: Gunicorn) -> None:
 def test_the_watcher_is_a_small_process_of_its_own(watching: Gunicorn) -> None:
     """It has no socket, no page of the models, and no signal to handle; when all is quiet it sends none."""
     (watcher,) = watching.watchers()
-    wait_until(lambda: b"service.watcher" in Path(f"/proc/{watcher}/cmdline").read_bytes())
+    wait_until(lambda: b"service.processes.watcher" in Path(f"/proc/{watcher}/cmdline").read_bytes())
     links = [str(path.readlink()) for path in Path(f"/proc/{watcher}/fd").iterdir()]
 
     assert watching.memory()["watcher"] < 20

@@ -19,8 +19,8 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER
 
-from service.metrics import Metrics
-from service.worker import Worker, arrived
+from service.monitoring.metrics import Metrics
+from service.processes.worker import Worker, arrived
 from tests.serving.conftest import GUNICORN, ROOT, Gunicorn, listens, wait_until
 from tests.wire import assert_problem, connect, exchange, get, read_answer
 

@@ -1,0 +1,1 @@
+"""Bytes to tables, and predictions to bytes: one module for each format. No HTTP."""

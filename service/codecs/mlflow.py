@@ -1,0 +1,123 @@
+"""The JSON bodies of /invocations: which of its shapes one has, and the rows in it."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from service.codecs.json_reader import Reader
+from service.codecs.rows.dataframes import ColumnFrames, SplitFrames
+from service.codecs.rows.explain import IGNORED, json_text, unknown
+from service.codecs.rows.instances import Instances
+from service.codecs.tensors import inputs, messages
+from service.errors import InvalidInput, MalformedTensor, pointer
+from service.resources.inference_body import Body
+from service.signature import Signature
+from service.table import Table
+
+DATA = ("dataframe_split", "dataframe_records", "instances", "inputs")
+"""The members that hold rows: a body has one of them."""
+
+BESIDE = ("params", *IGNORED)
+"""The members that may stand beside it, and are ignored."""
+
+_FORM = f"The body must be a JSON object with one of {', '.join(DATA)}."
+_TENSOR = {"name", "shape", "datatype"}
+_TENSOR_MEMBERS = _TENSOR | {"data", "parameters"}
+
+
+class _Body(Struct, forbid_unknown_fields=True):
+    dataframe_split: Raw | UnsetType = UNSET
+    dataframe_records: Raw | UnsetType = UNSET
+    instances: Raw | UnsetType = UNSET
+    inputs: Raw | UnsetType = UNSET
+    params: Raw | UnsetType = UNSET
+    signature_name: Raw | UnsetType = UNSET
+    parameters: Raw | UnsetType = UNSET
+
+
+_bodies = msgspec.json.Decoder(_Body)
+
+
+class Shapes:
+    """Decodes bodies of every shape for one model. Immutable, safe to share."""
+
+    def __init__(self, signature: Signature, max_rows: int) -> None:
+        self._signature = signature
+        self._max_rows = max_rows
+        self._columns = ColumnFrames(signature, max_rows, BESIDE)
+        self._split = SplitFrames(signature, max_rows, BESIDE)
+        self._rows = {name: Instances(signature, max_rows, name, BESIDE) for name in DATA[1:]}
+
+    def decode(self, body: bytes) -> Table:
+        """
+        Decode a body.
+
+        Raises:
+            NotJSON: it is no JSON document.
+            InvalidInput: it is not what the model takes.
+            TooManyRows: it holds too many rows.
+        """
+        try:
+            found = _bodies.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            _refuse(body)
+        given = {name: value for name in DATA if (value := getattr(found, name)) is not UNSET}
+        if len(given) != 1:
+            _refuse(body)
+        ((name, value),) = given.items()
+        if name == "dataframe_split":
+            return self._split.decode(body)
+        if name == "inputs":
+            return self._inputs(body, value)
+        return self._rows[name].decode(body)
+
+    def _inputs(self, body: bytes, value: Raw) -> Table:
+        """Columns by name, tensors, or rows."""
+        start = bytes(memoryview(value)[:64]).split()
+        if start[0].startswith(b"{"):
+            return self._columns.decode(body)
+        if b"".join(start).startswith(b"[{") and self._holds_tensors(value):
+            return self._tensors(body)
+        return self._rows["inputs"].decode(body)
+
+    def _holds_tensors(self, value: Raw) -> bool:
+        """Whether the first item has the members of a tensor, and these are not features of the model."""
+        seen: set[str] = set()
+        if set(self._signature.names) >= _TENSOR:
+            return False
+        reader = Reader(bytes(value).decode(errors="replace"))
+        next(reader.elements())
+        for key in reader.members():
+            seen.add(key)
+            if seen >= _TENSOR or key not in _TENSOR_MEMBERS:
+                break
+            reader.skip()
+        return seen >= _TENSOR
+
+    def _tensors(self, body: bytes) -> Table:
+        try:
+            request = messages.decode(Body(body), len(self._signature.features))
+            return inputs.table(self._signature, request.tensors, self._max_rows)
+        except MalformedTensor as ex:  # it is JSON, which is all that 400 is about here
+            raise InvalidInput(ex.detail, ex.pointer) from None
+
+
+def _refuse(body: bytes) -> NoReturn:
+    """Say what is wrong with a body, its rows aside."""
+    reader = Reader(json_text(body))
+    if reader.peek() != "{":
+        raise InvalidInput(_FORM, "")
+    seen: list[str] = []
+    for key in reader.members():
+        if key not in DATA + BESIDE:
+            raise unknown("The body", ", ".join(DATA), "", key)
+        if key in seen:
+            raise InvalidInput(f"{key} appears more than once.", pointer(key))
+        if key in DATA and not set(DATA).isdisjoint(seen):
+            raise InvalidInput(f"There is more than one of {', '.join(DATA)}.", pointer(key))
+        seen.append(key)
+        reader.skip()
+    raise InvalidInput(_FORM, "")

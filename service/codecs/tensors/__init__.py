@@ -1,0 +1,1 @@
+"""Bodies of tensors: the Open Inference Protocol, as JSON and as binary data."""

@@ -1,0 +1,159 @@
+"""
+What a model takes as tensors, and the rows that the tensors of a request hold.
+
+Models compute with float64, and numbers of any other datatype are cast to it: exactly, but for whole numbers past 2^53,
+which are rounded. True is 1 and false is 0; NaN is a missing value, as null is in JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from service.codecs.tensors.datatypes import DATATYPES, BinaryData, Place
+from service.codecs.tensors.messages import Request, Tensor
+from service.errors import InvalidInput, MalformedTensor, TooManyRows
+from service.signature import Feature, Signature
+from service.table import CellRefused, Table
+
+MATRIX = "input"
+"""What metadata call the one tensor of an all-numeric model; requests may call it anything."""
+
+
+class TensorMetadata(Struct, frozen=True):
+    """A tensor that a model takes or gives; -1 stands for any number of rows."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+def describe(signature: Signature) -> list[TensorMetadata]:
+    """The tensors that a model takes: one matrix where all is numeric, else one for each column."""
+    if signature.numeric:
+        return [TensorMetadata(MATRIX, "FP64", (-1, len(signature.features)))]
+    return [TensorMetadata(feature.name, _datatype(feature), (-1, 1)) for feature in signature.features]
+
+
+def _datatype(feature: Feature) -> str:
+    """What holds a column without loss; only floats have a NaN for what is missing."""
+    if not feature.numeric:
+        return "BYTES"
+    return "FP64" if feature.missing else {"float": "FP64", "int": "INT64", "bool": "BOOL"}[feature.type]
+
+
+def raw_request(signature: Signature, body: memoryview) -> Request:
+    """
+    The request that a raw binary body stands for: one row of the model's only tensor; all outputs as binary data.
+
+    Raises:
+        MalformedTensor: the model takes several tensors, or the body is not one row.
+    """
+    (expected, *more) = describe(signature)
+    if more:
+        raise MalformedTensor(f"A raw binary request is one tensor, and this model takes {len(more) + 1}.", "")
+    datatype, shape, place = DATATYPES[expected.datatype], (1, *expected.shape[1:]), Place(0)
+    data = BinaryData(body)
+    data.check(datatype, shape, place)
+    return Request((Tensor(expected.name, shape, datatype, data, place),), binary=True)
+
+
+def table(signature: Signature, tensors: Sequence[Tensor], max_rows: int) -> Table:
+    """
+    The rows that tensors hold: one matrix, or one tensor for each column, by name.
+
+    Raises:
+        MalformedTensor: a datatype is not the column's, or lengths differ, or a value is not of its datatype.
+        InvalidInput: the model does not take a tensor's name, shape or values.
+        TooManyRows: there are more than `max_rows`.
+    """
+    if not tensors:
+        raise InvalidInput("inputs holds no tensors.", "/inputs")
+    if signature.numeric and len(tensors) == 1 and _is_matrix(signature, tensors[0]):
+        return _matrix(signature, tensors[0], max_rows)
+    return _columns(signature, _by_feature(signature, tensors), max_rows)
+
+
+def _is_matrix(signature: Signature, tensor: Tensor) -> bool:
+    """Whether a tensor that came alone is meant as all columns: by its width, or by a name that is no column's."""
+    width = len(signature.features)
+    return width > 1 and (tensor.shape[1:] == (width,) or tensor.name not in signature.names)
+
+
+def _matrix(signature: Signature, tensor: Tensor, max_rows: int) -> Table:
+    rows, width = tensor.shape[0], len(signature.features)
+    if tensor.shape[1:] != (width,):
+        detail = f"The model takes a tensor of shape [rows, {width}], not {list(tensor.shape)}."
+        raise InvalidInput(detail, tensor.place.pointer("shape"))
+    _check_rows(tensor, rows, max_rows)
+    _check_datatype(signature.features[0], tensor)
+    values = tensor.values().astype(np.float64, copy=False)
+    try:
+        return Table.from_matrix(signature, values.reshape(rows, width))
+    except CellRefused as ex:
+        raise InvalidInput(ex.detail, tensor.pointer(ex.row * width + ex.column), ex.feature) from None
+
+
+def _columns(signature: Signature, tensors: Sequence[Tensor], max_rows: int) -> Table:
+    rows = tensors[0].shape[0]
+    for feature, tensor in zip(signature.features, tensors, strict=True):
+        if tensor.shape[1:] not in ((), (1,)):
+            detail = f"{feature.name} is one column: its shape is [rows] or [rows, 1], not {list(tensor.shape)}."
+            raise InvalidInput(detail, tensor.place.pointer("shape"))
+        if tensor.shape[0] != rows:
+            detail = f"{feature.name} has {tensor.shape[0]} rows, and {signature.features[0].name} has {rows}."
+            raise MalformedTensor(detail, tensor.place.pointer("shape"))
+        _check_rows(tensor, rows, max_rows)
+        _check_datatype(feature, tensor)
+    try:
+        return Table.from_columns(signature, [_column(tensor) for tensor in tensors])
+    except CellRefused as ex:
+        raise InvalidInput(ex.detail, tensors[ex.column].pointer(ex.row), ex.feature) from None
+
+
+def _column(tensor: Tensor) -> NDArray[Any]:
+    values = tensor.values()
+    return values if values.dtype.kind == "O" else values.astype(np.float64, copy=False)
+
+
+def _by_feature(signature: Signature, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors in the order of the features; one alone may have any name."""
+    names = signature.names
+    if len(tensors) == len(names) == 1:
+        return list(tensors)
+    found: dict[str, Tensor | None] = dict.fromkeys(names)
+    for tensor in tensors:
+        if tensor.name not in found:
+            detail = f"The model takes no tensor of this name; it takes {_listed(signature)}."
+            raise InvalidInput(detail, tensor.place.pointer("name"))
+        if found[tensor.name] is not None:
+            raise InvalidInput(f"{tensor.name} appears more than once.", tensor.place.pointer("name"))
+        found[tensor.name] = tensor
+    missing = next((name for name, tensor in found.items() if tensor is None), None)
+    if missing is not None:
+        raise InvalidInput(f"{missing} is missing.", "/inputs", missing)
+    return [tensor for tensor in found.values() if tensor is not None]
+
+
+def _listed(signature: Signature, at_most: int = 20) -> str:
+    names = ", ".join(signature.names[:at_most])
+    more = len(signature.names) - at_most
+    return f"{names} and {more} more" if more > 0 else names
+
+
+def _check_rows(tensor: Tensor, rows: int, max_rows: int) -> None:
+    if rows > max_rows:
+        raise TooManyRows(max_rows)
+    if rows == 0:
+        raise InvalidInput(f"inputs[{tensor.place.position}] holds no rows.", tensor.place.pointer("shape"))
+
+
+def _check_datatype(feature: Feature, tensor: Tensor) -> None:
+    """Numbers of any datatype are cast for columns of numbers; strings are taken for the others."""
+    if feature.numeric == (tensor.datatype.name == "BYTES"):
+        wants = "numbers" if feature.numeric else "BYTES"
+        raise tensor.place.fault(f"the model takes {wants} here, not {tensor.datatype.name}.", "datatype")

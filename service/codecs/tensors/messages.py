@@ -1,0 +1,219 @@
+"""Inference requests and answers as bytes: a JSON object, and the binary tensors that follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Raw, Struct
+from numpy.typing import NDArray
+
+from service.codecs.tensors.datatypes import DATATYPES, BinaryData, Datatype, Place, to_binary, to_json
+from service.codecs.tensors.explain import MOST_DIMENSIONS, fault
+from service.codecs.tensors.json_data import JSONData
+from service.errors import InvalidInput, MalformedTensor, pointer
+from service.resources.inference_body import HEADER, Body
+
+Size = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Shape = Annotated[list[Size], Meta(min_length=1, max_length=MOST_DIMENSIONS)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class _InputParameters(Struct):
+    binary_data_size: Size | None = None
+
+
+class _Input(Struct):
+    name: str
+    shape: Shape
+    datatype: str
+    parameters: _InputParameters | None = None
+    data: Raw = Raw()
+
+
+class _OutputParameters(Struct):
+    binary_data: bool | None = None
+    classification: Count | None = None
+
+
+class _Output(Struct):
+    name: str
+    parameters: _OutputParameters | None = None
+
+
+class _RequestParameters(Struct):
+    binary_data_output: bool | None = None
+
+
+class _Request(Struct):
+    inputs: list[_Input]
+    id: str | None = None
+    parameters: _RequestParameters | None = None
+    outputs: list[_Output] | None = None
+
+
+class Tensor(Struct, frozen=True, eq=False):
+    """
+    An input whose data have as many values as its shape asks for; they are decoded when `values` is called.
+
+    Attributes:
+        name: what the client calls it.
+        shape: at least one dimension.
+        datatype: what its values are.
+        data: its data.
+        place: where it stands.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    datatype: Datatype
+    data: JSONData | BinaryData
+    place: Place
+
+    def values(self) -> NDArray[Any]:
+        """
+        The values, flat.
+
+        Raises:
+            MalformedTensor, InvalidInput: a value is not of the datatype, or too large.
+        """
+        return self.data.decode(self.datatype, self.shape, self.place)
+
+    def pointer(self, index: int) -> str:
+        """The pointer to the value at a flat index."""
+        return self.place.pointer(*self.data.parts(index, self.shape))
+
+
+class Wanted(Struct, frozen=True):
+    """An output that is asked for: its name, whether as binary data, and of how many classes the best."""
+
+    name: str
+    binary: bool = False
+    classification: int | None = None
+
+
+class Request(Struct, frozen=True, eq=False):
+    """
+    An inference request.
+
+    Attributes:
+        id: to be echoed.
+        tensors: the inputs.
+        outputs: what is asked for, in order; None where all is.
+        binary: whether outputs that are not named go out as binary data.
+    """
+
+    tensors: tuple[Tensor, ...]
+    id: str | None = None
+    outputs: tuple[Wanted, ...] | None = None
+    binary: bool = False
+
+
+class Result(Struct, frozen=True, eq=False):
+    """
+    An output.
+
+    Attributes:
+        wanted: its name and its form.
+        datatype: a name of the protocol.
+        values: an array of that datatype; objects are str.
+        positions: where each row's value stands in `values`, shape (rows,); None where they are the rows'.
+    """
+
+    wanted: Wanted
+    datatype: str
+    values: NDArray[Any]
+    positions: NDArray[np.int64] | None = None
+
+
+_decoder = msgspec.json.Decoder(_Request)
+
+
+def decode(body: Body, most: int) -> Request:
+    """
+    Decode a request, all but the values of its tensors.
+
+    Raises:
+        NotJSON: the JSON part is none.
+        MalformedTensor: it is no inference request, or contradicts itself or its binary part.
+        InvalidInput: it has more than `most` tensors.
+    """
+    try:
+        request = _decoder.decode(body.json)
+        if not body.json.isascii():
+            body.json.decode()  # data are not decoded yet
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as ex:
+        raise fault(body.json, ex) from None
+    if len(request.inputs) > most:
+        detail = f"There are {len(request.inputs)} tensors; the model takes at most {most}."
+        raise InvalidInput(detail, "/inputs")
+    binary = bool(request.parameters and request.parameters.binary_data_output)
+    outputs = tuple(_wanted(request.outputs, binary)) if request.outputs else None
+    return Request(tuple(_tensors(request.inputs, body.binary)), request.id, outputs, binary)
+
+
+def encode(head: dict[str, Any], results: Iterable[Result]) -> tuple[bytes, int | None]:
+    """The body of an answer, and the length of its JSON where binary tensors follow."""
+    outputs, binary = [], []
+    for result in results:
+        values, positions = result.values, result.positions
+        shape = values.shape if positions is None else positions.shape
+        output: dict[str, Any] = {"name": result.wanted.name, "datatype": result.datatype, "shape": shape}
+        if result.wanted.binary:
+            content = to_binary(values, positions)
+            output["parameters"] = {"binary_data_size": len(content)}
+            binary.append(content)
+        else:
+            output["data"] = to_json(values if positions is None else values[positions])
+        outputs.append(output)
+    json = msgspec.json.encode({**head, "outputs": outputs})
+    return (b"".join([json, *binary]), len(json)) if binary else (json, None)
+
+
+def _wanted(outputs: Sequence[_Output], binary: bool) -> Iterator[Wanted]:
+    names = set()
+    for position, output in enumerate(outputs):
+        if output.name in names:
+            raise MalformedTensor(f"outputs[{position}] is asked for more than once.", pointer("outputs", position))
+        names.add(output.name)
+        parameters = output.parameters or _OutputParameters()
+        own = parameters.binary_data
+        yield Wanted(output.name, binary if own is None else own, parameters.classification)
+
+
+def _tensors(inputs: Sequence[_Input], binary: memoryview | None) -> Iterator[Tensor]:
+    """The inputs, each with its share of the binary data."""
+    at = 0
+    for position, given in enumerate(inputs):
+        place = Place(position)
+        datatype = DATATYPES.get(given.datatype)
+        if datatype is None:
+            raise place.fault(f"there is no such datatype; there are {', '.join(DATATYPES)}.", "datatype")
+        size = given.parameters.binary_data_size if given.parameters else None
+        data = _json_data(given, place) if size is None else _binary_data(given, place, binary, at, size)
+        at += size or 0
+        data.check(datatype, given.shape, place)
+        yield Tensor(given.name, tuple(given.shape), datatype, data, place)
+    if binary is not None and at != len(binary):
+        detail = f"The inputs announce {at} bytes of binary data, and {len(binary)} follow the JSON."
+        raise MalformedTensor(detail, "/inputs")
+
+
+def _json_data(given: _Input, place: Place) -> JSONData:
+    raw = bytes(given.data)
+    if not raw or raw == b"null":
+        raise place.fault("data is missing, and so is parameters.binary_data_size.", "data")
+    return JSONData(raw)
+
+
+def _binary_data(given: _Input, place: Place, binary: memoryview | None, at: int, size: int) -> BinaryData:
+    where = ("parameters", "binary_data_size")
+    if bytes(given.data) not in (b"", b"null"):
+        raise place.fault("there are both data and parameters.binary_data_size.", *where)
+    if binary is None:
+        raise place.fault(f"{size} bytes of binary data are announced, and there is no header {HEADER}.", *where)
+    if size > len(binary) - at:
+        raise place.fault(f"{size} bytes of binary data are announced, and {len(binary) - at} are left.", *where)
+    return BinaryData(binary[at : at + size])

@@ -1,0 +1,114 @@
+"""What a model gives as tensors, and the outputs that answer a request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from service.codecs.tensors.datatypes import objects
+from service.codecs.tensors.inputs import TensorMetadata
+from service.codecs.tensors.messages import Request, Result, Wanted
+from service.errors import MalformedTensor, pointer
+from service.runtimes.runtime import Prediction
+from service.signature import Output, Signature
+
+
+def describe(signature: Signature) -> list[TensorMetadata]:
+    """The tensors that a model gives."""
+    return [TensorMetadata(each.name, *_given(signature, each)) for each in signature.outputs]
+
+
+def _given(signature: Signature, output: Output) -> tuple[str, tuple[int, ...]]:
+    shape = (-1,) if output.width is None else (-1, output.width)
+    if output.name != "predict":
+        return "FP64", shape
+    if signature.classes is not None:
+        return _labels(signature.classes)[0], shape
+    if output.strings:
+        return "BYTES", shape
+    return ("FP64" if signature.task == "regressor" else "INT64"), shape
+
+
+def _labels(classes: Sequence[Any]) -> tuple[str, NDArray[Any]]:
+    """The datatype that holds all classes, and their array; classes of several kinds go out as their JSON."""
+    kinds = {type(each) for each in classes}
+    if kinds == {bool}:
+        return "BOOL", np.array(classes)
+    if kinds == {int} and all(-(2**63) <= each < 2**63 for each in classes):
+        return "INT64", np.array(classes, np.int64)
+    if kinds == {float}:
+        return "FP64", np.array(classes, np.float64)
+    texts = [each if isinstance(each, str) else msgspec.json.encode(each).decode() for each in classes]
+    return "BYTES", objects(texts)
+
+
+def check(signature: Signature, request: Request) -> None:
+    """
+    See that all outputs that a request asks for are there, before anything is computed.
+
+    Raises:
+        MalformedTensor: one is not, or has no classes to choose from.
+    """
+    for position, wanted in enumerate(request.outputs or ()):
+        output = signature.output(wanted.name)
+        if output is None:
+            names = ", ".join(each.name for each in signature.outputs)
+            detail = f"outputs[{position}]: there is no such output; there are {names}."
+            raise MalformedTensor(detail, pointer("outputs", position, "name"))
+        if wanted.classification is not None and not _ranks(signature, output):
+            detail = f"outputs[{position}]: classification is for outputs with a value for each class."
+            raise MalformedTensor(detail, pointer("outputs", position, "parameters", "classification"))
+
+
+def results(signature: Signature, prediction: Prediction, request: Request) -> list[Result]:
+    """The outputs that a request asks for, once they are checked, in its order; all where it names none."""
+    wanted = request.outputs or [Wanted(output.name, request.binary) for output in signature.outputs]
+    return [_result(signature, prediction, each) for each in wanted]
+
+
+def _ranks(signature: Signature, output: Output) -> bool:
+    """Whether an output has a value for each class: the decision function of two classes has one for both."""
+    if output.name == "predict" or signature.classes is None:
+        return False
+    classes = len(signature.classes)
+    return output.width == classes or (output.width in (None, 1) and classes == 2)
+
+
+def _result(signature: Signature, prediction: Prediction, wanted: Wanted) -> Result:
+    if wanted.name == "predict":
+        return _predict(signature, prediction.predict, wanted)
+    values = prediction.scores if prediction.probabilities is None else prediction.probabilities
+    if values is None:
+        raise ValueError(f"{wanted.name} was promised and not given")
+    if wanted.classification is not None:
+        return Result(wanted, "BYTES", _best(signature, values, wanted.classification))
+    return Result(wanted, "FP64", values)
+
+
+def _predict(signature: Signature, values: NDArray[Any], wanted: Wanted) -> Result:
+    if signature.classes is not None:
+        return Result(wanted, *_labels(signature.classes), values)
+    if values.dtype.kind in "OUS":
+        return Result(wanted, "BYTES", values.astype(object))
+    if values.dtype.kind == "f":
+        return Result(wanted, "FP64", values.astype(np.float64, copy=False))
+    return Result(wanted, "INT64", values.astype(np.int64, copy=False))
+
+
+def _best(signature: Signature, values: NDArray[np.float64], count: int) -> NDArray[Any]:
+    """The best classes of each row, the best first, each as `value:index:label`; shape (rows, count or all)."""
+    labels = [str(label) for label in _labels(signature.classes or ())[1].tolist()]
+    if values.ndim == 1 or values.shape[1] == 1:
+        values = np.column_stack([-values.ravel(), values.ravel()])
+    order = np.argsort(-values, axis=1, kind="stable")[:, : min(count, len(labels))]
+    best = np.take_along_axis(values, order, axis=1)
+    texts = np.empty(order.shape, object)
+    texts[:] = [
+        [f"{value!r}:{index}:{labels[index]}" for value, index in zip(*row, strict=True)]
+        for row in zip(best.tolist(), order.tolist(), strict=True)
+    ]
+    return texts

@@ -1,0 +1,1 @@
+"""Steps that surround every request: its id, keys, validation, errors and measurement."""

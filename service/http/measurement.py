@@ -1,0 +1,100 @@
+"""Counts each request once its answer was sent, and tells of those that took long."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from time import perf_counter
+
+import falcon
+
+from service.errors import InvalidInput
+from service.http.problems import log_fields
+from service.monitoring.metrics import Inference, Metrics
+from service.repository.loader import Model
+from service.runtimes.runtime import Prediction
+from service.table import Table
+
+_log = logging.getLogger(__name__)
+
+EXCHANGE = "service.exchange"
+"""The key of a request's exchange in its WSGI environment."""
+
+
+class Exchange:
+    """A request and its answer: what a WSGI server iterates to send it, and closes when that is done (PEP 3333)."""
+
+    __slots__ = ("_measurement", "body", "req", "resp", "started")
+
+    def __init__(self, measurement: Measurement) -> None:
+        self._measurement = measurement
+        self.started = perf_counter()
+        self.body: Iterable[bytes] = ()
+        self.req: falcon.Request | None = None
+        self.resp: falcon.Response | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.body)
+
+    def close(self) -> None:
+        """Count it: a worker that is killed before has not answered, one that is killed after has been counted."""
+        self._measurement.finish(self)
+
+
+class Measurement:
+    """The middleware that comes first, and what the app asks before it and after it."""
+
+    def __init__(self, metrics: Metrics, slow_seconds: float) -> None:
+        self._metrics = metrics
+        self._slow_seconds = slow_seconds
+
+    def begin(self) -> Exchange:
+        """Start the clock of a request."""
+        self._metrics.in_progress.inc()
+        return Exchange(self)
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Keep what the measurement will look at."""
+        exchange: Exchange = req.env[EXCHANGE]
+        exchange.req, exchange.resp = req, resp
+
+    def abort(self, exchange: Exchange) -> None:
+        """Count a request that will have no answer: Gunicorn ends a worker that takes too long, wherever it is."""
+        if exchange.resp is not None:
+            exchange.resp.status = falcon.HTTP_500
+        self.finish(exchange)
+
+    def finish(self, exchange: Exchange) -> None:
+        """Count a request that was answered."""
+        seconds = perf_counter() - exchange.started
+        self._metrics.in_progress.dec()
+        req, resp = exchange.req, exchange.resp
+        if req is None or resp is None:  # its method is none that there is
+            self._metrics.answered(None, None, 400, seconds)
+            return
+        exchange.req = None  # which has the environment, which has the exchange: memory would wait for the collector
+        kept = vars(req.context)
+        model, inference, fault = kept.get("model"), kept.get("inference"), kept.get("fault")
+        self._metrics.answered(req.uri_template, model, resp.status, seconds)
+        if inference is not None:
+            self._metrics.predicted(inference)
+        if model is not None and isinstance(fault, InvalidInput):
+            self._metrics.invalid(model, fault.feature)
+        if seconds >= self._slow_seconds:
+            _log_slow(req, resp, inference, seconds)
+
+
+def predict(req: falcon.Request, model: Model, table: Table) -> Prediction:
+    """Have a model predict a table, and keep what the measurement will count."""
+    started = perf_counter()
+    prediction = model.runtime.predict(table)
+    req.context.inference = Inference(model, table, prediction, perf_counter() - started)
+    return prediction
+
+
+def _log_slow(req: falcon.Request, resp: falcon.Response, inference: Inference | None, seconds: float) -> None:
+    fields = {**log_fields(req), "status": resp.status_code, "seconds": round(seconds, 3)}
+    if inference is not None:
+        model = inference.model
+        fields |= {"model": model.name, "version": model.version, "rows": inference.table.rows}
+    _log.warning("slow request: %s took %.2f s", req.uri_template, seconds, extra=fields)

@@ -1,0 +1,232 @@
+"""
+What the service counts, for Prometheus.
+
+Every label's value is ours: routes are templates, models, versions, classes and features are those of the repository.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from service.monitoring import drift
+from service.monitoring.multiprocess import Slots
+from service.repository.loader import Model
+from service.runtimes.runtime import Prediction
+from service.signature import label_text
+from service.table import Table
+
+__all__ = ["CONTENT_TYPE", "Inference", "Metrics", "Samples"]
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+"""From what one row takes to what no client waits for."""
+
+_SEEN_EVERY = 1.0
+"""Seconds after which the time of the last prediction is written anew."""
+
+
+Status = str | int
+"""200, or "200 OK"."""
+
+Samples = Mapping[str, Sequence[tuple[Mapping[str, str], float]]]
+"""Series by the name of their metric: their labels and values."""
+
+
+class Inference(Struct, frozen=True, eq=False):
+    """What a request had predicted, by which model, in how many seconds."""
+
+    model: Model
+    table: Table
+    prediction: Prediction
+    seconds: float
+
+
+class Metrics:
+    """The collectors of one service; where there are slots, they are the sums over all of its processes."""
+
+    def __init__(self, slots: Slots | None = None) -> None:
+        self.slots = slots
+        own = CollectorRegistry()
+        version, feature = ["model", "version"], ["model", "feature"]
+
+        def counter(name: str, documentation: str, labels: list[str]) -> Counter:
+            return Counter(name, documentation, labels, registry=own)
+
+        self._requests = Histogram(
+            "inference_request_duration_seconds",
+            "Seconds from a request's arrival in the worker to its answer's last byte, by route template; model and "
+            "version are empty where no model was asked to predict.",
+            ["route", "model", "version", "status"],
+            buckets=_SECONDS,
+            registry=own,
+        )
+        self.in_progress = Gauge(
+            "inference_requests_in_progress",
+            "Requests that workers are answering.",
+            multiprocess_mode="livesum",
+            registry=own,
+        )
+        self.queued = Gauge(
+            "inference_queued_connections",
+            "Connections whose request waits for a worker, when each worker last looked.",
+            multiprocess_mode="livesum",
+            registry=own,
+        )
+        self.workers = Gauge("inference_workers", "Workers that are there.", multiprocess_mode="livesum", registry=own)
+        self.rows = counter("inference_rows_total", "Rows that were predicted.", version)
+        self.seconds = counter("inference_predict_seconds_total", "Seconds that the model computed.", version)
+        self.predictions = counter("inference_predictions_total", "Rows by predicted class.", [*version, "class"])
+        self.last = Gauge(
+            "inference_last_timestamp_seconds",
+            "When the model last predicted, to the second.",
+            version,
+            multiprocess_mode="max",
+            registry=own,
+        )
+        self._invalid = counter(
+            "inference_validation_failures_total",
+            "Requests that the model does not take; feature is empty where the fault is no feature's value.",
+            feature,
+        )
+        self.outside = counter("inference_out_of_range_total", "Values outside the sample's range.", feature)
+        self.unknown = counter(
+            "inference_unknown_categories_total", "Values that the model has no category for.", feature
+        )
+        self._loads = counter("model_loads_total", "Versions that verified and were loaded.", ["model"])
+        self._refusals = counter("model_refusals_total", "Versions that were refused.", ["model"])
+        self.lives: Callable[[Mapping[str, str]], bool] = lambda labels: True
+        """Whether a series' labels still mean something; the others are not shown."""
+        self.registry = CollectorRegistry()
+        self.registry.register(_Sums(self, slots, own) if slots else own)
+        self._durations: dict[tuple[str | None, Model | None, Any], Histogram] = {}
+        self._models: dict[Model, _ModelCounters] = {}
+
+    def answered(self, route: str | None, model: Model | None, status: Status, seconds: float) -> None:
+        """Count a request; None is a route that there is not, or a request that asked no model to predict."""
+        key = (route, model, status)
+        duration = self._durations.get(key)
+        if duration is None:
+            labels = (model.name, str(model.version)) if model else ("", "")
+            duration = self._durations[key] = self._requests.labels(route or "unknown", *labels, str(status)[:3])
+        duration.observe(seconds)
+
+    def predicted(self, inference: Inference) -> None:
+        """Count what a model predicted."""
+        counters = self._models.get(inference.model)
+        if counters is None:
+            counters = self._models[inference.model] = _ModelCounters(self, inference.model)
+        counters.count(inference)
+
+    def invalid(self, model: Model, feature: str | None) -> None:
+        """Count a request that a model does not take."""
+        self._invalid.labels(model.name, feature or "").inc()
+
+    def loaded(self, model: Model) -> None:
+        """Count a version that was loaded."""
+        self._named(self._loads, model.name).inc()
+
+    def refused(self, label: str, reason: str) -> None:
+        """Count a version, <name>/<version>, that was refused."""
+        self._named(self._refusals, label.partition("/")[0]).inc()
+
+    def _named(self, counter: Counter, name: str) -> Counter:
+        """A counter of a model's versions; the other one is there from now on, too, so that its first step is seen."""
+        for each in (self._loads, self._refusals):
+            each.labels(name)
+        return counter.labels(name)
+
+    def exposition(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def samples(self) -> Samples:
+        """The values of all series at this moment."""
+        samples: dict[str, list[tuple[Mapping[str, str], float]]] = defaultdict(list)
+        for family in self.registry.collect():
+            for sample in family.samples:
+                samples[sample.name].append((sample.labels, sample.value))
+        return samples
+
+
+class _Sums:
+    """
+    A collector of the sums over all slots.
+
+    Slots lose the series of a version that is gone one after the other: a sum of what is left would go back.
+    """
+
+    def __init__(self, metrics: Metrics, slots: Slots, own: CollectorRegistry) -> None:
+        self._metrics = metrics
+        self._slots = slots
+        self._known = _described(own)
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics; in a directory that was named, there may be others than ours, or ours of another release."""
+        for metric in MultiProcessCollector.merge(self._slots.files()):
+            metric.documentation, labels = self._known.get(metric.name, ("", None))
+            metric.samples = [
+                sample
+                for sample in metric.samples
+                if sample.labels.keys() - {"le"} == labels and self._metrics.lives(sample.labels)
+            ]
+            if metric.samples:
+                yield metric
+
+
+def _described(registry: Any) -> dict[str, tuple[str, set[str]]]:
+    """What each metric says of itself, and its labels, by its name."""
+    collectors = registry._collector_to_names  # noqa: SLF001 (there is no other way to labels without a series)
+    return {each._name: (each._documentation, set(each._labelnames)) for each in collectors}  # noqa: SLF001
+
+
+class _ModelCounters:
+    """The counters of one version, each looked up once, in the worker that counts."""
+
+    def __init__(self, metrics: Metrics, model: Model) -> None:
+        labels = (model.name, str(model.version))
+        classes, names = model.signature.classes or (), model.signature.names
+        self._signature = model.signature
+        self._rows = metrics.rows.labels(*labels)
+        self._seconds = metrics.seconds.labels(*labels)
+        self._last = metrics.last.labels(*labels)
+        self._seen = 0.0
+        self._class = cache(lambda position: metrics.predictions.labels(*labels, label_text(classes[position])))
+        self._outside = cache(lambda position: metrics.outside.labels(model.name, names[position]))
+        self._unknown = cache(lambda position: metrics.unknown.labels(model.name, names[position]))
+        self._classifies = bool(classes)
+
+    def count(self, inference: Inference) -> None:
+        """Count one inference."""
+        self._rows.inc(inference.table.rows)
+        self._seconds.inc(inference.seconds)
+        if self._classifies:
+            for position, rows in _tally(inference.prediction.predict).items():
+                self._class(position).inc(rows)
+        for position, values in drift.outside(self._signature, inference.table).items():
+            self._outside(position).inc(values)
+        for position, values in drift.unknown(self._signature, inference.table).items():
+            self._unknown(position).inc(values)
+        self._note(time.time())
+
+    def _note(self, now: float) -> None:
+        if now - self._seen >= _SEEN_EVERY:
+            self._seen = now
+            self._last.set(now)
+
+
+def _tally(positions: NDArray[np.int64]) -> Mapping[int, int]:
+    """The classes that were predicted, each with its rows."""
+    if len(positions) == 1:
+        return {int(positions[0]): 1}
+    counts = np.bincount(positions)
+    return {position: int(counts[position]) for position in np.flatnonzero(counts).tolist()}

@@ -1,0 +1,1 @@
+"""Converts an estimator to ONNX."""

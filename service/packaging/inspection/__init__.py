@@ -1,0 +1,1 @@
+"""Finds out the inputs and outputs of an estimator."""

@@ -1,0 +1,132 @@
+"""What a fitted estimator gives, by asking it for the sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.packaging.sample import PackagingError
+from service.runtimes.runtime import call
+from service.signature import Label, Output, Task
+
+
+def row_by_row(estimator: Any, sample: Any) -> Any:
+    """
+    The sample as the estimator gives one answer for each row of it: itself, or the only column of a DataFrame.
+
+    A text vectorizer that is given a DataFrame takes the names of its columns for the texts. An array of float32 is
+    widened, for the service computes with float64.
+
+    Raises:
+        PackagingError: it does not predict, or does not answer row by row.
+    """
+    name = type(estimator).__name__
+    if not hasattr(estimator, "predict"):
+        raise PackagingError(f"{name} has no predict: it cannot answer for new rows.")
+    widened = sample
+    if getattr(getattr(sample, "dtype", None), "kind", None) == "f":
+        widened = sample.astype(np.float64, copy=False)
+    try:
+        if _answers_each(estimator, widened):
+            return widened
+        if hasattr(sample, "iloc") and sample.shape[1:] == (1,) and _answers_each(estimator, sample.iloc[:, 0]):
+            return sample.iloc[:, 0]
+    except Exception as ex:  # an estimator may raise anything
+        how = "" if widened is sample else " as float64, which the service computes with: fit it on float64"
+        raise PackagingError(f"{name} does not take the sample{how}: {ex}") from ex
+    raise PackagingError(
+        f"{name} does not give one answer for each row of the sample; where it takes texts, "
+        f"give the texts alone: as a list or a Series, or as a CSV file of one column."
+    )
+
+
+def _answers_each(estimator: Any, sample: Any) -> bool:
+    """Whether there are as many answers as rows: for the sample, and for another number of rows."""
+    rows = sample.shape[0] if hasattr(sample, "shape") else len(sample)
+    others = [0] if rows > 1 else [0, 0]
+    answers = call(estimator, "predict", sample), call(estimator, "predict", _picked(sample, others))
+    return [len(each) for each in answers] == [rows, len(others)]
+
+
+def _picked(sample: Any, positions: list[int]) -> Any:
+    """The rows in these positions, in the same container."""
+    if hasattr(sample, "iloc"):
+        return sample.iloc[positions]
+    if hasattr(sample, "tocsr"):
+        return sample.tocsr()[positions]
+    return sample[positions] if hasattr(sample, "shape") else [sample[position] for position in positions]
+
+
+def outputs_of(estimator: Any, sample: Any) -> tuple[Task, tuple[Output, ...]]:
+    """What the estimator gives, by asking it for the sample."""
+    from sklearn import base
+
+    predicted = call(estimator, "predict", sample)
+    if base.is_classifier(estimator):
+        task: Task = "classifier"
+    elif base.is_outlier_detector(estimator):
+        task = "outlier_detector"
+    elif base.is_regressor(estimator) or predicted.dtype.kind == "f":
+        task = "regressor"
+    else:
+        task = "clusterer"
+    if task == "classifier" and predicted.ndim == 1:
+        _check_labels(estimator, predicted)
+    outputs = [Output("predict", _width(predicted), predicted.ndim > 1 and predicted.dtype.kind in "OUS")]
+    if predicted.ndim == 1 and task in ("classifier", "outlier_detector"):
+        outputs += _confidence(estimator, task, sample)
+    return task, tuple(outputs)
+
+
+def _check_labels(estimator: Any, predicted: NDArray[Any]) -> None:
+    """Refuse a classifier that gives labels for which it has no class: there is no name or probability for them."""
+    final = estimator
+    while hasattr(final, "steps") or hasattr(final, "best_estimator_"):
+        final = final.steps[-1][1] if hasattr(final, "steps") else final.best_estimator_
+    outlier = getattr(final, "outlier_label_", None)
+    labels = np.concatenate([predicted, predicted[:0] if outlier is None else np.asarray(outlier)])
+    strange = labels[~np.isin(labels, estimator.classes_)].tolist()
+    if strange:
+        raise PackagingError(f"{type(final).__name__} gives the label {strange[0]!r}, which is none of its classes.")
+
+
+def _confidence(estimator: Any, task: Task, sample: Any) -> list[Output]:
+    """A classifier's probabilities, or else its scores; an outlier detector's scores."""
+    for method in ("predict_proba", "decision_function") if task == "classifier" else ("decision_function",):
+        if hasattr(estimator, method):
+            return [Output(method, _width(call(estimator, method, sample)))]
+    return []
+
+
+def _width(output: NDArray[Any]) -> int | None:
+    return output.shape[1] if output.ndim == 2 else None
+
+
+def classes_of(
+    estimator: Any, task: Task, outputs: tuple[Output, ...], names: Sequence[Label] | None
+) -> tuple[Label, ...] | None:
+    """What the classes are called: by these names, or else as the estimator calls them."""
+    if task != "classifier" or outputs[0].width is not None:
+        if names is not None:
+            raise PackagingError("Classes can only be named for a classifier with one label for each row.")
+        return None
+    found = [_plain(each) for each in np.asarray(estimator.classes_).tolist()]
+    if names is None:
+        return tuple(found)
+    given = [_plain(each) for each in names]
+    if len(given) != len(found):
+        raise PackagingError(f"The model has {len(found)} classes, {found}; {len(given)} names were given.")
+    if len(set(given)) != len(given):
+        raise PackagingError(f"The names of the classes must all be different; {given} are not.")
+    return tuple(given)
+
+
+def _plain(label: Any) -> Label:
+    """A label as Python's own type, which JSON has."""
+    plain = label.item() if isinstance(label, np.generic) else label
+    if type(plain) not in (str, int, float, bool):
+        raise PackagingError(f"A class is called by a string, a number, true or false; {label!r} is none of these.")
+    return cast("Label", plain)

@@ -1,0 +1,140 @@
+"""What an ONNX graph takes: its inputs, and the columns of the sample for them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from msgspec import Struct
+
+from service.packaging.sample import Column, PackagingError, columns_of
+from service.runtimes.runtime import import_onnxruntime
+from service.signature import LARGEST, Feature, Output, Signature, is_missing
+from service.table import CellRefused, Table
+
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+_TYPES: dict[str, Literal["float", "int", "bool", "text"]] = {
+    "tensor(float)": "float",
+    "tensor(double)": "float",
+    "tensor(int64)": "int",
+    "tensor(bool)": "bool",
+    "tensor(string)": "text",
+}
+
+
+class Input(Struct, frozen=True):
+    """
+    One input of a graph.
+
+    Attributes:
+        name: what the graph calls it.
+        type: its type in ONNX Runtime's words.
+        width: the number of columns that it takes; None where the graph does not say.
+    """
+
+    name: str
+    type: str
+    width: int | None
+
+
+def inputs_of(content: bytes) -> list[Input]:
+    """
+    The inputs of a graph.
+
+    Raises:
+        PackagingError: ONNX Runtime or the service cannot serve it.
+    """
+    onnxruntime = import_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as ex:  # ONNX Runtime's errors have no common base
+        raise PackagingError(f"ONNX Runtime cannot load the graph: {first_line(ex)}") from ex
+    inputs = [Input(each.name, each.type, _width(each.shape)) for each in session.get_inputs()]
+    if not inputs:
+        raise PackagingError("The graph has no inputs.")
+    for each in inputs:
+        if each.type not in _TYPES:
+            raise PackagingError(
+                f"The graph's input {each.name} is a {each.type}: it must be one of {', '.join(_TYPES)}."
+            )
+    return inputs
+
+
+def _width(shape: list[Any]) -> int | None:
+    return shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None
+
+
+def matching(sample: Any, inputs: list[Input]) -> list[Column]:
+    """
+    The columns of the sample that the graph takes, in its order, without the rows that miss a value.
+
+    Raises:
+        PackagingError: one is missing, or they are too many or too few; or no row is complete.
+    """
+    names = [each.name for each in inputs]
+    if len(inputs) > 1 and hasattr(sample, "columns"):
+        found = {str(column): column for column in sample.columns}
+        _require(names, list(found))
+        sample = sample[[found[name] for name in names]]
+    columns = columns_of(sample, None)
+    if len(inputs) > 1:
+        _require(names, [column.name for column in columns])
+        if any(each.width not in (1, None) for each in inputs):
+            raise PackagingError("Each of the graph's inputs must take one column, or one input must take all.")
+    elif inputs[0].width not in (len(columns), None):
+        raise PackagingError(f"The sample has {len(columns)} columns, the graph takes {inputs[0].width}.")
+    gaps = np.array([[is_missing(each) for each in column.values.tolist()] for column in columns]).any(axis=0)
+    if gaps.all():
+        raise PackagingError("Every row of the sample misses a value: give complete ones.")
+    return [column._replace(values=column.values[~gaps]) for column in columns]
+
+
+def _require(names: list[str], found: list[str]) -> None:
+    for name in names:
+        if name not in found:
+            raise PackagingError(f"The sample has no column {name}; the graph takes {', '.join(names)}.")
+
+
+def signature_of(columns: list[Column], inputs: list[Input], outputs: int) -> Signature:
+    """What the graph takes; its first two outputs are left to be described."""
+    limit = _FLOAT32_MAX if any(each.type == "tensor(float)" for each in inputs) else LARGEST
+    pairs = zip(columns, inputs if len(inputs) > 1 else inputs * len(columns), strict=True)
+    features = tuple(_feature(column, each, limit) for column, each in pairs)
+    given = (Output("predict"), Output("decision_function"))[:outputs]
+    return Signature("regressor", features, given, None, "matrix" if len(inputs) == 1 else "frame")
+
+
+def _feature(column: Column, given: Input, limit: float) -> Feature:
+    """The feature in the type of its input, which takes nothing else."""
+    kind = _TYPES[given.type]
+    strings = column.kind in ("string", "text")
+    if strings != (kind == "text"):
+        holds, takes = ("strings", "numbers") if strings else ("numbers", "strings")
+        raise PackagingError(f"{column.name} holds {holds}, and the graph takes {takes}.")
+    first = column.values[0]
+    if strings:
+        return Feature(column.name, "text", first)
+    example = {"int": int, "bool": bool}.get(kind, float)(first)
+    return Feature(
+        column.name, kind, example, range=(float(column.values.min()), float(column.values.max())), limit=limit
+    )
+
+
+def table_of(signature: Signature, columns: list[Column]) -> Table:
+    """
+    The columns as a table.
+
+    Raises:
+        PackagingError: one holds a value that its feature does not take.
+    """
+    try:
+        return Table.from_columns(signature, [column.values for column in columns])
+    except CellRefused as ex:
+        raise PackagingError(f"The graph does not take row {ex.row + 1} of the sample: {ex.detail}") from ex
+
+
+def first_line(ex: Exception) -> str:
+    """The first line of what ONNX Runtime says."""
+    return str(ex).partition("\n")[0]

@@ -1,0 +1,1 @@
+"""Gunicorn's master and workers, and the watcher of the models directory."""

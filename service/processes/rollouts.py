@@ -1,0 +1,136 @@
+"""What Gunicorn's master does beside its own work: it rolls out, and looks after the watcher."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from service.repository.repository import ModelRepository
+from service.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_ROOT = Path(__file__).resolve().parents[2]
+_COMMAND = [sys.executable, "-S", "-E", "-m", "service.processes.watcher"]  # without site and what it imports
+_LEAST_SECONDS_BETWEEN_STARTS = 1.0
+
+
+class Watch:
+    """
+    The watcher's process.
+
+    It is a program of its own and not a fork, which would hold the models of its time long after they are replaced.
+    """
+
+    def __init__(self, root: Path, seconds: float, master: int) -> None:
+        """
+        Describe the watcher.
+
+        Args:
+            root: the models directory.
+            seconds: between two looks.
+            master: the process that it signals.
+        """
+        self._given = {"root": str(root.absolute()), "seconds": seconds, "master": master}
+        self._seen: Mapping[str, object] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+
+    def start(self, seen: Mapping[str, object]) -> None:
+        """Watch for what is not as it was seen, and no more for what was not as it had been seen before."""
+        self.end()
+        self._seen = seen
+        self._spawn()
+
+    def keep(self) -> None:
+        """Start it again where it has died."""
+        dead = self._process is None or self._process.poll() is not None
+        if dead and time.monotonic() >= self._started + _LEAST_SECONDS_BETWEEN_STARTS:
+            _log.warning("the watcher died, and is started again")
+            self._spawn()
+
+    def end(self) -> None:
+        """Kill it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _spawn(self) -> None:
+        self._started = time.monotonic()
+        try:
+            # In a session of its own, Ctrl-C does not reach it before the master has ended it.
+            self._process = subprocess.Popen(  # noqa: S603 (the command is a constant)
+                _COMMAND, cwd=_ROOT, stdin=subprocess.PIPE, start_new_session=True
+            )
+            self._tell(self._process.stdin)
+        except OSError as ex:
+            _log.error("the watcher cannot be started: %s", ex.strerror)
+
+    def _tell(self, pipe: IO[bytes] | None) -> None:
+        if pipe is not None:
+            with pipe:
+                pipe.write(json.dumps({**self._given, "seen": self._seen}).encode())
+
+
+class Rollouts:
+    """Has the repository refreshed at each SIGHUP, in the master, and the watcher send it where that is wanted."""
+
+    def __init__(self, arbiter: Any, repository: ModelRepository, settings: Settings) -> None:
+        """
+        Begin to watch.
+
+        Args:
+            arbiter: Gunicorn's.
+            repository: the one that its workers are forked with.
+            settings: where the models are, and how often to look.
+        """
+        self._arbiter = arbiter
+        self._repository = repository
+        self._watch: Watch | None = None
+        if settings.models_poll_seconds:
+            self._watch = Watch(settings.models_dir, settings.models_poll_seconds, arbiter.pid)
+            self._watch.start(repository.seen)
+            arbiter.manage_workers = _both(arbiter.manage_workers, self._watch.keep)
+
+    def roll_out(self) -> None:
+        """Look at the models again, before the new workers are forked."""
+        self._repository.refresh(self._go_on)
+        if self._watch is not None:
+            self._watch.start(self._repository.seen)
+
+    def end(self) -> None:
+        """Watch no more."""
+        if self._watch is not None:
+            self._watch.end()
+
+    def _go_on(self) -> None:
+        """
+        Do what the arbiter does each second, for it waits here while models are read and tried, and that may take long.
+
+        Raises:
+            KeyboardInterrupt: it is to stop.
+        """
+        arbiter = self._arbiter
+        arbiter.reap_workers()
+        arbiter.murder_workers()
+        arbiter.manage_workers()
+        signals = [arbiter.SIG_QUEUE.get() for _ in range(arbiter.SIG_QUEUE.qsize())]
+        for number in signals:
+            arbiter.SIG_QUEUE.put(number)
+        if {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT} & set(signals):
+            raise KeyboardInterrupt
+
+
+def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    def both() -> None:
+        first()
+        second()
+
+    return both

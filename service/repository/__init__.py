@@ -1,0 +1,1 @@
+"""The model repository: finds, verifies and loads model versions."""

@@ -1,0 +1,136 @@
+"""manifest.json: what one model version is, what proves it, and what made it."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from service.repository.directory import read_manifest
+from service.runtimes.runtime import Prediction
+from service.signature import Feature, Form, Label, Output, Signature, Task, Value
+
+ONNX = "model.onnx"
+SKOPS = "model.skops"
+PICKLE = "model.pkl"
+
+
+class Proof(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """
+    How the converted model compared with scikit-learn.
+
+    Attributes:
+        holds: whether it may serve.
+        rows: the number of rows compared.
+        difference: the largest difference of a probability, score or value.
+        reason: why it does not hold.
+        parts: the number of rows of each kind: sample, random, far, gaps, thresholds.
+    """
+
+    holds: bool
+    rows: int = 0
+    difference: float = 0.0
+    reason: str | None = None
+    parts: dict[str, int] = {}
+
+
+class Golden(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """
+    Rows with the answers that scikit-learn gave for them when the version was made.
+
+    Attributes:
+        rows: in feature order.
+        predict: a label's position in the classes, or the value or values, for each row.
+        probabilities: for each row, one for each class.
+        scores: for each row, the decision function.
+        scale: the standard deviation of the predicted values over the sample, to measure differences by.
+    """
+
+    rows: list[list[Value]]
+    predict: list[Any]
+    probabilities: list[list[float]] | None = None
+    scores: list[Any] | None = None
+    scale: float = 0.0
+
+    @classmethod
+    def of(cls, rows: list[list[Value]], prediction: Prediction, scale: float) -> Golden:
+        """Golden rows with what a runtime said of them."""
+        return cls(
+            rows,
+            prediction.predict.tolist(),
+            None if prediction.probabilities is None else prediction.probabilities.tolist(),
+            None if prediction.scores is None else prediction.scores.tolist(),
+            scale,
+        )
+
+    @property
+    def prediction(self) -> Prediction:
+        """The expected answer."""
+        return Prediction(
+            np.array(self.predict),
+            None if self.probabilities is None else np.array(self.probabilities),
+            None if self.scores is None else np.array(self.scores),
+        )
+
+
+class Versions(Struct, frozen=True, rename={"sklearn": "scikit-learn"}, forbid_unknown_fields=True):
+    """The versions of what made the model."""
+
+    python: str
+    sklearn: str
+    numpy: str
+
+
+class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """
+    All that is known of one model version.
+
+    Attributes:
+        created: when, in ISO 8601, UTC.
+        files: the sha256 of each artifact, by file name.
+        runtime: what serves it.
+    """
+
+    name: str
+    version: int
+    created: str
+    task: Task
+    features: tuple[Feature, ...]
+    outputs: tuple[Output, ...]
+    classes: tuple[Label, ...] | None = None
+    form: Form = "matrix"
+    files: dict[str, str]
+    runtime: Literal["onnx", "sklearn"]
+    proof: Proof
+    golden: Golden
+    versions: Versions
+
+    @property
+    def signature(self) -> Signature:
+        """What the model takes and gives."""
+        return Signature(self.task, self.features, self.outputs, self.classes, self.form)
+
+    def encode(self) -> bytes:
+        """The manifest as it stands on disk."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+def read(directory: Path) -> Manifest:
+    """
+    Read the manifest of a version's directory.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+        RecursionError: it is nested too deeply.
+        msgspec.MsgspecError: it is not a manifest.
+    """
+    return msgspec.json.decode(read_manifest(directory), type=Manifest)
+
+
+def digest(content: bytes) -> str:
+    """The sha256 of an artifact, in hexadecimal."""
+    return sha256(content).hexdigest()

@@ -1,0 +1,147 @@
+"""Looks at one model version after another: loads what is new, and keeps what serves, whatever happens to its files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from service.repository.directory import State, state_of
+from service.repository.loader import Incomplete, Model, Refused, verify
+
+_log = logging.getLogger(__name__)
+
+REWRITTEN = "it was rewritten, but a version never changes: give it a new number; what was loaded first goes on serving"
+
+
+def nothing() -> None:
+    """Do nothing meanwhile."""
+
+
+class Load(Protocol):
+    """Loads the version in a directory, and calls `meanwhile` now and then, at best each second."""
+
+    def __call__(self, directory: Path, meanwhile: Callable[[], object] = ...) -> Model:
+        """
+        Load it.
+
+        Raises:
+            Refused: it does not verify.
+        """
+        ...
+
+
+class Observer(Protocol):
+    """Is told of what the log tells, in the process that loads: Gunicorn's master."""
+
+    def loaded(self, model: Model) -> None:
+        """Hear of a version that was loaded."""
+
+    def refused(self, label: str, reason: str) -> None:
+        """Hear of a version, <name>/<version>, whose files were refused; once for each reason."""
+
+
+class Version(Struct, frozen=True):
+    """
+    One version, as it was when it was last looked at.
+
+    Attributes:
+        state: of its directory.
+        model: what serves under its number.
+        reason: why what is in the directory does not serve.
+        waiting: whether it is still being copied, as far as one can tell.
+        final: whether only a change in the directory can change anything of this.
+    """
+
+    state: State
+    model: Model | None = None
+    reason: str | None = None
+    waiting: bool = False
+    final: bool = False
+
+
+class Versions:
+    """Loads versions, and says in the log, once, what has become of each."""
+
+    def __init__(self, root: Path, load: Load, observer: Observer | None = None) -> None:
+        self._root = root
+        self._load = load
+        self._observer = observer
+
+    def look(
+        self,
+        label: str,
+        state: State,
+        known: Version | None,
+        *,
+        patient: bool = True,
+        meanwhile: Callable[[], object] = nothing,
+    ) -> Version:
+        """
+        The version <name>/<version> as it is now.
+
+        Args:
+            label: its name and number.
+            state: of its directory.
+            known: what it was before.
+            patient: whether to wait for files that may still be being copied.
+            meanwhile: is called before each file is read, and about once a second while a model is on trial.
+        """
+        same = known if known is not None and known.state.fingerprint == state.fingerprint else None
+        if same is not None and same.final:
+            return same
+        found = self._examined(label, state, known.model if known else None, meanwhile)
+        if found.waiting:
+            refused_before = same is not None and same.reason is not None and not same.waiting
+            found = replace(found, waiting=patient and not refused_before and not self._settled(label, state))
+        self._tell(label, known, found)
+        return found
+
+    def _settled(self, label: str, state: State) -> bool:
+        """Whether the directory is still as it was, and has been for long."""
+        now = state_of(self._root / label)
+        return now is not None and now.settled and now.fingerprint == state.fingerprint
+
+    def _examined(self, label: str, state: State, model: Model | None, meanwhile: Callable[[], object]) -> Version:
+        """The version, waiting where more of its files may be all that it takes."""
+        directory = self._root / label
+        try:
+            if model is None:
+                # A write in the same instant as the last need not show in the dates: what is new is read once more.
+                return Version(state, self._load(directory, meanwhile), final=state.settled)
+            if verify(directory, meanwhile) == model.manifest:
+                return Version(state, model, final=state.settled)
+            return Version(state, model, REWRITTEN, final=True)
+        except Incomplete as ex:
+            return Version(state, model, str(ex), waiting=True)
+        except Refused as ex:
+            return Version(state, model, REWRITTEN if model else str(ex), final=True)
+        except Exception as ex:  # noqa: BLE001 (raised in Gunicorn's master, it would end the service)
+            _log.exception("%s could not be loaded", label)
+            return Version(state, model, f"it could not be loaded: {type(ex).__name__}")
+
+    def _tell(self, label: str, known: Version | None, found: Version) -> None:
+        if known is not None and (known.reason, known.waiting) == (found.reason, found.waiting) and found.reason:
+            return
+        if found.reason is None:
+            self._tell_good(label, known, found.model)
+        elif found.waiting:
+            _log.warning("%s is waited for, as it seems to be still being copied: %s", label, found.reason)
+        else:
+            what = "what is now in its directory was" if found.model else "was"
+            _log.error("%s: %s refused: %s", label, what, found.reason)
+            if self._observer is not None:
+                self._observer.refused(label, found.reason)
+
+    def _tell_good(self, label: str, known: Version | None, model: Model | None) -> None:
+        if known is not None and known.model is not None:
+            if known.reason is not None:
+                _log.info("%s is again what was loaded", label)
+        elif model is not None:
+            _log.info("%s serves through %s", label, model.runtime.platform)
+            if self._observer is not None:
+                self._observer.loaded(model)

@@ -1,0 +1,212 @@
+"""Finds model versions, has them looked at, and hands out what is ready."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from itertools import groupby
+from pathlib import Path
+
+from msgspec import Struct
+
+from service.errors import ModelNotFound, ModelNotReady
+from service.repository.directory import State, scan
+from service.repository.loader import Model
+from service.repository.reconciler import Load, Observer, Version, Versions, nothing
+
+_log = logging.getLogger(__name__)
+
+_FALLBACK = "iris"
+_KEPT = "what served goes on serving"
+
+
+class Entry(Struct, frozen=True):
+    """
+    One model of the repository.
+
+    Attributes:
+        versions: what serves, by version number, highest first.
+        refused: whose files do not serve, with the reason; where they were rewritten, what was loaded first still does.
+        waiting: whose files seem to be still being copied, with what is missing.
+    """
+
+    versions: Mapping[str, Model]
+    refused: Mapping[str, str]
+    waiting: Mapping[str, str]
+
+    @property
+    def latest(self) -> Model | None:
+        """The version that is served by default."""
+        return next(iter(self.versions.values()), None)
+
+
+class ModelRepository:
+    """
+    The models below a directory, <name>/<version>/.
+
+    Readers get models that never change; `refresh` replaces what has changed, all at once.
+    """
+
+    def __init__(self, root: Path, load: Load, default: str | None = None, observer: Observer | None = None) -> None:
+        self._root = root
+        self._default = default
+        self._looker = Versions(root, load, observer)
+        self._versions: Mapping[str, Version] = {}
+        self._seen: Mapping[str, State] | None = None
+        self._entries: Mapping[str, Entry] = {}
+        self._was_ready = False
+
+    def refresh(self, meanwhile: Callable[[], object] = nothing) -> None:
+        """
+        Look at the directory again and load what is new or has changed.
+
+        What served goes on serving where the directory cannot be read, or holds no model at all any more: that is an
+        accident, while a version or a model that is gone beside others was taken back.
+
+        Args:
+            meanwhile: is called between versions and files, and about once a second while a model is on trial.
+        """
+        states = self._scan()
+        if states or not self._versions:
+            self._look(states, meanwhile)
+        self._seen = states
+        try:
+            _ = self.default
+        except ModelNotFound as ex:
+            _log.warning("/prediction is 404: %s DEFAULT_MODEL names it.", ex.detail)
+
+    def _scan(self) -> Mapping[str, State]:
+        try:
+            states = scan(self._root)
+        except OSError as ex:
+            kept = f"; {_KEPT}" if self._versions else ""
+            _log.error("models directory cannot be read: %s%s", ex.strerror, kept)
+            return {}
+        if not states and self._versions:
+            _log.error("models directory is empty; %s", _KEPT)
+        return dict(sorted(states.items(), key=_by_name_highest_first))
+
+    def _look(self, states: Mapping[str, State], meanwhile: Callable[[], object]) -> None:
+        versions: dict[str, Version] = {}
+        for label, state in states.items():
+            meanwhile()
+            known = self._versions.get(label)
+            if "/" in label:
+                patient = self._seen is not None  # at the start, and in `check`, what is there is judged as it is
+                versions[label] = self._looker.look(label, state, known, patient=patient, meanwhile=meanwhile)
+            else:
+                _log.error("models directory of %s cannot be read; %s", label, _KEPT)
+                versions.update({each: self._versions[each] for each in self._versions if _name(each) == label})
+        for label in self._versions.keys() - versions.keys():
+            _log.info("%s is gone, and serves no more", label)
+        self._versions = versions
+        self._entries = {name: _entry({each: versions[each] for each in of}) for name, of in groupby(versions, _name)}
+        self._was_ready = self.ready
+
+    def get(self, name: str | None = None, version: str | None = None) -> Model:
+        """
+        The model that answers for a name and a version.
+
+        Args:
+            name: the default model where it is None.
+            version: the highest that verified where it is None.
+
+        Raises:
+            ModelNotFound: there is none.
+            ModelNotReady: it was refused, or is still being copied.
+        """
+        entry = self.entry(name or self.default)
+        model = entry.latest if version is None else entry.versions.get(version)
+        if model is not None:
+            return model
+        if version is None:
+            raise ModelNotReady("No version of this model could be loaded.")
+        if version in entry.refused or version in entry.waiting:
+            raise ModelNotReady("This version of the model could not be loaded.")
+        raise ModelNotFound(f"This model has no such version; it has {', '.join(entry.versions) or 'none'}.")
+
+    def entry(self, name: str) -> Entry:
+        """
+        A model with all of its versions.
+
+        Raises:
+            ModelNotFound: there is none of that name.
+        """
+        entry = self._entries.get(name)
+        if entry is None:
+            raise ModelNotFound(f"There is no such model; there {_are(sorted(self._entries))}.")
+        return entry
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """All models, by name."""
+        return self._entries
+
+    @property
+    def default(self) -> str:
+        """
+        The name of the model behind /prediction.
+
+        Raises:
+            ModelNotFound: the one that was named is not there; or none was, and there is neither only one nor iris.
+        """
+        if self._default is not None and self._default not in self._entries:
+            raise ModelNotFound(
+                f"The default model, {self._default}, is not there; there {_are(sorted(self._entries))}."
+            )
+        if self._default is not None:
+            return self._default
+        if len(self._entries) == 1:
+            return next(iter(self._entries))
+        if _FALLBACK in self._entries:
+            return _FALLBACK
+        raise ModelNotFound(f"There is no default model; there {_are(sorted(self._entries))}.")
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a model, and each has a version that serves; once so, a model that has none is no matter."""
+        serving = [bool(entry.versions) for entry in self._entries.values()]
+        return any(serving) and (self._was_ready or all(serving))
+
+    @property
+    def seen(self) -> dict[str, tuple[str, bool | None]]:
+        """
+        What the last refresh saw, for the watcher to find what is new since.
+
+        The fingerprint of each directory by its label, <name>/<version>, and whether what is in it serves; None where
+        it is waited for.
+        """
+        return {
+            label: (state.fingerprint, _serves(self._versions.get(label)))
+            for label, state in (self._seen or {}).items()
+        }
+
+
+def _serves(version: Version | None) -> bool | None:
+    if version is None:  # a model whose directory cannot be read
+        return False
+    return None if version.waiting else version.reason is None
+
+
+def _entry(versions: Mapping[str, Version]) -> Entry:
+    """The versions of one model, by their numbers."""
+    of = {label.partition("/")[2]: version for label, version in versions.items()}
+    reasons = {number: version.reason for number, version in of.items() if version.reason is not None}
+    return Entry(
+        versions={number: version.model for number, version in of.items() if version.model is not None},
+        refused={number: reason for number, reason in reasons.items() if not of[number].waiting},
+        waiting={number: reason for number, reason in reasons.items() if of[number].waiting},
+    )
+
+
+def _by_name_highest_first(item: tuple[str, State]) -> tuple[str, int]:
+    name, _, version = item[0].partition("/")
+    return name, -int(version or 0)
+
+
+def _name(label: str) -> str:
+    return label.partition("/")[0]
+
+
+def _are(names: list[str]) -> str:
+    return f"are {', '.join(names)}" if len(names) > 1 else f"is {names[0]}" if names else "are none"

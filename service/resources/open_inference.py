@@ -1,0 +1,218 @@
+"""/v2: the Open Inference Protocol over HTTP, with the extensions that `EXTENSIONS` lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import falcon
+import msgspec
+from msgspec import Struct
+
+from service import __version__
+from service.codecs.tensors import inputs, messages, outputs
+from service.codecs.tensors.explain import fault
+from service.http.measurement import predict
+from service.http.middleware import read_body
+from service.http.problems import Problem
+from service.monitoring.metrics import Metrics
+from service.repository.loader import Model
+from service.repository.repository import ModelRepository
+from service.resources import inference_body
+from service.resources.statistics import Statistics
+from service.settings import Settings
+
+NAME = "service"
+EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics")
+"""The protocol's extensions that are complete here."""
+
+_encoder = msgspec.json.Encoder()
+
+
+class Server:
+    """GET /v2: what serves, and which extensions of the protocol it has."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Describe the server."""
+        resp.data = _encoder.encode({"name": NAME, "version": __version__, "extensions": EXTENSIONS})
+
+    on_head = on_get
+
+
+class Live:
+    """GET /v2/health/live: the process answers."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer 200."""
+        resp.data = b'{"live":true}'
+
+    on_head = on_get
+
+
+class Ready:
+    """GET /v2/health/ready: all models serve."""
+
+    def __init__(self, repository: ModelRepository) -> None:
+        self._repository = repository
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer 200 or 503."""
+        if not self._repository.ready:
+            raise Problem(503, "Not every model is ready: /readyz has the reasons.", members={"ready": False})
+        resp.data = b'{"ready":true}'
+
+    on_head = on_get
+
+
+class ModelMetadata:
+    """GET /v2/models/{name}[/versions/{version}]: the tensors that a model takes and gives."""
+
+    def __init__(self, repository: ModelRepository, metrics: Metrics) -> None:
+        self._repository = repository
+        self._statistics = Statistics(repository, metrics)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, name: str, version: str | None = None) -> None:
+        """Describe the model. /v2/models/stats are the statistics, unless a model has that name."""
+        if name == "stats" and version is None and name not in self._repository.entries:
+            self._statistics.on_get(req, resp)
+            return
+        model = self._repository.get(name, version)
+        metadata = {
+            "name": model.name,
+            "versions": list(self._repository.entry(name).versions),
+            "platform": model.runtime.platform,
+            "inputs": inputs.describe(model.signature),
+            "outputs": outputs.describe(model.signature),
+        }
+        resp.data = _encoder.encode(metadata)
+
+    on_head = on_get
+
+
+class ModelReady:
+    """GET /v2/models/{name}[/versions/{version}]/ready: the model serves."""
+
+    def __init__(self, repository: ModelRepository) -> None:
+        self._repository = repository
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, name: str, version: str | None = None) -> None:
+        """Answer 200, 404 or 503."""
+        model = self._repository.get(name, version)
+        resp.data = _encoder.encode({"name": model.name, "ready": True})
+
+    on_head = on_get
+
+
+class ModelConfig:
+    """GET /v2/models/{name}[/versions/{version}]/config: the metadata in the words of Triton's configuration."""
+
+    def __init__(self, repository: ModelRepository, settings: Settings) -> None:
+        self._repository = repository
+        self._max_rows = settings.max_rows
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, name: str, version: str | None = None) -> None:
+        """Describe the model."""
+        model = self._repository.get(name, version)
+        config = {
+            "name": model.name,
+            "platform": model.runtime.platform,
+            "max_batch_size": self._max_rows,
+            "input": [_configured(each) for each in inputs.describe(model.signature)],
+            "output": [_configured(each) for each in outputs.describe(model.signature)],
+        }
+        resp.data = _encoder.encode(config)
+
+    on_head = on_get
+
+
+class Infer:
+    """POST /v2/models/{name}[/versions/{version}]/infer: tensors in, tensors out."""
+
+    def __init__(self, repository: ModelRepository, settings: Settings) -> None:
+        self._repository = repository
+        self._max_body_bytes = settings.max_body_bytes
+        self._max_rows = settings.max_rows
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, name: str, version: str | None = None) -> None:
+        """Predict every row."""
+        model = req.context.model = self._repository.get(name, version)
+        body = inference_body.read(req, self._max_body_bytes)
+        request = _request(model, body)
+        outputs.check(model.signature, request)
+        table = inputs.table(model.signature, request.tensors, self._max_rows)
+        results = outputs.results(model.signature, predict(req, model, table), request)
+        head = {"model_name": model.name, "model_version": str(model.version)}
+        if request.id is not None:
+            head["id"] = request.id
+        resp.data, json_length = messages.encode(head, results)
+        if json_length is not None:
+            resp.content_type = "application/octet-stream"
+            resp.set_header(inference_body.HEADER, str(json_length))
+
+
+class RepositoryIndex:
+    """POST /v2/repository/index: every version that was found, whether it serves, and if not, why."""
+
+    def __init__(self, repository: ModelRepository, settings: Settings) -> None:
+        self._repository = repository
+        self._max_body_bytes = settings.max_body_bytes
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """List them; `{"ready": true}` leaves out what does not serve."""
+        only_ready = _only_ready(read_body(req, self._max_body_bytes))
+        resp.data = _encoder.encode([each for each in self._versions() if each.state == "READY" or not only_ready])
+
+    def _versions(self) -> Iterator[Indexed]:
+        for name, entry in self._repository.entries.items():
+            for version in entry.versions:
+                yield Indexed(name, version, "READY", "")
+            for version, reason in entry.refused.items():
+                if version not in entry.versions:
+                    yield Indexed(name, version, "UNAVAILABLE", reason)
+            for version, reason in entry.waiting.items():
+                if version not in entry.versions:
+                    yield Indexed(name, version, "LOADING", reason)
+
+
+class Indexed(Struct, frozen=True):
+    """One line of the repository's index."""
+
+    name: str
+    version: str
+    state: str
+    reason: str
+
+
+class Rollout:
+    """POST /v2/repository/models/{name}/load and /unload: refused, since models change with the processes."""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        """Say how models are rolled out."""
+        raise Problem(400, "Models are not loaded or unloaded over HTTP: rollouts are SIGHUP to Gunicorn's master.")
+
+
+class _Filter(Struct):
+    ready: bool | None = None
+
+
+def _only_ready(body: bytes) -> bool:
+    """What the body of an index request asks for; it may be empty."""
+    if not body.strip():
+        return False
+    try:
+        return bool(msgspec.json.decode(body, type=_Filter).ready)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as ex:
+        raise fault(body, ex) from None
+
+
+def _request(model: Model, body: inference_body.Body) -> messages.Request:
+    """The request in a body; where the header says that there is no JSON at all, the body is the tensor."""
+    if body.binary is not None and not body.json:
+        return inputs.raw_request(model.signature, body.binary)
+    return messages.decode(body, len(model.signature.features))
+
+
+def _configured(tensor: inputs.TensorMetadata) -> dict[str, Any]:
+    """A tensor without its rows, in the words of Triton's configuration."""
+    datatype = "TYPE_STRING" if tensor.datatype == "BYTES" else f"TYPE_{tensor.datatype}"
+    return {"name": tensor.name, "data_type": datatype, "dims": tensor.shape[1:] or (1,)}

@@ -1,0 +1,48 @@
+"""/healthz and /readyz: whether the process answers, and whether its models do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+import msgspec
+
+from service.http.problems import Problem
+from service.repository.repository import Entry, ModelRepository
+
+
+class Health:
+    """The process answers."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer 200."""
+        resp.data = b'{"status":"alive"}'
+
+    on_head = on_get
+
+
+class Readiness:
+    """Every model has a version that was verified when it was loaded."""
+
+    def __init__(self, repository: ModelRepository) -> None:
+        self._repository = repository
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer 200 or 503, with what serves and what was refused."""
+        models = {name: _state(entry) for name, entry in self._repository.entries.items()}
+        if not self._repository.ready:
+            detail = "There is no model." if not models else "Not every model has a version that could be loaded."
+            raise Problem(503, detail, members={"ready": False, "models": models})
+        resp.data = msgspec.json.encode({"ready": True, "models": models})
+
+    on_head = on_get
+
+
+def _state(entry: Entry) -> dict[str, Any]:
+    return {
+        "ready": entry.latest is not None,
+        "version": entry.latest.version if entry.latest else None,
+        "versions": [int(version) for version in entry.versions],
+        "refused": entry.refused,
+        "waiting": entry.waiting,
+    }

@@ -1,0 +1,1 @@
+"""Runtimes: each turns a Table into a Prediction. One module for each model format."""
