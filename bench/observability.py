@@ -19,7 +19,8 @@ from falcon.testing import create_environ
 
 from bench.layers import BODY, microseconds, post
 from service.app import Service, create_app, open_repository
-from service.http.measurement import EXCHANGE, Measurement, predict
+from service.http.context import EXCHANGE
+from service.http.measurement import Measurement, predict
 from service.http.middleware import RequestId
 from service.monitoring.logs import JSONFormatter
 from service.monitoring.metrics import Metrics

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from service.app import Service, create_app, open_repository
-from service.runtimes.runtime import Prediction
+from service.prediction import Prediction
 from service.settings import Settings
 from service.table import Table
 

@@ -61,7 +61,7 @@ def _check(settings: Settings, _: argparse.Namespace) -> int:
 
 def _add(settings: Settings, given: argparse.Namespace) -> int:
     from service.packaging.add import add, summary
-    from service.packaging.sample import PackagingError
+    from service.packaging.errors import PackagingError
 
     started = time.monotonic()
 

@@ -9,13 +9,15 @@ from typing import Any
 import falcon
 
 from service.http import middleware, problems
-from service.http.measurement import EXCHANGE, Measurement
+from service.http.context import EXCHANGE
+from service.http.measurement import Measurement
+from service.http.validation import JSONValidation
 from service.monitoring.metrics import Metrics
 from service.monitoring.model_gauges import Inventory
 from service.monitoring.multiprocess import DIRECTORY, Slots, SlotsTaken
 from service.repository.loader import Loader
 from service.repository.repository import ModelRepository
-from service.resources import invocations, open_inference, pages, prediction, probes, statistics
+from service.resources import invocations, open_inference, prediction, probes, statistics
 from service.settings import Settings, SettingsError
 
 
@@ -49,10 +51,10 @@ def create_app(settings: Settings, repository: ModelRepository, metrics: Metrics
     problems.install(app)
     predict, status = prediction.Predict(), prediction.ModelStatus(repository)
     _add_vertex_ai(app, settings, repository)
-    app.add_route("/", pages.Root())
+    app.add_route("/", probes.Root())
     app.add_route("/healthz", probes.Health())
     app.add_route("/readyz", probes.Readiness(repository))
-    app.add_route("/metrics", pages.Scrape(metrics))
+    app.add_route("/metrics", probes.Scrape(metrics))
     app.add_route("/ping", probes.Readiness(repository))
     app.add_route("/invocations", invocations.Invocations(settings))
     app.add_route("/prediction", prediction.DefaultPredict(repository))
@@ -118,5 +120,5 @@ def _middleware(settings: Settings, repository: ModelRepository) -> list[Any]:
     if settings.api_keys_file:
         open_paths = middleware.OPEN_PATHS | {settings.aip_health_route or "/ping"}
         authentication.append(middleware.Authentication.from_file(settings.api_keys_file, open_paths))
-    validation = middleware.JSONValidation(repository, settings.max_body_bytes)
+    validation = JSONValidation(repository, settings.max_body_bytes)
     return [middleware.RequestId(), *authentication, validation]

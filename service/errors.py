@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from service.signature import Feature
+
 
 class ServiceError(Exception):
     """
@@ -65,3 +69,9 @@ class ModelNotReady(ServiceError):
 def pointer(*parts: str | int) -> str:
     """The JSON pointer (RFC 6901) through these keys and positions."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def names_of(features: Sequence[Feature], at_most: int = 20) -> str:
+    """The features' names, for a sentence."""
+    more = f" and {len(features) - at_most} more" if len(features) > at_most else ""
+    return ", ".join(feature.name for feature in features[:at_most]) + more

@@ -1,4 +1,4 @@
-"""Whether two predictions of the same rows are the same answer."""
+"""Prediction: the answer of a model for the rows of a table, and the comparison of two."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
-
-from service.runtimes.runtime import Prediction
 
 TOLERANCE = 1e-6
 """The largest difference of a probability; for values and scores relative to max(|value|, scale)."""
@@ -64,3 +62,19 @@ def _difference(answer: NDArray[Any] | None, expected: NDArray[Any] | None, scal
     if np.isfinite(scale):
         distance = distance / np.maximum(np.maximum(np.abs(expected), scale), np.finfo(np.float64).tiny)
     return float(distance.max(initial=0.0))
+
+
+class Prediction(Struct, frozen=True, eq=False):
+    """
+    What a model says of the rows of one table.
+
+    Attributes:
+        predict: a classifier's positions in `Signature.classes`, int64, shape (rows,); otherwise the values, shape
+            (rows,) or (rows, outputs).
+        probabilities: float64, shape (rows, classes), where the model has them.
+        scores: the decision function, float64, shape (rows,) or (rows, scores), where the model has that instead.
+    """
+
+    predict: NDArray[Any]
+    probabilities: NDArray[np.float64] | None = None
+    scores: NDArray[np.float64] | None = None

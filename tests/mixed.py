@@ -9,10 +9,10 @@ import numpy as np
 
 from service.app import create_app
 from service.codecs.rows.instances import Instances
-from service.repository.loader import Model
+from service.prediction import Prediction
 from service.repository.manifest import Golden, Manifest, Proof, Versions
+from service.repository.model import Model
 from service.repository.repository import ModelRepository
-from service.runtimes.runtime import Prediction
 from service.settings import Settings
 from service.signature import Feature, Label, Output
 from service.table import Table

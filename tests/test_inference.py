@@ -23,11 +23,10 @@ from tritonclient.utils import np_to_triton_dtype
 from service.app import create_app
 from service.codecs.tensors import outputs as outputs_module
 from service.codecs.tensors.datatypes import DATATYPES
-from service.codecs.tensors.messages import Request
-from service.repository.loader import Incomplete, Refused
+from service.codecs.tensors.messages import HEADER, Request
+from service.prediction import Prediction
+from service.repository.model import Incomplete, Refused
 from service.repository.repository import ModelRepository
-from service.resources.inference_body import HEADER
-from service.runtimes.runtime import Prediction
 from service.settings import Settings
 from service.signature import Feature, Output, Signature
 from tests.mixed import CLASSES, FEATURES, Recorder, make_mixed

@@ -20,8 +20,8 @@ from sklearn.neighbors import RadiusNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
+from service.packaging.errors import PackagingError
 from service.packaging.inspection.inspect import inspect
-from service.packaging.sample import PackagingError
 from service.signature import Feature, Signature
 
 FRAME = pd.DataFrame(

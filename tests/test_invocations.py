@@ -23,8 +23,8 @@ from sklearn.multioutput import MultiOutputRegressor
 
 from service.codecs.mlflow import DATA
 from service.packaging import save_model
-from service.repository.loader import trusted_types
 from service.repository.manifest import SKOPS
+from service.repository.skops_file import trusted_types
 from service.settings import Settings, SettingsError
 from service.signature import Signature
 from tests.conftest import IRIS_CLASSES, IRIS_FEATURES, ROOT

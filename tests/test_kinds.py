@@ -36,8 +36,8 @@ from sklearn.tree import DecisionTreeClassifier
 from models.diabetes.train import train as train_diabetes
 from models.penguins.train import train as train_penguins
 from service.packaging import save_model
-from service.repository.loader import trusted_types
 from service.repository.manifest import SKOPS, read
+from service.repository.skops_file import trusted_types
 from service.settings import Settings
 from tests.conftest import ROOT
 from tests.support import assert_problem, make_client

@@ -17,9 +17,11 @@ from sklearn.ensemble import RandomForestClassifier
 
 from service.app import open_repository
 from service.packaging import save_model
-from service.repository.loader import Refused, load_skops, replay, trusted_types
+from service.prediction import Prediction
+from service.repository.loader import replay
 from service.repository.manifest import ONNX, PICKLE, SKOPS, Golden, digest, read
-from service.runtimes.runtime import Prediction
+from service.repository.model import Refused
+from service.repository.skops_file import load_skops, trusted_types
 from service.settings import Settings
 from service.table import Table
 from tests import models

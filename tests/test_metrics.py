@@ -19,7 +19,7 @@ from prometheus_client.mmap_dict import mmap_key
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.app import create_app, open_repository
-from service.http import measurement
+from service.http import context
 from service.monitoring.metrics import Metrics
 from service.monitoring.mmap_files import Series, write
 from service.monitoring.model_gauges import Inventory
@@ -339,7 +339,7 @@ def test_a_request_is_freed_as_soon_as_it_is_answered(client: Client) -> None:
     try:
         environ = falcon.testing.create_environ("/prediction")
         answer = call(client.app, environ)
-        request = weakref.ref(environ[measurement.EXCHANGE].req.context)
+        request = weakref.ref(environ[context.EXCHANGE].req.context)
         answer.close()
         del answer, environ
         assert request() is None

@@ -25,10 +25,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from service.packaging.sample import PackagingError
+from service.packaging.errors import PackagingError
 from service.packaging.save_onnx import save_onnx
-from service.repository.loader import Loader, Model
+from service.repository.loader import Loader
 from service.repository.manifest import read
+from service.repository.model import Model
 from service.settings import Settings
 from service.signature import Output
 from service.table import Table

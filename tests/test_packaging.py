@@ -23,11 +23,11 @@ from sklearn.tree import DecisionTreeClassifier
 from models.iris.train import train
 from service.app import open_repository
 from service.packaging import save_model
-from service.packaging.sample import PackagingError
+from service.packaging.errors import PackagingError
 from service.prediction import compare
 from service.repository.directory import FILENAME
-from service.repository.loader import Model
 from service.repository.manifest import ONNX, SKOPS, read
+from service.repository.model import Model
 from service.settings import Settings
 from service.table import Table
 

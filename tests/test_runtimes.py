@@ -17,7 +17,9 @@ from sklearn.svm import LinearSVC
 
 from service.errors import InvalidInput
 from service.repository.manifest import ONNX, SKOPS, read
-from service.runtimes.runtime import OnnxRuntime, Runtime, SklearnRuntime, _among
+from service.runtimes.onnx_runtime import OnnxRuntime, _among
+from service.runtimes.runtime import Runtime
+from service.runtimes.sklearn_runtime import SklearnRuntime
 from service.signature import Feature, Output, Signature
 from service.table import FEW, Table
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor, triton_to_np_dtype
 
-from service.codecs.tensors.datatypes import DATATYPES, BinaryData, Datatype, Place, to_binary, to_json
+from service.codecs.tensors.binary_data import BinaryData, to_binary
+from service.codecs.tensors.datatypes import DATATYPES, Datatype, Place, to_json
 from service.codecs.tensors.json_data import JSONData
 from service.errors import InvalidInput, MalformedTensor, ServiceError
 

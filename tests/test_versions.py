@@ -19,8 +19,9 @@ from msgspec.structs import replace
 from service.app import open_repository
 from service.repository import loader, reconciler
 from service.repository.directory import FILENAME, scan
-from service.repository.loader import Loader, Model
+from service.repository.loader import Loader
 from service.repository.manifest import ONNX
+from service.repository.model import Model
 from service.repository.repository import ModelRepository
 from service.settings import Settings
 from tests import models

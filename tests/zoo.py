@@ -32,7 +32,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import all_estimators
 
 from service.packaging import save_model
-from service.packaging.conversion import convert, converters
+from service.packaging.conversion import child, converters
 from service.prediction import TOLERANCE
 from service.repository.manifest import Manifest, read
 from service.settings import Settings
@@ -165,7 +165,7 @@ def _answerable(estimator: Any, ask: Any) -> Any:
 def convert_in_process(replace: Callable[[str, object], object]) -> None:
     """Convert without a process for each, whose start takes longer than the rest."""
     converters.register()
-    replace("service.packaging.save.convert", convert.candidates)
+    replace("service.packaging.save.convert", child.candidates)
 
 
 def _rows(ask: Any) -> list[list[Any]]:

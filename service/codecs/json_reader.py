@@ -10,9 +10,16 @@ import re
 from collections.abc import Iterator
 from json import JSONDecodeError, JSONDecoder
 
+import msgspec
+
+from service.errors import NotJSON
+
 _SPACE = re.compile(r"[ \t\n\r]*")
+
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+
 _PIECE = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}]|[^"\[\]{},:\s]+')
+
 _WORDS = {"t": ("true", True), "f": ("false", False), "n": ("null", None)}
 
 
@@ -90,3 +97,33 @@ class Reader:
         character = self.peek()
         self._at += 1
         return character
+
+
+_syntax = msgspec.json.Decoder(msgspec.Raw)
+
+_at_byte = re.compile(r"\(byte (\d+)\)$")
+
+
+def json_text(body: bytes, what: str = "The body") -> str:
+    """
+    The text of a JSON document (RFC 8259), its syntax checked; `what` is what the sentences call it.
+
+    Raises:
+        NotJSON: it is not UTF-8, or not JSON.
+    """
+    if not body.strip():
+        raise NotJSON(f"{what} is empty.")
+    if body.startswith(b"\xef\xbb\xbf"):
+        raise NotJSON(f"{what} starts with a byte order mark; JSON is UTF-8 without one.")
+    try:
+        text = body.decode()
+        _syntax.decode(body)
+    except UnicodeDecodeError as ex:
+        raise NotJSON(f"{what} is not UTF-8: see byte {ex.start}.") from None
+    except RecursionError:
+        raise NotJSON(f"{what} is nested too deeply.") from None
+    except msgspec.DecodeError as ex:
+        found = _at_byte.search(str(ex))
+        where = f"see byte {found[1]}" if found else "it ends too early, or has a broken \\u escape"
+        raise NotJSON(f"{what} is not JSON: {where}.") from None
+    return text

@@ -7,13 +7,13 @@ from typing import NoReturn
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from service.codecs.json_reader import Reader
+from service.codecs.json_reader import Reader, json_text
 from service.codecs.rows.dataframes import ColumnFrames, SplitFrames
-from service.codecs.rows.explain import IGNORED, json_text, unknown
+from service.codecs.rows.explain import IGNORED, unknown
 from service.codecs.rows.instances import Instances
 from service.codecs.tensors import inputs, messages
+from service.codecs.tensors.messages import Body
 from service.errors import InvalidInput, MalformedTensor, pointer
-from service.resources.inference_body import Body
 from service.signature import Signature
 from service.table import Table
 

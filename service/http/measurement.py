@@ -9,16 +9,13 @@ from time import perf_counter
 import falcon
 
 from service.errors import InvalidInput
-from service.http.problems import log_fields
+from service.http.context import EXCHANGE, log_fields
 from service.monitoring.metrics import Inference, Metrics
-from service.repository.loader import Model
-from service.runtimes.runtime import Prediction
+from service.prediction import Prediction
+from service.repository.model import Model
 from service.table import Table
 
 _log = logging.getLogger(__name__)
-
-EXCHANGE = "service.exchange"
-"""The key of a request's exchange in its WSGI environment."""
 
 
 class Exchange:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import re
 from typing import Any
 
 import falcon
 import msgspec
 
 from service import errors
+from service.http.context import log_fields, request_id
 
 _log = logging.getLogger(__name__)
 
@@ -31,9 +31,6 @@ _DETAILS = {
     405: "This path takes {allow}.",
     500: "The service failed. Its log has the reason under this request id.",
 }
-
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-"""Which trace a request belongs to (W3C Trace Context, section 3.2)."""
 
 _PROTOCOLS = ("/v1", "/v2")
 """Below these paths the official clients read errors from application/json only."""
@@ -90,18 +87,6 @@ def _names_a_verb(req: falcon.Request) -> bool:
 def _unexpected(req: falcon.Request, resp: falcon.Response, ex: Exception, params: dict[str, Any]) -> None:
     _log.error("request failed", exc_info=ex, extra=log_fields(req))
     _write(req, resp, 500, _DETAILS[500])
-
-
-def request_id(req: falcon.Request) -> str | None:
-    """The id that middleware gave the request."""
-    return getattr(req.context, "request_id", None)
-
-
-def log_fields(req: falcon.Request) -> dict[str, Any]:
-    """What a log record says of the request that it is about: nothing that its client could have made up."""
-    fields = {"request_id": request_id(req), "route": req.uri_template}
-    traceparent = req.env.get("HTTP_TRACEPARENT", "")
-    return {**fields, "traceparent": traceparent} if _TRACEPARENT.fullmatch(traceparent) else fields
 
 
 def _write(

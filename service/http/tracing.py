@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from service.http.measurement import EXCHANGE
-from service.http.problems import request_id
+from service.http.context import EXCHANGE, request_id
 
 _SWITCHED_ON = "opentelemetry.instrumentation.auto_instrumentation"
 """What `opentelemetry-instrument` loads before anything of ours."""

@@ -21,8 +21,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.monitoring import drift
 from service.monitoring.multiprocess import Slots
-from service.repository.loader import Model
-from service.runtimes.runtime import Prediction
+from service.prediction import Prediction
+from service.repository.model import Model
 from service.signature import label_text
 from service.table import Table
 

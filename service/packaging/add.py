@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 
 from service.packaging import save_model
-from service.packaging.sample import PackagingError
+from service.packaging.errors import PackagingError
 from service.packaging.save_onnx import save_onnx
-from service.repository.loader import Refused, load_skops, trusted_types
 from service.repository.manifest import ONNX, PICKLE, SKOPS, Manifest, read
-from service.runtimes.runtime import OnnxRuntime, Runtime, SklearnRuntime
+from service.repository.model import Refused
+from service.repository.skops_file import load_skops, trusted_types
+from service.runtimes.onnx_runtime import OnnxRuntime
+from service.runtimes.runtime import Runtime
+from service.runtimes.sklearn_runtime import SklearnRuntime
 from service.signature import Label
 from service.table import Table
 

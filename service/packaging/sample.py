@@ -7,13 +7,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from service.packaging.errors import PackagingError
 from service.signature import is_missing
 
 Kind = Literal["float", "int", "bool", "string", "text"]
-
-
-class PackagingError(Exception):
-    """The model cannot be packaged; the message says why and what to do."""
 
 
 class Column(NamedTuple):

@@ -11,13 +11,14 @@ import numpy as np
 from msgspec.structs import replace
 from onnx import ModelProto
 
+from service.packaging.errors import PackagingError
 from service.packaging.onnx_graph.inputs import first_line, inputs_of, matching, signature_of, table_of
 from service.packaging.onnx_graph.labels import drop_zipmap, give_positions, label_lists
 from service.packaging.onnx_graph.outputs import confidence, labels_of, positions_of, values_of
-from service.packaging.sample import PackagingError
-from service.packaging.save import place, publish
+from service.packaging.version_directory import place, publish
+from service.prediction import Prediction
 from service.repository.manifest import ONNX, Golden, Proof
-from service.runtimes.runtime import OnnxRuntime, Prediction
+from service.runtimes.onnx_runtime import OnnxRuntime
 from service.signature import Label, Output, Signature
 from service.table import Table
 

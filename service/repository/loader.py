@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import pickle
-import zipfile
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from service.codecs.rows.instances import Instances
 from service.errors import ServiceError
@@ -19,52 +15,14 @@ from service.prediction import compare
 from service.repository import forked
 from service.repository.directory import open_file
 from service.repository.manifest import ONNX, PICKLE, SKOPS, Golden, Manifest, digest, read
-from service.runtimes.runtime import OnnxRuntime, Runtime, SklearnRuntime, import_onnxruntime
+from service.repository.model import Incomplete, Model, Refused
+from service.repository.skops_file import load_skops, trusted_types
+from service.runtimes.onnx_runtime import OnnxRuntime, import_onnxruntime
+from service.runtimes.runtime import Runtime
+from service.runtimes.sklearn_runtime import SklearnRuntime
 from service.settings import Settings
 from service.signature import Signature
 from service.table import CellRefused, Table
-
-_LEAST_EXPANDED = 256 * 1024**2
-_MOST_RATIO = 100
-MOST_EXPANDED = 8 * 1024**3
-"""A skops file is a zip archive: one that expands to more bytes is refused."""
-
-_SKOPS_TYPES = Path(__file__).resolve().parents[2] / "conf" / "skops-types.txt"
-
-
-class Refused(Exception):
-    """Why a model version is not served; the message is the reason, for the operator."""
-
-
-class Incomplete(Refused):
-    """Its files are not those of its manifest: it is broken, or still being copied. Or it cannot be tried just now."""
-
-
-class Model(Struct, frozen=True, eq=False):
-    """
-    A model version that serves. Immutable, shared by all requests.
-
-    Attributes:
-        manifest: what is known of it.
-        signature: what it takes and gives.
-        runtime: what computes.
-        instances: decodes the bodies of its requests.
-    """
-
-    manifest: Manifest
-    signature: Signature
-    runtime: Runtime
-    instances: Instances
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self.manifest.name
-
-    @property
-    def version(self) -> int:
-        """The number of this version."""
-        return self.manifest.version
 
 
 class Loader:
@@ -125,57 +83,6 @@ def _installed(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def trusted_types() -> list[str]:
-    """The types that skops may build: the lines of conf/skops-types.txt; '#' starts a comment."""
-    lines = (line.partition("#")[0].strip() for line in _SKOPS_TYPES.read_text(encoding="utf-8").splitlines())
-    return [line for line in lines if line]
-
-
-def load_skops(artifact: bytes, types: list[str]) -> Any:
-    """
-    The estimator in a skops file, set to compute in one thread; nothing in the file is run.
-
-    Raises:
-        Refused: it holds a type that is not listed, or expands to too much.
-    """
-    import skops.io
-    from skops.io.exceptions import UntrustedTypesFoundException
-
-    _check_archive(artifact)
-    try:
-        estimator = skops.io.loads(artifact, trusted=types)
-    except UntrustedTypesFoundException:
-        unknown = skops.io.get_untrusted_types(file=io.BytesIO(artifact))
-        listed = ", ".join(sorted(set(unknown) - set(types)))
-        raise Refused(f"types that conf/skops-types.txt does not list: {listed}") from None
-    _use_one_job(estimator)
-    return estimator
-
-
-def _check_archive(artifact: bytes) -> None:
-    try:
-        with zipfile.ZipFile(io.BytesIO(artifact)) as archive:
-            expanded = sum(each.file_size for each in archive.infolist())
-            archive.getinfo("schema.json")
-    except (zipfile.BadZipFile, KeyError):
-        raise Refused("not a skops file") from None
-    if expanded > min(MOST_EXPANDED, max(_LEAST_EXPANDED, _MOST_RATIO * len(artifact))):
-        raise Refused(f"expands from {len(artifact)} to {expanded} bytes, which no model does")
-
-
-def _use_one_job(part: Any) -> None:
-    """Have every estimator inside predict in the calling thread: workers are the parallelism."""
-    if isinstance(part, list | tuple | set):
-        for each in part:
-            _use_one_job(each)
-    elif isinstance(part, dict):
-        _use_one_job(list(part.values()))
-    elif type(part).__module__.startswith("sklearn.") and hasattr(part, "__dict__"):
-        if getattr(part, "n_jobs", None) is not None:
-            part.n_jobs = 1
-        _use_one_job(list(vars(part).values()))
 
 
 def replay(runtime: Runtime, signature: Signature, golden: Golden) -> None:

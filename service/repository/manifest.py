@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from service.prediction import Prediction
 from service.repository.directory import read_manifest
-from service.runtimes.runtime import Prediction
 from service.signature import Feature, Form, Label, Output, Signature, Task, Value
 
 ONNX = "model.onnx"

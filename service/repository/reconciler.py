@@ -11,7 +11,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from service.repository.directory import State, state_of
-from service.repository.loader import Incomplete, Model, Refused, verify
+from service.repository.loader import verify
+from service.repository.model import Incomplete, Model, Refused
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from service.errors import ModelNotFound, ModelNotReady
 from service.repository.directory import State, scan
-from service.repository.loader import Model
+from service.repository.model import Model
 from service.repository.reconciler import Load, Observer, Version, Versions, nothing
 
 _log = logging.getLogger(__name__)

@@ -6,31 +6,17 @@ import re
 import zlib
 
 import falcon
-from msgspec import Struct
 
-from service.http.middleware import read_body, read_parts
+from service.codecs.tensors.messages import HEADER, Body
+from service.http.body import read_body, read_parts
 from service.http.problems import Problem
 
-HEADER = "Inference-Header-Content-Length"
-"""How many bytes of an uncompressed body are JSON; binary tensors follow. Without it, all are."""
-
 _HEADER = "HTTP_INFERENCE_HEADER_CONTENT_LENGTH"
+
 _DIGITS = re.compile(r"[0-9]{1,18}")
+
 _WINDOWS = {"gzip": 31, "deflate": 15}
 """zlib's window bits for each content coding; `deflate` is zlib's format (RFC 9110, section 8.4.1.2)."""
-
-
-class Body(Struct, frozen=True, eq=False):
-    """
-    A body.
-
-    Attributes:
-        json: the JSON object; empty in a raw binary request.
-        binary: what follows it; None where the header is absent.
-    """
-
-    json: bytes
-    binary: memoryview | None = None
 
 
 def read(req: falcon.Request, most: int) -> Body:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -11,14 +9,13 @@ import falcon
 import msgspec
 
 from service.codecs.mlflow import Shapes
+from service.codecs.rows import answers
+from service.codecs.rows.answers import csv_answer, json_lines_answer
 from service.codecs.rows.csv_rows import CSVTable
 from service.http.measurement import predict
-from service.http.middleware import Decode, Encode
-from service.repository.loader import Model
-from service.resources import prediction
-from service.runtimes.runtime import Prediction
+from service.http.validation import Decode, Encode
+from service.repository.model import Model
 from service.settings import Settings
-from service.signature import label_text
 from service.table import Table
 
 _CSV = "text/csv"
@@ -40,7 +37,7 @@ class Invocations:
             "application/x-ndjson": _json_lines,
         }
         self.encoders: Mapping[str, Encode] = {
-            falcon.MEDIA_JSON: prediction.answer,
+            falcon.MEDIA_JSON: answers.answer,
             _CSV: csv_answer,
             "application/jsonlines": json_lines_answer,
             "application/x-ndjson": json_lines_answer,
@@ -64,17 +61,3 @@ class Invocations:
 
 def _json_lines(model: Model, body: bytes) -> Table:
     return model.instances.decode_lines(body)
-
-
-def csv_answer(model: Model, predicted: Prediction) -> bytes:
-    """One line a row: its label or number, or its numbers where there are several."""
-    text = io.StringIO()
-    labels = prediction.labels(model.signature, predicted)
-    rows = (label if isinstance(label, list) else [label] for label in labels)
-    csv.writer(text, lineterminator="\n").writerows([*map(label_text, row)] for row in rows)
-    return text.getvalue().encode()
-
-
-def json_lines_answer(model: Model, predicted: Prediction) -> bytes:
-    """One object a row: what GET /prediction says of it, without the model's name and version."""
-    return _encoder.encode_lines(prediction.rows(model.signature, predicted))

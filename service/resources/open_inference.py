@@ -12,11 +12,12 @@ from msgspec import Struct
 from service import __version__
 from service.codecs.tensors import inputs, messages, outputs
 from service.codecs.tensors.explain import fault
+from service.codecs.tensors.messages import HEADER, Body
+from service.http.body import read_body
 from service.http.measurement import predict
-from service.http.middleware import read_body
 from service.http.problems import Problem
 from service.monitoring.metrics import Metrics
-from service.repository.loader import Model
+from service.repository.model import Model
 from service.repository.repository import ModelRepository
 from service.resources import inference_body
 from service.resources.statistics import Statistics
@@ -147,7 +148,7 @@ class Infer:
         resp.data, json_length = messages.encode(head, results)
         if json_length is not None:
             resp.content_type = "application/octet-stream"
-            resp.set_header(inference_body.HEADER, str(json_length))
+            resp.set_header(HEADER, str(json_length))
 
 
 class RepositoryIndex:
@@ -205,7 +206,7 @@ def _only_ready(body: bytes) -> bool:
         raise fault(body, ex) from None
 
 
-def _request(model: Model, body: inference_body.Body) -> messages.Request:
+def _request(model: Model, body: Body) -> messages.Request:
     """The request in a body; where the header says that there is no JSON at all, the body is the tensor."""
     if body.binary is not None and not body.json:
         return inputs.raw_request(model.signature, body.binary)

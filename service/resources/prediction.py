@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
 from urllib.parse import parse_qsl
 
 import falcon
 import msgspec
 
-from service.codecs.json_arrays import json_array
 from service.codecs.json_reader import json_number
+from service.codecs.rows.answers import answer, rows
 from service.errors import InvalidInput, MalformedQuery
 from service.http.measurement import predict
-from service.repository.loader import Model
+from service.repository.model import Model
 from service.repository.repository import ModelRepository
-from service.runtimes.runtime import Prediction
-from service.signature import Feature, Signature, Value, label_text
+from service.signature import Feature, Signature, Value
 from service.table import CellRefused, Table
 
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
 _QUERY_FORM = "The query must be name=value pairs, percent-encoded UTF-8, joined by &."
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -91,43 +90,6 @@ class ModelStatus:
         resp.data = _encoder.encode(status)
 
     on_head = on_get
-
-
-def answer(model: Model, prediction: Prediction) -> bytes:
-    """The answer to many rows."""
-    members: dict[str, Any] = {"predictions": _predictions(model.signature, prediction)}
-    if prediction.probabilities is not None:
-        members["probabilities"] = json_array(prediction.probabilities)
-    if prediction.scores is not None:
-        members["scores"] = json_array(prediction.scores)
-    if model.signature.classes is not None:
-        members["classes"] = list(model.signature.classes)
-    return _encoder.encode({**members, "model": model.name, "version": model.version})
-
-
-def rows(signature: Signature, prediction: Prediction) -> Iterator[dict[str, Any]]:
-    """What is said of each row alone; the keys of its probabilities are the classes' texts."""
-    classes = [label_text(each) for each in signature.classes or ()]
-    for row, label in enumerate(labels(signature, prediction)):
-        said = {"prediction": label}
-        if prediction.probabilities is not None:
-            said["probabilities"] = dict(zip(classes, prediction.probabilities[row].tolist(), strict=True))
-        if prediction.scores is not None:
-            said["scores"] = prediction.scores[row].tolist()
-        yield said
-
-
-def _predictions(signature: Signature, prediction: Prediction) -> Any:
-    if signature.classes is None and prediction.predict.dtype.kind in "fiub":
-        return json_array(prediction.predict)
-    return labels(signature, prediction)
-
-
-def labels(signature: Signature, prediction: Prediction) -> list[Any]:
-    """What JSON says for each row: a class, a number, or a list of them."""
-    values = prediction.predict if signature.classes is None else signature.labels[prediction.predict]
-    said: list[Any] = values.tolist()
-    return said
 
 
 def _table(signature: Signature, query: str) -> Table:

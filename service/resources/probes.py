@@ -8,6 +8,7 @@ import falcon
 import msgspec
 
 from service.http.problems import Problem
+from service.monitoring.metrics import CONTENT_TYPE, Metrics
 from service.repository.repository import Entry, ModelRepository
 
 
@@ -46,3 +47,27 @@ def _state(entry: Entry) -> dict[str, Any]:
         "refused": entry.refused,
         "waiting": entry.waiting,
     }
+
+
+class Root:
+    """Says that the service is alive, as KServe's client asks."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer 200."""
+        resp.data = b'{"status":"alive"}'
+
+    on_head = on_get
+
+
+class Scrape:
+    """GET /metrics: what all processes of the service counted, in Prometheus' text format 0.0.4."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer with all series."""
+        resp.data = self._metrics.exposition()
+        resp.content_type = CONTENT_TYPE
+
+    on_head = on_get

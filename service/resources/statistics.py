@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from service.monitoring.metrics import Metrics, Samples
-from service.repository.loader import Model
+from service.repository.model import Model
 from service.repository.repository import ModelRepository
 
 _LEAST_FAILURE = 400

@@ -1,39 +1,17 @@
-"""What computes: a Table goes in, a Prediction comes out. Nothing here knows HTTP or JSON."""
+"""Runtime: the protocol that each model format implements."""
 
 from __future__ import annotations
 
 import math
-import os
-import warnings
 from typing import Any, Protocol
 
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
 from service.errors import InvalidInput
-from service.runtimes.sklearn_input import estimator_input
-from service.signature import Output, Signature
+from service.prediction import Prediction
+from service.signature import Signature
 from service.table import FEW, Table
-
-MISSING_STRING = "\ufdd0"
-"""What a missing string is to a graph: Unicode keeps this code point for internal use, it is never interchanged."""
-
-
-class Prediction(Struct, frozen=True, eq=False):
-    """
-    What a model says of the rows of one table.
-
-    Attributes:
-        predict: a classifier's positions in `Signature.classes`, int64, shape (rows,); otherwise the values, shape
-            (rows,) or (rows, outputs).
-        probabilities: float64, shape (rows, classes), where the model has them.
-        scores: the decision function, float64, shape (rows,) or (rows, scores), where the model has that instead.
-    """
-
-    predict: NDArray[Any]
-    probabilities: NDArray[np.float64] | None = None
-    scores: NDArray[np.float64] | None = None
 
 
 class Runtime(Protocol):
@@ -50,131 +28,6 @@ class Runtime(Protocol):
             InvalidInput: the arithmetic overflowed.
         """
         ...
-
-
-class OnnxRuntime:
-    """A model converted to ONNX: its first output is `predict`, the second its probabilities or scores."""
-
-    platform = "onnx_onnxv1"
-
-    def __init__(self, model: bytes, signature: Signature) -> None:
-        onnxruntime = import_onnxruntime()
-        options = onnxruntime.SessionOptions()
-        # One thread: there is no pool to lose when the process forks, and workers are the parallelism.
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False  # faster for one row, and a large batch gives its memory back
-        options.log_severity_level = 4
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        self._inputs = [(each.name, _DTYPES[each.type]) for each in session.get_inputs()]
-        self._outputs = [each.name for each in session.get_outputs()][: len(signature.outputs)]
-        # Its wrapper holds the file's bytes as long as it lives, and checks at each call what concerns other providers.
-        self._session = session._sess  # noqa: SLF001
-        self._signature = signature
-        self._positions = None if signature.classes is None else frozenset(range(len(signature.classes)))
-
-    def predict(self, table: Table) -> Prediction:
-        """Predict each row."""
-        try:
-            outputs = self.run(table)
-        except Exception as ex:  # ONNX Runtime's errors have no common base; the table fits the signature
-            raise InvalidInput("The model cannot compute with these values.") from ex
-        shaped = [*map(_shaped, self._signature.outputs, outputs)]
-        if self._positions is not None and not _among(self._positions, shaped[0]):
-            raise InvalidInput("The model gives none of its classes for these values.")
-        return _prediction(self._signature, shaped)
-
-    def run(self, table: Table) -> list[Any]:
-        """The graph's first outputs as they are, one for each output of the signature."""
-        outputs: list[Any] = self._session.run(self._outputs, self._feeds(table), None)
-        return outputs
-
-    def _feeds(self, table: Table) -> dict[str, NDArray[Any]]:
-        """The table as the graph wants it: one matrix, or a column of shape (rows, 1) for each feature."""
-        if table.matrix is not None and len(self._inputs) == 1:
-            name, dtype = self._inputs[0]
-            return {name: table.matrix.astype(dtype, copy=False)}
-        inputs = zip(self._inputs, table.columns if table.matrix is None else table.matrix.T, strict=True)
-        return {name: _filled(column, dtype).reshape(-1, 1) for (name, dtype), column in inputs}
-
-
-def _filled(column: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """The column in the graph's type; ONNX has no missing string, a noncharacter stands for it."""
-    if dtype is object and None in column:
-        return np.array([MISSING_STRING if each is None else each for each in column], dtype=object)
-    return column.astype(dtype, copy=False)
-
-
-def _shaped(output: Output, values: NDArray[Any]) -> NDArray[Any]:
-    """An output in the shape that the estimator gives it: ONNX has one value for each row as (rows, 1)."""
-    if output.width is not None or values.ndim == 1:
-        return values
-    # Of a binary classifier's two scores, the second is the decision function.
-    if values.shape[1] > (2 if output.name == "decision_function" else 1):
-        raise InvalidInput("The model gives several values where it should give one.")
-    return values[:, -1]
-
-
-def _among(positions: frozenset[int], labels: NDArray[Any]) -> bool:
-    """Whether all labels are positions of classes, which are counted from 0."""
-    if labels.dtype.kind != "i":
-        return False
-    if labels.size <= FEW:
-        return positions.issuperset(labels.tolist())
-    return bool(np.minimum.reduce(labels) >= 0 and np.maximum.reduce(labels) < len(positions))
-
-
-def import_onnxruntime() -> Any:
-    """
-    Import ONNX Runtime without its telemetry.
-
-    That would send events to its maker, from a thread that keeps every forked process from ending.
-    """
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    import onnxruntime
-
-    return onnxruntime
-
-
-class SklearnRuntime:
-    """A fitted scikit-learn estimator, answering as it would on its own."""
-
-    platform = "sklearn_skops"
-
-    def __init__(self, estimator: Any, signature: Signature) -> None:
-        self._estimator = estimator
-        self._signature = signature
-        self._sorted: tuple[NDArray[Any], NDArray[np.intp]] | None = None
-        if signature.classes is not None:
-            classes = np.asarray(estimator.classes_)
-            order = np.argsort(classes)
-            self._sorted = classes[order], order
-
-    def predict(self, table: Table) -> Prediction:
-        """Predict each row."""
-        try:
-            given = estimator_input(self._signature, table)
-            outputs = [call(self._estimator, output.name, given) for output in self._signature.outputs]
-        except (ValueError, ArithmeticError, LookupError) as ex:  # the table fits: it overflows on the way
-            raise InvalidInput("The model cannot compute with these numbers.") from ex
-        if self._sorted is not None:
-            outputs[0] = _positions(*self._sorted, outputs[0])
-        return _prediction(self._signature, outputs)
-
-
-def _positions(classes: NDArray[Any], order: NDArray[np.intp], labels: NDArray[Any]) -> NDArray[np.intp]:
-    """The labels' positions in the estimator's classes, given sorted and with theirs; refused where one is none."""
-    found = np.searchsorted(classes, labels).clip(max=len(classes) - 1)
-    if not np.array_equal(classes[found], labels):
-        raise InvalidInput("The model has no class for these values: they are far from all that it knows.")
-    positions: NDArray[np.intp] = order[found]
-    return positions
-
-
-def call(estimator: Any, method: str, rows: Any) -> NDArray[Any]:
-    """What a method of an estimator says of these rows, in silence: what it would warn of is checked elsewhere."""
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return np.asarray(getattr(estimator, method)(rows))
 
 
 def _finite(numbers: NDArray[Any]) -> bool:
@@ -197,12 +50,3 @@ def _prediction(signature: Signature, outputs: list[NDArray[Any]]) -> Prediction
     if rest[0].dtype == np.float32:  # whose arithmetic gives 1.0000001 now and then
         return Prediction(predict, np.clip(rest[0].astype(np.float64), 0.0, 1.0))
     return Prediction(predict, rest[0])
-
-
-_DTYPES: dict[str, Any] = {
-    "tensor(float)": np.float32,
-    "tensor(double)": np.float64,
-    "tensor(int64)": np.int64,
-    "tensor(bool)": np.bool_,
-    "tensor(string)": object,
-}

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from palmerpenguins import load_penguins
 from sklearn.datasets import load_diabetes, load_iris
 
-from service.repository.loader import load_skops, trusted_types
 from service.repository.manifest import SKOPS, Manifest, read
+from service.repository.skops_file import load_skops, trusted_types
 
 MODELS = Path(__file__).resolve().parent.parent.parent / "models"
 

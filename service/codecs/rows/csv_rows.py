@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.codecs.json_reader import json_number
-from service.codecs.rows.explain import names_of
-from service.errors import InvalidInput, NotCSV, TooManyRows
+from service.errors import InvalidInput, NotCSV, TooManyRows, names_of
 from service.signature import Feature, Signature
 from service.table import CellRefused, Table, float_array
 

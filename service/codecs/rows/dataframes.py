@@ -16,9 +16,9 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec.structs import replace
 
 from service.codecs.json_reader import Reader
-from service.codecs.rows.explain import Explainer, names_of, unknown
+from service.codecs.rows.explain import Explainer, unknown
 from service.codecs.rows.instances import body_type, cell_type, quotes_beside
-from service.errors import InvalidInput, TooManyRows, pointer
+from service.errors import InvalidInput, TooManyRows, names_of, pointer
 from service.signature import Feature, Signature
 from service.table import CellRefused, Table, float_array
 

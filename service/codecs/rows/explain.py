@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
-import msgspec
-
-from service.codecs.json_reader import Reader
-from service.errors import InvalidInput, NotJSON, ServiceError, TooManyRows, pointer
+from service.codecs.json_reader import Reader, json_text
+from service.errors import InvalidInput, ServiceError, TooManyRows, names_of, pointer
 from service.signature import Feature, Signature
 
 IGNORED = ("signature_name", "parameters")
@@ -16,34 +13,6 @@ IGNORED = ("signature_name", "parameters")
 
 _LONGEST_KEY = 100
 """Longer unknown keys are not repeated to the caller."""
-
-_syntax = msgspec.json.Decoder(msgspec.Raw)
-_at_byte = re.compile(r"\(byte (\d+)\)$")
-
-
-def json_text(body: bytes, what: str = "The body") -> str:
-    """
-    The text of a JSON document (RFC 8259), its syntax checked; `what` is what the sentences call it.
-
-    Raises:
-        NotJSON: it is not UTF-8, or not JSON.
-    """
-    if not body.strip():
-        raise NotJSON(f"{what} is empty.")
-    if body.startswith(b"\xef\xbb\xbf"):
-        raise NotJSON(f"{what} starts with a byte order mark; JSON is UTF-8 without one.")
-    try:
-        text = body.decode()
-        _syntax.decode(body)
-    except UnicodeDecodeError as ex:
-        raise NotJSON(f"{what} is not UTF-8: see byte {ex.start}.") from None
-    except RecursionError:
-        raise NotJSON(f"{what} is nested too deeply.") from None
-    except msgspec.DecodeError as ex:
-        found = _at_byte.search(str(ex))
-        where = f"see byte {found[1]}" if found else "it ends too early, or has a broken \\u escape"
-        raise NotJSON(f"{what} is not JSON: {where}.") from None
-    return text
 
 
 class Explainer:
@@ -161,12 +130,6 @@ class Explainer:
         refusal = f"{feature.name} must be {feature.wants}." if nested else feature.refusal(reader.scalar())
         if refusal:
             raise InvalidInput(refusal, at, feature.name)
-
-
-def names_of(features: Sequence[Feature], at_most: int = 20) -> str:
-    """The features' names, for a sentence."""
-    more = f" and {len(features) - at_most} more" if len(features) > at_most else ""
-    return ", ".join(feature.name for feature in features[:at_most]) + more
 
 
 def unknown(what: str, known: str, at: str, key: str) -> InvalidInput:

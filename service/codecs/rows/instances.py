@@ -16,7 +16,8 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType, defstruct, field
 from msgspec.structs import astuple
 
-from service.codecs.rows.explain import IGNORED, Explainer, json_text
+from service.codecs.json_reader import json_text
+from service.codecs.rows.explain import IGNORED, Explainer
 from service.codecs.rows.instances_fast_path import FlatRows
 from service.errors import InvalidInput, NotJSON, TooManyRows, pointer
 from service.signature import Feature, Signature, Value

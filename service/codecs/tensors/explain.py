@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from service.codecs.rows.explain import json_text
+from service.codecs.json_reader import json_text
 from service.errors import MalformedTensor, ServiceError, pointer
 
 MOST_DIMENSIONS = 16

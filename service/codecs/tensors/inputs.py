@@ -14,7 +14,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from service.codecs.tensors.datatypes import DATATYPES, BinaryData, Place
+from service.codecs.tensors.binary_data import BinaryData
+from service.codecs.tensors.datatypes import DATATYPES, Place
 from service.codecs.tensors.messages import Request, Tensor
 from service.errors import InvalidInput, MalformedTensor, TooManyRows
 from service.signature import Feature, Signature

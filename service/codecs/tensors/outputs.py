@@ -13,7 +13,7 @@ from service.codecs.tensors.datatypes import objects
 from service.codecs.tensors.inputs import TensorMetadata
 from service.codecs.tensors.messages import Request, Result, Wanted
 from service.errors import MalformedTensor, pointer
-from service.runtimes.runtime import Prediction
+from service.prediction import Prediction
 from service.signature import Output, Signature
 
 

@@ -9,7 +9,7 @@ from onnx import TensorProto
 
 from service.packaging.conversion import hist_gradient_boosting
 from service.packaging.conversion.nodes import cast_to_output, constant, labels, node, unique, winners
-from service.runtimes.runtime import MISSING_STRING
+from service.runtimes.onnx_runtime import MISSING_STRING
 from service.signature import is_missing
 
 _OPTIONS = {"zipmap": [True, False, "columns"], "nocl": [True, False], "raw_scores": [True, False]}

@@ -9,11 +9,12 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from service.packaging.errors import PackagingError
 from service.packaging.inspection.categories import known_values
 from service.packaging.inspection.outputs import classes_of, outputs_of, row_by_row
-from service.packaging.sample import Column, PackagingError, columns_of
-from service.runtimes.runtime import call
+from service.packaging.sample import Column, columns_of
 from service.runtimes.sklearn_input import estimator_input
+from service.runtimes.sklearn_runtime import call
 from service.signature import Feature, Form, Label, Output, Signature, Value, is_missing
 from service.table import Table
 

@@ -8,8 +8,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from service.packaging.sample import PackagingError
-from service.runtimes.runtime import call
+from service.packaging.errors import PackagingError
+from service.runtimes.sklearn_runtime import call
 from service.signature import Label, Output, Task
 
 

@@ -7,8 +7,9 @@ from typing import Any, Literal
 import numpy as np
 from msgspec import Struct
 
-from service.packaging.sample import Column, PackagingError, columns_of
-from service.runtimes.runtime import import_onnxruntime
+from service.packaging.errors import PackagingError
+from service.packaging.sample import Column, columns_of
+from service.runtimes.onnx_runtime import import_onnxruntime
 from service.signature import LARGEST, Feature, Output, Signature, is_missing
 from service.table import CellRefused, Table
 

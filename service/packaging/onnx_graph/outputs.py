@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.packaging.sample import PackagingError
+from service.packaging.errors import PackagingError
 from service.signature import Label, Output
 
 _TOLERANCE = 1e-4

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from service.packaging.proof.generated_rows import RowMaker, concatenated
 from service.packaging.proof.threshold_rows import Thresholds
-from service.prediction import Agreement, compare
+from service.prediction import Agreement, Prediction, compare
 from service.repository.manifest import Golden, Proof
-from service.runtimes.runtime import Prediction, Runtime
+from service.runtimes.runtime import Runtime
 from service.signature import LARGEST, Signature
 from service.table import Table
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.packaging.proof.generated_rows import RowMaker
-from service.runtimes.runtime import call
 from service.runtimes.sklearn_input import estimator_input
+from service.runtimes.sklearn_runtime import call
 from service.signature import Signature
 from service.table import Table
 

@@ -1,0 +1,52 @@
+"""Reads the body of a request, up to a limit."""
+
+from __future__ import annotations
+
+import falcon
+
+from service.http.problems import Problem
+
+_BROKEN_OFF = "The body cannot be read to its end."
+
+
+def read_body(req: falcon.Request, most: int) -> bytes:
+    """
+    The whole body of a request.
+
+    Raises:
+        Problem: 413 where it is longer than `most` bytes, unread where the length is announced; 400 where it cannot be
+            read.
+    """
+    head, tail = read_parts(req, most, None)
+    return head + tail
+
+
+def read_parts(req: falcon.Request, most: int, first: int | None) -> tuple[bytes, bytes]:
+    """
+    The first bytes of a body, and all that follow: each in memory of its own, so that both are aligned.
+
+    Raises:
+        Problem: as `read_body`.
+    """
+    length = req.content_length
+    # Only a chunked body has no length; servers that decode it say so.
+    if length is None and not req.env.get("wsgi.input_terminated"):
+        return b"", b""
+    if length is not None and length > most:
+        raise _too_large(most)
+    source, whole = req.env["wsgi.input"], most + 1 if length is None else length
+    try:
+        head = source.read(whole if first is None else min(first, whole))
+        tail = source.read(whole - len(head)) if len(head) < whole else b""
+    except Exception:  # noqa: BLE001 (servers have errors of their own for broken chunks)
+        raise Problem(400, _BROKEN_OFF) from None
+    found = len(head) + len(tail)
+    if length is not None and found < length:
+        raise Problem(400, _BROKEN_OFF)
+    if found > most:
+        raise _too_large(most)
+    return head, tail
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(413, f"The body must not be longer than {most} bytes.")

@@ -1,0 +1,137 @@
+"""Converts one estimator, in a process of its own: conversion imports much, may crash, and may not end.
+
+`python -m service.packaging.conversion.child` reads a pickled job from its standard input and writes pickled candidates
+to its output.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import resource
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+
+from service.packaging.conversion.convert import Candidate, _first_line
+from service.signature import Feature, Signature
+
+MEMORY = 0.75
+"""The share of the machine's memory that it may take."""
+
+_OPSETS = {"": 21, "ai.onnx.ml": 3}
+"""The newest operators that all of skl2onnx' converters know."""
+
+
+def candidates(estimator: Any, signature: Signature) -> list[Candidate]:
+    """
+    Convert in this process, as `convert` does in one of its own; `converters.register` must have been called.
+
+    Bare trees are converted in float32, in which they compare; the rest in float64, and in float32 where that has no
+    kernel.
+    """
+    final = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+    trees = _compares_in_float32(final)
+    precisions = ["float32"] if trees and final is estimator else ["float64", "float32"]
+    if signature.classes is not None and "classes_" in vars(final):
+        estimator, final = _with_positions(estimator, final)
+    if trees and final is not estimator:
+        estimator = _with_cast(estimator)
+    return [_candidate(estimator, final, signature, precision) for precision in precisions]
+
+
+def _candidate(estimator: Any, final: Any, signature: Signature, precision: str) -> Candidate:
+    from skl2onnx import convert_sklearn
+
+    from service.packaging.conversion import hist_gradient_boosting
+    from service.packaging.onnx_graph.labels import drop_zipmap, give_positions
+
+    options = [{id(final): {"zipmap": False}}, None] if hasattr(final, "classes_") else [None]
+    for attempt, option in enumerate(options):
+        try:
+            model = convert_sklearn(
+                estimator, initial_types=_inputs(signature, precision), options=option, target_opset=_OPSETS
+            )
+            hist_gradient_boosting.declare(model)
+            drop_zipmap(model)
+            if signature.classes is not None:
+                give_positions(model, final.classes_)
+            return Candidate(precision, model.SerializeToString())
+        except Exception as ex:  # noqa: BLE001 (converters raise anything; the reason goes into the manifest)
+            if attempt == len(options) - 1:
+                return Candidate(precision, None, f"no conversion: {_first_line(ex)}")
+    raise AssertionError("unreachable")
+
+
+def _inputs(signature: Signature, precision: str) -> list[tuple[str, Any]]:
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
+
+    number = FloatTensorType if precision == "float32" else DoubleTensorType
+    if signature.form == "matrix":
+        return [("X", number([None, len(signature.features)]))]
+
+    def tensor(feature: Feature) -> Any:
+        if not feature.numeric:
+            return StringTensorType([None, 1])
+        whole = feature.type == "int" and not feature.missing
+        return Int64TensorType([None, 1]) if whole else number([None, 1])
+
+    return [(feature.name, tensor(feature)) for feature in signature.features]
+
+
+def _compares_in_float32(estimator: Any) -> bool:
+    """Whether scikit-learn casts this estimator's input to float32 itself."""
+    from sklearn import ensemble, tree
+
+    bases = (
+        tree.DecisionTreeClassifier,
+        tree.DecisionTreeRegressor,
+        ensemble.RandomForestClassifier,
+        ensemble.RandomForestRegressor,
+        ensemble.ExtraTreesClassifier,
+        ensemble.ExtraTreesRegressor,
+        ensemble.GradientBoostingClassifier,
+        ensemble.GradientBoostingRegressor,
+    )
+    return isinstance(estimator, bases)
+
+
+def _with_cast(pipeline: Any) -> Any:
+    """The pipeline with a cast to float32 before its final trees, where scikit-learn casts, too."""
+    from skl2onnx.sklapi import CastTransformer
+    from sklearn.pipeline import Pipeline
+
+    *first, last = pipeline.steps
+    return Pipeline([*first, ("cast_to_float32", CastTransformer(dtype=np.float32)), last])
+
+
+def _with_positions(estimator: Any, final: Any) -> tuple[Any, Any]:
+    """The same with the positions of the labels for labels: they cost less, and every converter takes them."""
+    relabelled = copy.copy(final)
+    relabelled.classes_ = np.arange(len(final.classes_))
+    if final is estimator:
+        return relabelled, relabelled
+    pipeline = copy.copy(estimator)
+    pipeline.steps = [*estimator.steps[:-1], (estimator.steps[-1][0], relabelled)]
+    return pipeline, relabelled
+
+
+def _main() -> None:
+    warnings.simplefilter("ignore")
+    memory = int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * MEMORY)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    from service.packaging.conversion import converters
+
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a converter prints must not get between
+    estimator, signature = pickle.load(sys.stdin.buffer)  # noqa: S301 (from our own parent)
+    converters.register()
+    pickle.dump([tuple(each) for each in candidates(estimator, signature)], output)
+    output.close()
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,110 @@
+"""Predicts with ONNX Runtime."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import InvalidInput
+from service.prediction import Prediction
+from service.runtimes.runtime import _prediction
+from service.signature import Output, Signature
+from service.table import FEW, Table
+
+MISSING_STRING = "\ufdd0"
+"""What a missing string is to a graph: Unicode keeps this code point for internal use, it is never interchanged."""
+
+
+class OnnxRuntime:
+    """A model converted to ONNX: its first output is `predict`, the second its probabilities or scores."""
+
+    platform = "onnx_onnxv1"
+
+    def __init__(self, model: bytes, signature: Signature) -> None:
+        onnxruntime = import_onnxruntime()
+        options = onnxruntime.SessionOptions()
+        # One thread: there is no pool to lose when the process forks, and workers are the parallelism.
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False  # faster for one row, and a large batch gives its memory back
+        options.log_severity_level = 4
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._inputs = [(each.name, _DTYPES[each.type]) for each in session.get_inputs()]
+        self._outputs = [each.name for each in session.get_outputs()][: len(signature.outputs)]
+        # Its wrapper holds the file's bytes as long as it lives, and checks at each call what concerns other providers.
+        self._session = session._sess  # noqa: SLF001
+        self._signature = signature
+        self._positions = None if signature.classes is None else frozenset(range(len(signature.classes)))
+
+    def predict(self, table: Table) -> Prediction:
+        """Predict each row."""
+        try:
+            outputs = self.run(table)
+        except Exception as ex:  # ONNX Runtime's errors have no common base; the table fits the signature
+            raise InvalidInput("The model cannot compute with these values.") from ex
+        shaped = [*map(_shaped, self._signature.outputs, outputs)]
+        if self._positions is not None and not _among(self._positions, shaped[0]):
+            raise InvalidInput("The model gives none of its classes for these values.")
+        return _prediction(self._signature, shaped)
+
+    def run(self, table: Table) -> list[Any]:
+        """The graph's first outputs as they are, one for each output of the signature."""
+        outputs: list[Any] = self._session.run(self._outputs, self._feeds(table), None)
+        return outputs
+
+    def _feeds(self, table: Table) -> dict[str, NDArray[Any]]:
+        """The table as the graph wants it: one matrix, or a column of shape (rows, 1) for each feature."""
+        if table.matrix is not None and len(self._inputs) == 1:
+            name, dtype = self._inputs[0]
+            return {name: table.matrix.astype(dtype, copy=False)}
+        inputs = zip(self._inputs, table.columns if table.matrix is None else table.matrix.T, strict=True)
+        return {name: _filled(column, dtype).reshape(-1, 1) for (name, dtype), column in inputs}
+
+
+def _filled(column: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """The column in the graph's type; ONNX has no missing string, a noncharacter stands for it."""
+    if dtype is object and None in column:
+        return np.array([MISSING_STRING if each is None else each for each in column], dtype=object)
+    return column.astype(dtype, copy=False)
+
+
+def _shaped(output: Output, values: NDArray[Any]) -> NDArray[Any]:
+    """An output in the shape that the estimator gives it: ONNX has one value for each row as (rows, 1)."""
+    if output.width is not None or values.ndim == 1:
+        return values
+    # Of a binary classifier's two scores, the second is the decision function.
+    if values.shape[1] > (2 if output.name == "decision_function" else 1):
+        raise InvalidInput("The model gives several values where it should give one.")
+    return values[:, -1]
+
+
+def _among(positions: frozenset[int], labels: NDArray[Any]) -> bool:
+    """Whether all labels are positions of classes, which are counted from 0."""
+    if labels.dtype.kind != "i":
+        return False
+    if labels.size <= FEW:
+        return positions.issuperset(labels.tolist())
+    return bool(np.minimum.reduce(labels) >= 0 and np.maximum.reduce(labels) < len(positions))
+
+
+def import_onnxruntime() -> Any:
+    """
+    Import ONNX Runtime without its telemetry.
+
+    That would send events to its maker, from a thread that keeps every forked process from ending.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    return onnxruntime
+
+
+_DTYPES: dict[str, Any] = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+    "tensor(string)": object,
+}

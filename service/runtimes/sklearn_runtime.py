@@ -1,0 +1,58 @@
+"""Predicts with a fitted scikit-learn estimator."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import InvalidInput
+from service.prediction import Prediction
+from service.runtimes.runtime import _prediction
+from service.runtimes.sklearn_input import estimator_input
+from service.signature import Signature
+from service.table import Table
+
+
+class SklearnRuntime:
+    """A fitted scikit-learn estimator, answering as it would on its own."""
+
+    platform = "sklearn_skops"
+
+    def __init__(self, estimator: Any, signature: Signature) -> None:
+        self._estimator = estimator
+        self._signature = signature
+        self._sorted: tuple[NDArray[Any], NDArray[np.intp]] | None = None
+        if signature.classes is not None:
+            classes = np.asarray(estimator.classes_)
+            order = np.argsort(classes)
+            self._sorted = classes[order], order
+
+    def predict(self, table: Table) -> Prediction:
+        """Predict each row."""
+        try:
+            given = estimator_input(self._signature, table)
+            outputs = [call(self._estimator, output.name, given) for output in self._signature.outputs]
+        except (ValueError, ArithmeticError, LookupError) as ex:  # the table fits: it overflows on the way
+            raise InvalidInput("The model cannot compute with these numbers.") from ex
+        if self._sorted is not None:
+            outputs[0] = _positions(*self._sorted, outputs[0])
+        return _prediction(self._signature, outputs)
+
+
+def _positions(classes: NDArray[Any], order: NDArray[np.intp], labels: NDArray[Any]) -> NDArray[np.intp]:
+    """The labels' positions in the estimator's classes, given sorted and with theirs; refused where one is none."""
+    found = np.searchsorted(classes, labels).clip(max=len(classes) - 1)
+    if not np.array_equal(classes[found], labels):
+        raise InvalidInput("The model has no class for these values: they are far from all that it knows.")
+    positions: NDArray[np.intp] = order[found]
+    return positions
+
+
+def call(estimator: Any, method: str, rows: Any) -> NDArray[Any]:
+    """What a method of an estimator says of these rows, in silence: what it would warn of is checked elsewhere."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return np.asarray(getattr(estimator, method)(rows))
