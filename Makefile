@@ -41,7 +41,7 @@ docker-test: $(READY)  ## run the tests of the containers; they need Docker and 
 	$(BIN)/pytest tests/docker
 
 zoo: $(READY)  ## package, serve and compare all of scikit-learn's predictors
-	$(BIN)/python -m tests.zoo
+	$(BIN)/python -m tests.support.zoo
 
 bench: $(READY)  ## compare speed with what a user would pick instead (BENCH=--help tells the choices)
 	$(BIN)/python -m bench.peers $(BENCH)

@@ -14,8 +14,8 @@ import urllib.request
 from pathlib import Path
 
 from service.monitoring.multiprocess import DIRECTORY
-from tests.load import Load
 from tests.serving.conftest import Gunicorn, wait_until
+from tests.support.load import Load
 
 REQUESTS, KILLS, SCRAPES = 100_000, 200, 50
 

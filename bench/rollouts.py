@@ -16,10 +16,10 @@ import numpy as np
 from sklearn.ensemble import RandomForestRegressor
 
 from service.packaging import save_model
-from tests.load import Load
 from tests.serving.conftest import ROOT, Gunicorn, wait_until
-from tests.serving.nginx import Nginx
-from tests.serving.rollouts import BROKEN, Rollouts, ask
+from tests.support.load import Load
+from tests.support.nginx import Nginx
+from tests.support.rollouts import BROKEN, Rollouts, ask
 
 POLL_SECONDS = 0.5
 ROWS, FEATURES = 26_000, 10

@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from service.packaging import save_model
 from service.repository.manifest import SKOPS
 from service.settings import Settings
-from tests.support import Served, make_client
+from tests.support.app import Served, make_client
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
-from tests.exposed import Exposed, exposed
+from tests.support.exposed import Exposed, exposed
 
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 ALERTS = (ROOT / "conf" / "prometheus" / "alerts.yaml").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from service.signature import Feature, Output, Signature
 from service.table import CellRefused, Table, float_array
-from tests.strategies import rows, signatures
+from tests.support.strategies import rows, signatures
 
 
 def held(table: Table) -> list[list[Any]]:

@@ -11,11 +11,11 @@ import pytest
 
 from service.settings import Settings
 from tests.conftest import ROOT
-from tests.docker.compose import PORT, Compose, docker, inspect
-from tests.load import BODY, PREDICTIONS, Load, repeat
-from tests.models import copy_version
 from tests.serving.conftest import free_port, wait_until
-from tests.wire import assert_problem, exchange, get, post
+from tests.support.compose import PORT, Compose, docker, inspect
+from tests.support.load import BODY, PREDICTIONS, Load, repeat
+from tests.support.versions import copy_version
+from tests.support.wire import assert_problem, exchange, get, post
 
 IRIS = {"prediction": "Virginica", "model": "iris", "version": 1}
 

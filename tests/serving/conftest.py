@@ -192,7 +192,7 @@ def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def nginx(gunicorn: str) -> Iterator[str]:
     """The URL of an nginx before that Gunicorn."""
-    from tests.serving.nginx import Nginx
+    from tests.support.nginx import Nginx
 
     with Nginx(int(gunicorn.rpartition(":")[2])) as server:
         yield f"http://127.0.0.1:{server.port}"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from tests.serving.conftest import ROOT
-from tests.serving.examples import EXAMPLES, Example
+from tests.support.examples import EXAMPLES, Example
 
 Tensors = dict[str, NDArray[Any]]
 cached = cache(lambda name: EXAMPLES[name]())
@@ -235,7 +235,7 @@ def kserve_answers(base_url: str, kserve_python: Path) -> Any:
             for name, array in example.tensors.items()
         ]
         case = {"url": base_url, "model": name, "instances": example.instances, "tensors": tensors}
-        command = [kserve_python, ROOT / "tests" / "serving" / "kserve_client.py"]
+        command = [kserve_python, ROOT / "tests" / "support" / "kserve_client.py"]
         done = subprocess.run(command, input=json.dumps(case), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)

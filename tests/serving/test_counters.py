@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from service.monitoring.multiprocess import DIRECTORY
-from tests.load import Load
-from tests.models import copy_version
 from tests.serving.conftest import ROOT, Gunicorn, wait_until
+from tests.support.load import Load
+from tests.support.versions import copy_version
 
 REQUESTS, KILLS = 2000, 20
 

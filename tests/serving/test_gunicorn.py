@@ -24,8 +24,8 @@ from sklearn.datasets import load_iris
 
 from service.repository.manifest import ONNX, SKOPS
 from tests.conftest import IRIS_CLASSES, IRIS_FEATURES
-from tests.models import copy_version, flipped
 from tests.serving.conftest import GUNICORN, ROOT, Gunicorn, wait_until
+from tests.support.versions import copy_version, flipped
 
 Serve = Callable[..., Gunicorn]
 

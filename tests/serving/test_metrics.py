@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from service.monitoring.multiprocess import DIRECTORY
-from tests.load import BODY, PREDICTIONS, Load
 from tests.serving.conftest import Gunicorn, free_port, wait_until
-from tests.serving.nginx import Nginx
-from tests.serving.prometheus import Prometheus
+from tests.support.load import BODY, PREDICTIONS, Load
+from tests.support.nginx import Nginx
+from tests.support.prometheus import Prometheus
+from tests.support.wire import post
 from tests.test_operations import QUERIES
-from tests.wire import post
 
 PREDICTED = 'inference_request_duration_seconds_count{route="/prediction", status="200", model="iris"}'
 COUNTERS = '{__name__=~".+_(total|count|sum|bucket)", job="serving"}'

@@ -15,10 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from service.settings import Settings
-from tests.load import BODY, Load, repeat
 from tests.serving.conftest import Gunicorn, free_port, wait_until
-from tests.serving.nginx import Nginx
-from tests.wire import assert_problem, connect, exchange, get, post, read_answer
+from tests.support.load import BODY, Load, repeat
+from tests.support.nginx import Nginx
+from tests.support.wire import assert_problem, connect, exchange, get, post, read_answer
 
 SECONDS = float(os.environ.get("LOAD_SECONDS", "5"))
 """How long the servers are disturbed."""

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.serving.conftest import Gunicorn, wait_until
-from tests.serving.nginx import Nginx
-from tests.wire import Answer, assert_problem, connect, read_answer
+from tests.support.nginx import Nginx
+from tests.support.wire import Answer, assert_problem, connect, read_answer
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 BODY = b'{"instances": [[5.1, "4929-1234", 1.4, 0.2]]}'

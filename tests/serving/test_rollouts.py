@@ -21,9 +21,9 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from service.packaging import save_model
 from service.repository.manifest import PICKLE, SKOPS
-from tests import models
 from tests.serving.conftest import GUNICORN, POLL_SECONDS, ROOT, Gunicorn, free_port, listens, wait_until
-from tests.serving.rollouts import all_serve, ask, put, serves
+from tests.support import versions
+from tests.support.rollouts import all_serve, ask, put, serves
 
 Serve = Callable[..., Gunicorn]
 
@@ -138,7 +138,7 @@ def test_without_its_directory_the_service_goes_on(watching: Gunicorn, root: Pat
 
 def test_a_full_disk_stops_a_copy_and_not_the_service(watching: Gunicorn, root: Path) -> None:
     """The kernel ends the copy as it does there, by a limit on the size of files; what is whole later is served."""
-    aside = models.copy_version(root / "iris" / "1", root.with_name("aside"))
+    aside = versions.copy_version(root / "iris" / "1", root.with_name("aside"))
     most = (aside / SKOPS).stat().st_size // 2
     limited = f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most})); "
     copy = [sys.executable, "-c", limited + "os.execvp('cp', ['cp', '-r', *sys.argv[1:]])"]
@@ -172,7 +172,7 @@ def test_a_log_that_cannot_be_written_does_not_stop_the_service(root: Path) -> N
 
 def test_a_copy_in_progress_is_waited_for(watching: Gunicorn, root: Path) -> None:
     """File by file and piece by piece, as cp writes; it is served when it is whole, and no error is told."""
-    aside = models.copy_version(root / "iris" / "1", root.with_name("aside"))
+    aside = versions.copy_version(root / "iris" / "1", root.with_name("aside"))
     target = root / "iris" / "2"
     target.mkdir()
     (watcher,) = watching.watchers()
@@ -190,7 +190,7 @@ def test_a_copy_in_progress_is_waited_for(watching: Gunicorn, root: Path) -> Non
 
 def test_a_rewritten_version_goes_on_as_it_was(watching: Gunicorn, root: Path) -> None:
     """The probe says so; a respawned worker serves what was loaded first."""
-    models.replace(root / "iris" / "1", lambda at: models.edit(at, lambda m: m.update(classes=["a", "b", "c"])))
+    versions.replace(root / "iris" / "1", lambda at: versions.edit(at, lambda m: m.update(classes=["a", "b", "c"])))
     wait_until(lambda: "rewritten" in ask(watching, "/readyz")["models"]["iris"]["refused"].get("1", ""))
     os.kill(watching.workers()[0], signal.SIGKILL)
     wait_until(lambda: len(watching.workers()) == 2)
@@ -205,9 +205,9 @@ def hanging(directory: Path) -> None:
         def __reduce__(self) -> Any:
             return time.sleep, (3600,)
 
-    models.rewrite(directory, PICKLE, pickle.dumps(Hangs()))
-    models.edit(directory, lambda manifest: manifest.update(runtime="sklearn"))
-    models.edit(directory, lambda manifest: manifest["files"].pop(SKOPS))
+    versions.rewrite(directory, PICKLE, pickle.dumps(Hangs()))
+    versions.edit(directory, lambda manifest: manifest.update(runtime="sklearn"))
+    versions.edit(directory, lambda manifest: manifest["files"].pop(SKOPS))
 
 
 def test_while_a_model_hangs_the_master_does_its_work(serve: Serve, root: Path) -> None:

@@ -6,10 +6,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from tests.load import Load
 from tests.serving.conftest import Gunicorn, wait_until
-from tests.serving.nginx import Nginx
-from tests.serving.rollouts import BROKEN, Rollouts, all_serve, put
+from tests.support.load import Load
+from tests.support.nginx import Nginx
+from tests.support.rollouts import BROKEN, Rollouts, all_serve, put
 
 
 def test_twenty_rollouts_lose_no_request(watching: Gunicorn, root: Path, record_property: Any) -> None:

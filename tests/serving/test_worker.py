@@ -22,7 +22,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER
 from service.monitoring.metrics import Metrics
 from service.processes.worker import Worker, arrived
 from tests.serving.conftest import GUNICORN, ROOT, Gunicorn, listens, wait_until
-from tests.wire import assert_problem, connect, exchange, get, read_answer
+from tests.support.wire import assert_problem, connect, exchange, get, read_answer
 
 BODY = b'{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
 

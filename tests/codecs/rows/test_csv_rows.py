@@ -1,0 +1,197 @@
+"""Rows as CSV: what is taken, and what is said of what is not."""
+
+from __future__ import annotations
+
+import csv
+from typing import Any
+
+import pytest
+
+from service.codecs.rows.csv_rows import CSVTable
+from service.errors import InvalidInput, NotCSV, TooManyRows
+from service.signature import Feature, Output, Signature
+from tests.support.mixed import FEATURES
+
+SIGNATURE = Signature("regressor", FEATURES, (Output("predict"),))
+NAMES = "age,siblings,smokes,size,city,note"
+ROW = "1.5,2,true,klein,Köln,a"
+CELLS = [1.5, 2.0, True, "klein", "Köln", "a"]
+NUMBERS = Signature("regressor", (Feature("a", "float"), Feature("b", "float")), (Output("predict"),))
+TEXT = Signature("regressor", (Feature("text", "text"),), (Output("predict"),))
+
+
+def decode(body: str | bytes, signature: Signature = SIGNATURE, max_rows: int = 100) -> list[list[Any]]:
+    """The rows in a body, as JSON has them."""
+    content = body.encode() if isinstance(body, str) else body
+    return CSVTable(signature, max_rows).decode(content).to_rows(signature)
+
+
+def cells(**changed: Any) -> list[Any]:
+    """The row, but for these cells."""
+    return list({**dict(zip(SIGNATURE.names, CELLS, strict=True)), **changed}.values())
+
+
+TAKEN: dict[str, tuple[str, list[list[Any]]]] = {
+    "by position": (ROW, [CELLS]),
+    "a line break at the end": (f"{ROW}\n", [CELLS]),
+    "a header": (f"{NAMES}\n{ROW}\n", [CELLS]),
+    "a header in another order": (f"note,city,size,smokes,siblings,age\n{','.join(ROW.split(',')[::-1])}", [CELLS]),
+    "a quoted header": (f'"age","siblings",smokes,"size",city,note\r\n{ROW}', [CELLS]),
+    "CRLF": (f"{NAMES}\r\n{ROW}\r\n{ROW}\r\n", [CELLS, CELLS]),
+    "CR": (f"{NAMES}\r{ROW}\r{ROW}\r", [CELLS, CELLS]),
+    "mixed line breaks": (f"{NAMES}\r\n{ROW}\n{ROW}\r{ROW}", [CELLS] * 3),
+    "a byte order mark": (f"\ufeff{NAMES}\n{ROW}", [CELLS]),
+    "a byte order mark before a quote": (f'\ufeff"age",siblings,smokes,size,city,note\n{ROW}', [CELLS]),
+    "a byte order mark before a row": (f"\ufeff{ROW}", [CELLS]),
+    "blank lines": (f"\n\n{NAMES}\n\n{ROW}\n\r\n\n", [CELLS]),
+    "all quoted": ('"1.5","2","true","klein","Köln","a"', [CELLS]),
+    "a comma in quotes": (f'{ROW[:-1]}"a,b"', [cells(note="a,b")]),
+    "quotes in quotes": (f'{ROW[:-1]}"say ""a"""', [cells(note='say "a"')]),
+    "quotes without quotes": (f'{ROW}"b"', [cells(note='a"b"')]),
+    "line breaks in quotes": (f'{ROW[:-1]}"a\nb\r\nc\n\n"\n{ROW}', [cells(note="a\nb\r\nc\n\n"), CELLS]),
+    "other separators of lines": (f"{ROW}\u2028\x0b\x0c\x85", [cells(note="a\u2028\x0b\x0c\x85")]),
+    "spaces in texts": (f"{ROW[:-1]} a ", [cells(note=" a ")]),
+    "a NUL": (f"{ROW}\0", [cells(note="a\0")]),
+    "empty cells": (",2,true,,,", [[None, 2.0, True, "", None, ""]]),
+    "quoted empty cells": ('"",2,true,"","",""', [[None, 2.0, True, "", None, ""]]),
+    "a category that looks like a number": (ROW.replace("Köln", "007"), [cells(city="007")]),
+    "a category that looks like nothing": (ROW.replace("Köln", "null"), [cells(city="null")]),
+    "a text that looks like a number": (f"{ROW[:-1]}1e5", [cells(note="1e5")]),
+    "a text that is a header": (f"{ROW[:-1]}age", [cells(note="age")]),
+    "exponents": (ROW.replace("1.5", "-15E-1"), [cells(age=-1.5)]),
+    "a whole number with a point": (ROW.replace(",2,", ",2.0,"), [CELLS]),
+    "pandas' flags": (ROW.replace("true", "False"), [cells(smokes=False)]),
+    "R's flags": (ROW.replace("true", "FALSE"), [cells(smokes=False)]),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_every_way_to_write_csv_is_read(name: str) -> None:
+    """RFC 4180, and what spreadsheets, pandas and R make of it."""
+    body, rows = TAKEN[name]
+
+    assert decode(body) == rows
+
+
+AGE = "Line {}, column {}: age must be a number or null."
+FAULTS: dict[str, tuple[str, str]] = {
+    "a text for a number": (f"{ROW}\n{ROW.replace('1.5', 'old')}", AGE.format(2, 1)),
+    "below a header": (f"{NAMES}\n{ROW.replace('1.5', 'old')}", AGE.format(2, 1)),
+    "in another order": (f"siblings,age,smokes,size,city,note\n2,x,true,klein,,\n{ROW}", AGE.format(2, 2)),
+    "behind blank lines": (f"{NAMES}\n\n\n{ROW}\n\n{ROW.replace('1.5', '1.5.')}", AGE.format(6, 1)),
+    "behind line breaks in quotes": (f'{ROW[:-1]}"a\n\r\nb"\n{ROW.replace("1.5", "x")}', AGE.format(4, 1)),
+    "a decimal comma": (ROW.replace("1.5", '"1,5"'), AGE.format(1, 1)),
+    "a comma and a gap": (f'"1,2"{ROW[3:]}\n{ROW[3:]}', AGE.format(1, 1)),
+    "spaces around a number": (f" {ROW}", AGE.format(1, 1)),
+    "a plus": (f"+{ROW}", AGE.format(1, 1)),
+    "no digit before the point": (ROW[1:], AGE.format(1, 1)),
+    "a leading zero": (f"0{ROW}", AGE.format(1, 1)),
+    "hexadecimal": (f"0x{ROW}", AGE.format(1, 1)),
+    "NaN": (ROW.replace("1.5", "nan"), AGE.format(1, 1)),
+    "null": (ROW.replace("1.5", "null"), AGE.format(1, 1)),
+    "infinity": (ROW.replace("1.5", "inf"), AGE.format(1, 1)),
+    "digits of other scripts": (ROW.replace("1.5", "\u0661"), AGE.format(1, 1)),
+    "past float64": (
+        ROW.replace("1.5", "1e400"),
+        "Line 1, column 1: age is too large for this model: it computes with numbers up to 1.798e+308.",
+    ),
+    "a gap": (ROW.replace(",2,", ",,"), "Line 1, column 2: siblings must be a whole number, not null."),
+    "a fraction": (ROW.replace(",2,", ",2.5,"), "Line 1, column 2: siblings must be a whole number of at most 2^53."),
+    "a number for a flag": (ROW.replace("true", "1"), "Line 1, column 3: smokes must be true or false."),
+    "no flag": (ROW.replace("true", ""), "Line 1, column 3: smokes must be true or false, not null."),
+    "an unknown category": (
+        f"{ROW}\n{ROW.replace('klein', 'groß')}",
+        'Line 2, column 4: size must be one of "klein", "größer", "".',
+    ),
+    "a row too short": (f"{ROW}\n1.5,2", "Line 2 has 2 of 6 values."),
+    "a row too long": (f"{ROW}\n{ROW},", "Line 2 has 7 of 6 values."),
+    "a header alone": (NAMES, "There are no rows below the header."),
+    "a header that lacks a feature": (
+        f"{NAMES.replace(',note', '')}\n{ROW[:-2]}",
+        "Line 1 is no header: it must have each of age, siblings, smokes, size, city, note once, and nothing else.",
+    ),
+    "a header with an index": (
+        f",{NAMES}\n0,{ROW}",
+        "Line 1 is no header: it must have each of age, siblings, smokes, size, city, note once, and nothing else.",
+    ),
+    "a header with a feature twice": (
+        f"{NAMES.replace('note', 'city')}\n{ROW}",
+        "Line 1 is no header: it must have each of age, siblings, smokes, size, city, note once, and nothing else.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_names_line_and_column(name: str) -> None:
+    """In words of our own; the line is that on which the record starts."""
+    body, sentence = FAULTS[name]
+    with pytest.raises(InvalidInput) as caught:
+        decode(body)
+
+    assert caught.value.detail == sentence
+    assert caught.value.pointer is None
+
+
+QUOTES = "a quoted field is not closed, or something follows its closing quote."
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("", "The body is empty."),
+        ("\ufeff", "The body is empty."),
+        ("\n\r\n", "The body is empty."),
+        (f"{ROW}\n{ROW}".encode("latin-1"), "The body is not UTF-8: see byte 18."),
+        (ROW.encode("utf-16"), "The body is not UTF-8: see byte 0."),
+        (f'{ROW}\n"1.5', f"Line 2: {QUOTES}"),
+        (f'{ROW}\n\n"1.5"0{ROW}', f"Line 3: {QUOTES}"),
+        (f'old\n"{ROW}', f"Line 2: {QUOTES}"),
+    ],
+)
+def test_what_is_not_csv_comes_first(body: str | bytes, sentence: str) -> None:
+    """Before what the model does not take, wherever it is."""
+    with pytest.raises(NotCSV) as caught:
+        decode(body)
+
+    assert caught.value.detail == sentence
+
+
+def test_rows_past_the_limit_are_refused() -> None:
+    """The header is none of them, nor are blank lines."""
+    assert len(decode("a,b\n1,2\n\n3,4\n", NUMBERS, 2)) == 2
+    with pytest.raises(TooManyRows):
+        decode("1,2\n" * 3, NUMBERS, 2)
+
+
+def test_many_rows_keep_their_order() -> None:
+    """And the lines of their faults, past the size of a block."""
+    body = "".join(f"{i},{-i}\n" for i in range(10_000))
+
+    assert decode(body, NUMBERS, 10_000) == [[i, -i] for i in range(10_000)]
+    for line in (1, 4096, 4097, 9000):
+        lines = body.split("\n")
+        for wrong in ("x", "1e999"):
+            lines[line - 1] = f"1,{wrong}"
+            with pytest.raises(InvalidInput, match=f"^Line {line}, column 2: b "):
+                decode("\n".join(lines), NUMBERS, 10_000)
+
+
+def test_a_long_text_is_one_cell() -> None:
+    """Of any length that a body may have, whatever Python's own limit is."""
+    text = "word " * 100_000
+
+    assert decode(f'text\n{text}\n"{text}\n"', TEXT) == [[text], [f"{text}\n"]]
+
+
+def test_one_column_has_no_blank_cells() -> None:
+    """A blank line is none; an empty text is written with quotes."""
+    assert decode('text\n\na\n""\n\nb', TEXT) == [["a"], [""], ["b"]]
+
+
+def test_the_limit_of_other_readers_is_not_lowered() -> None:
+    """It is one for the whole process."""
+    before = csv.field_size_limit()
+    with pytest.raises(InvalidInput):
+        decode("1", NUMBERS)
+
+    assert csv.field_size_limit() >= before

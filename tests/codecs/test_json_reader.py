@@ -1,0 +1,70 @@
+"""The reader of well-formed JSON agrees with the standard library's."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from service.codecs.json_reader import Reader, json_number
+from tests.support.strategies import json_texts
+
+
+def build(reader: Reader) -> Any:
+    """The value that comes next; objects as lists of pairs."""
+    match reader.peek():
+        case "[":
+            return [build(reader) for _ in reader.elements()]
+        case "{":
+            return [(key, build(reader)) for key in reader.members()]
+        case _:
+            return reader.scalar()
+
+
+@given(text=json_texts())
+def test_what_is_read_is_what_json_says(text: str) -> None:
+    """Every value, every key, also where keys repeat."""
+    assert build(Reader(text)) == json.loads(text, parse_int=float, object_pairs_hook=list)
+
+
+@given(text=json_texts())
+def test_a_skip_ends_where_the_value_does(text: str) -> None:
+    """Whatever is in it; what follows is read as if it stood alone."""
+    reader = Reader(f'[{text},"next"]')
+    read = []
+    for position in reader.elements():
+        if position == 0:
+            reader.skip()
+        else:
+            read.append(reader.scalar())
+
+    assert read == ["next"]
+
+
+@pytest.mark.parametrize("text", ["a" * 1_000_000, '\\"' * 500_000, "\\\\" * 500_000])
+def test_skipping_a_long_string_takes_no_memory(text: str) -> None:
+    """A client may put as much as a body may hold where nobody looks."""
+    reader = Reader(f'["{text}"]')
+    tracemalloc.start()
+    reader.skip()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most < 10_000
+
+
+@pytest.mark.parametrize("text", ["0", "-0", "10", "1.5", "-1e3", "1E+3", "2e-3", "1e400", "1" * 400])
+def test_numbers_of_jsons_grammar_are_numbers(text: str) -> None:
+    """Infinite where float64 ends."""
+    assert json_number(text) == float(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", " 1", "1 ", "+1", "01", ".5", "1.", "1e", "0x1", "1_0", "nan", "Infinity", "٣", "1\n"]
+)
+def test_other_numbers_are_none(text: str) -> None:
+    """Python reads more than JSON."""
+    assert json_number(text) is None

@@ -1,0 +1,95 @@
+"""One shape for every error."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import falcon
+import falcon.testing
+import pytest
+
+from service.app import create_app, open_repository
+from service.errors import ServiceError
+from service.http.problems import STATUS
+from service.settings import Settings
+from tests.support.app import assert_problem
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/html", "image/png", "application/xml"])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nothing", 404), ("PUT", "/prediction", 405), ("POST", "/prediction", 400), ("GET", "/v1/models/x", 404)],
+)
+def test_every_error_is_json(iris: falcon.testing.TestClient, method: str, path: str, status: int, accept: str) -> None:
+    """Whatever the client accepts."""
+    assert_problem(iris.simulate_request(method, path, headers={"Accept": accept}), status)
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/x", "/v2", "/v2/health/nothing"])
+def test_below_the_protocols_errors_are_plain_json(iris: falcon.testing.TestClient, path: str) -> None:
+    """The official clients read `error` from exactly application/json."""
+    assert iris.simulate_get(path).headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("path", ["/v1x", "/v20/x", "/prediction/", "/nothing"])
+def test_elsewhere_errors_are_problem_documents(iris: falcon.testing.TestClient, path: str) -> None:
+    """RFC 9457."""
+    assert iris.simulate_get(path).headers["content-type"] == "application/problem+json"
+
+
+def test_a_wrong_method_is_told_the_right_ones(iris: falcon.testing.TestClient) -> None:
+    """In the header and in the sentence."""
+    result = iris.simulate_delete("/healthz")
+
+    assert assert_problem(result, 405)["detail"] == "This path takes GET, HEAD, OPTIONS."
+    assert result.headers["allow"] == "GET, HEAD, OPTIONS"
+
+
+@pytest.mark.parametrize("path", ["/v1/models/iris:explain", "/v1/models/iris/versions/1:classify"])
+def test_a_verb_that_there_is_not_is_404(iris: falcon.testing.TestClient, path: str) -> None:
+    """It is no model whose path takes other methods."""
+    result = iris.simulate_post(path, body=b"{}")
+
+    assert assert_problem(result, 404)["detail"] == "There is nothing at this path."
+    assert "allow" not in result.headers
+    assert_problem(iris.simulate_get("/v1/models/iris:predict"), 405)
+
+
+def test_a_fault_of_ours_is_500_and_tells_nothing(iris_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The client gets the request id; the log gets it too, with the traceback."""
+
+    class Broken:
+        def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+            raise RuntimeError("secret " + str(iris_dir))
+
+    settings = Settings(models_dir=iris_dir)
+    app = create_app(settings, open_repository(settings))
+    app.add_route("/broken", Broken())
+    with caplog.at_level(logging.ERROR):
+        result = falcon.testing.TestClient(app).simulate_get("/broken", headers={"X-Request-ID": "abc"})
+
+    assert_problem(result, 500)
+    assert "secret" not in result.text
+    assert "RuntimeError" not in result.text
+    record: Any = caplog.records[-1]
+    assert (record.request_id, record.route) == ("abc", "/broken")
+    assert record.exc_info
+
+
+def test_every_domain_error_has_a_status() -> None:
+    """A new one cannot be forgotten in the table."""
+
+    def leaves(kind: type[ServiceError]) -> set[type[ServiceError]]:
+        return {kind}.union(*map(leaves, kind.__subclasses__())) if kind.__subclasses__() else {kind}
+
+    assert leaves(ServiceError) - {ServiceError} == set(STATUS)
+
+
+def test_titles_are_the_status_phrases(iris: falcon.testing.TestClient) -> None:
+    """RFC 9457, section 4.2.1, for the type about:blank."""
+    problem = json.loads(iris.simulate_get("/nothing").text)
+
+    assert (problem["type"], problem["title"]) == ("about:blank", "Not Found")

@@ -1,0 +1,64 @@
+"""All of scikit-learn's predictors, bare: packaged, served over HTTP and compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import zoo
+
+SCIKIT_LEARN = {
+    "AffinityPropagation",
+    "Birch",
+    "BisectingKMeans",
+    "CCA",
+    "CategoricalNB",
+    "ClassifierChain",
+    "DummyClassifier",
+    "DummyRegressor",
+    "EllipticEnvelope",
+    "FixedThresholdClassifier",
+    "GaussianProcessClassifier",
+    "IsolationForest",
+    "IsotonicRegression",
+    "KMeans",
+    "KNeighborsClassifier",
+    "KNeighborsRegressor",
+    "KernelRidge",
+    "LabelPropagation",
+    "LabelSpreading",
+    "LocalOutlierFactor",
+    "MeanShift",
+    "MiniBatchKMeans",
+    "NearestCentroid",
+    "OneClassSVM",
+    "OneVsRestClassifier",
+    "OutputCodeClassifier",
+    "PLSCanonical",
+    "RadiusNeighborsClassifier",
+    "RadiusNeighborsRegressor",
+    "RegressorChain",
+    "SelfTrainingClassifier",
+    "TransformedTargetRegressor",
+    "TunedThresholdClassifierCV",
+    "VotingClassifier",
+}
+"""Those that nothing converts, or whose conversion answers differently somewhere; all others serve through ONNX."""
+
+
+@pytest.fixture(autouse=True)
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convert in this process."""
+    zoo.convert_in_process(monkeypatch.setattr)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", zoo.names())
+def test_every_predictor_answers_as_it_does_alone(name: str, tmp_path: Path) -> None:
+    """For rows that it has not seen, at once and one by one, by position and by name."""
+    found = zoo.fitted(name, "bare")
+    assert found is not None
+    manifest = zoo.served(*found, tmp_path)
+
+    assert manifest.runtime == "onnx" or name in SCIKIT_LEARN

@@ -1,0 +1,213 @@
+"""When there is something new for the master to look at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from service.app import open_repository
+from service.processes.watcher import Watcher
+from service.repository.directory import FILENAME, SETTLE_SECONDS
+from service.repository.manifest import ONNX
+from service.settings import Settings
+from tests.support.versions import copy_version, edit, flipped
+
+
+class Watched:
+    """A models directory with iris/1, a watcher of it, and a clock."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.now = 100.0
+        self.repository = open_repository(Settings(models_dir=root))
+        self.watcher = self.watch()
+
+    def watch(self) -> Watcher:
+        """A watcher that knows what the repository saw."""
+        return Watcher(self.root, self.repository.seen, lambda: self.now)
+
+    def looks(self, number: int = 2, seconds: float = 0.5) -> list[bool]:
+        """What so many looks say, with so much time before each."""
+        said = []
+        for _ in range(number):
+            self.now += seconds
+            said.append(self.watcher.look())
+        return said
+
+    def newcomer(self, version: int = 2) -> Path:
+        """A new version."""
+        return copy_version(self.root / "iris" / "1", self.root, version=version)
+
+
+@pytest.fixture
+def watched(iris_dir: Path, tmp_path: Path) -> Watched:
+    """Nothing has changed yet."""
+    shutil.copytree(iris_dir, tmp_path / "models")
+    return Watched(tmp_path / "models")
+
+
+def test_nothing_new_is_no_news(watched: Watched) -> None:
+    """However often it looks."""
+    assert not any(watched.looks(10, SETTLE_SECONDS))
+
+
+def test_a_whole_version_is_news_at_the_second_look(watched: Watched) -> None:
+    """And once only."""
+    watched.newcomer()
+
+    assert watched.looks(4) == [False, True, False, False]
+
+
+def test_what_came_before_the_watcher_is_news(watched: Watched) -> None:
+    """It compares with what the master saw, and not with what it finds."""
+    watched.newcomer()
+    watched.watcher = watched.watch()
+
+    assert watched.looks() == [False, True]
+
+
+def test_a_version_that_is_gone_is_news(watched: Watched) -> None:
+    """It was taken back."""
+    shutil.rmtree(watched.newcomer())
+    watched.newcomer(3)
+    watched.looks()
+    shutil.rmtree(watched.root / "iris" / "3")
+
+    assert watched.looks(3) == [False, True, False]
+
+
+def test_a_growing_version_is_no_news_until_it_is_whole(watched: Watched) -> None:
+    """Others are not kept waiting by it."""
+    newcomer = watched.newcomer()
+    content = (newcomer / ONNX).read_bytes()
+    for size in range(1, 20):
+        (newcomer / ONNX).write_bytes(content[: size * len(content) // 20])
+        assert watched.looks(1, SETTLE_SECONDS - 1) == [False]
+    watched.newcomer(3)
+    assert watched.looks(3) == [False, True, False]
+    (newcomer / ONNX).write_bytes(content)
+
+    assert watched.looks(3) == [False, True, False]
+
+
+@pytest.mark.parametrize("file", [FILENAME, ONNX])
+def test_what_stays_incomplete_is_news_in_the_end(watched: Watched, file: str) -> None:
+    """So that it is refused; its files are not read at each look."""
+    (watched.newcomer() / file).unlink()
+
+    assert watched.looks(3) == [False, False, False]
+    assert watched.looks(3, SETTLE_SECONDS) == [True, False, False]
+
+
+@pytest.mark.parametrize("how", ["touched", "linked", "copied"])
+def test_the_same_bytes_are_no_news(watched: Watched, how: str) -> None:
+    """A backup that links, a chmod, a restore."""
+    directory = watched.root / "iris" / "1"
+    if how == "touched":
+        (directory / ONNX).touch()
+    elif how == "linked":
+        os.link(directory / ONNX, watched.root / "backup")
+    else:
+        shutil.copytree(directory, directory.with_name("new"))
+        shutil.rmtree(directory)
+        directory.with_name("new").rename(directory)
+
+    assert not any(watched.looks(6, SETTLE_SECONDS))
+
+
+def test_a_refused_version_that_is_touched_is_news(watched: Watched) -> None:
+    """So it is tried again."""
+    newcomer = watched.newcomer()
+    edit(newcomer, lambda manifest: manifest["golden"]["predict"].reverse())
+    watched.repository.refresh()
+    watched.watcher = watched.watch()
+    assert not any(watched.looks(3))
+    (newcomer / FILENAME).touch()
+
+    assert watched.looks() == [False, True]
+
+
+def test_a_version_that_the_master_waits_for_is_news_when_it_has_settled(watched: Watched) -> None:
+    """Else nobody would ever refuse it."""
+    flipped(watched.newcomer() / ONNX)
+    watched.repository.refresh()
+    assert list(watched.repository.entry("iris").waiting) == ["2"]
+    watched.watcher = watched.watch()
+
+    assert watched.looks(3) == [False, False, False]
+    assert watched.looks(1, SETTLE_SECONDS) == [True]
+
+
+def test_what_is_whole_to_the_watcher_alone_is_news_once_it_has_settled(watched: Watched) -> None:
+    """Else each look would have all workers replaced: the master's JSON has no NaN, that of the watcher has."""
+    manifest = watched.newcomer() / FILENAME
+    manifest.write_bytes(manifest.read_bytes().replace(b'"version":2', b'"version":NaN'))
+    watched.repository.refresh()
+    assert list(watched.repository.entry("iris").waiting) == ["2"]
+    watched.watcher = watched.watch()
+
+    assert watched.looks(6) == [False] * 6
+    assert watched.looks(2, SETTLE_SECONDS) == [True, False]
+
+
+@pytest.mark.parametrize("fault", ["a manifest of another release", "a fault of the service"])
+def test_what_was_refused_is_no_news(watched: Watched, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    """However whole it is."""
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    newcomer = watched.newcomer()
+    if fault == "a fault of the service":
+        monkeypatch.setattr("service.repository.forked.run", fail)
+    else:
+        edit(newcomer, lambda manifest: manifest.update(license="MIT"))
+    watched.repository.refresh()
+    watched.watcher = watched.watch()
+
+    assert list(watched.repository.entry("iris").refused) == ["2"]
+    assert not any(watched.looks(10, SETTLE_SECONDS))
+
+
+def test_a_rewritten_version_is_news(watched: Watched) -> None:
+    """Whole or not, it is to be told."""
+    edit(watched.root / "iris" / "1", lambda manifest: manifest.update(created="later"))
+
+    assert watched.looks(3) == [False, True, False]
+
+
+@pytest.mark.parametrize("how", ["gone", "emptied"])
+def test_a_lost_directory_is_news_when_it_stays_lost(watched: Watched, how: str) -> None:
+    """Once; a moment in which a mount is swapped is none."""
+    watched.root.rename(watched.root.with_name("away"))
+    if how == "emptied":
+        watched.root.mkdir()
+    assert watched.looks(3) == [False, False, False]
+    assert watched.looks(2, SETTLE_SECONDS) == [True, False]
+    watched.repository.refresh()
+    watched.watcher = watched.watch()
+    assert not any(watched.looks(3, SETTLE_SECONDS))
+    if how == "emptied":
+        watched.root.rmdir()
+    watched.root.with_name("away").rename(watched.root)
+
+    assert watched.looks(3) == [False, True, False]
+
+
+def test_links_are_followed(iris_dir: Path, tmp_path: Path) -> None:
+    """The directory itself may be a link that is swapped, and the versions may be links of Kubernetes' kind."""
+    for number in (1, 2):
+        shutil.copytree(iris_dir, tmp_path / f"..{number}")
+    copy_version(tmp_path / "..2" / "iris" / "1", tmp_path / "..2")
+    (tmp_path / "models").symlink_to("..1")
+    watched = Watched(tmp_path / "models")
+    (tmp_path / "new").symlink_to("..2")
+    (tmp_path / "new").rename(tmp_path / "models")
+
+    assert watched.looks(3) == [False, True, False]
+    watched.repository.refresh()
+    watched.watcher = watched.watch()
+    assert not any(watched.looks(3, SETTLE_SECONDS))

@@ -1,0 +1,240 @@
+"""Only what verifies is served, and what does not is told."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service.app import open_repository
+from service.errors import ModelNotFound, ModelNotReady
+from service.repository.manifest import ONNX, SKOPS
+from service.repository.repository import ModelRepository
+from service.settings import Settings
+from tests.support import versions
+from tests.support.versions import BROKEN, copy_version, edit, flipped
+
+
+@pytest.fixture
+def root(iris_dir: Path, tmp_path: Path) -> Path:
+    """A models directory of the test's own, with iris/1."""
+    shutil.copytree(iris_dir, tmp_path / "models")
+    return tmp_path / "models"
+
+
+def opened(root: Path, **settings: object) -> ModelRepository:
+    return open_repository(Settings(models_dir=root, **settings))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_version_is_refused_and_the_lower_one_serves(root: Path, name: str) -> None:
+    """With a reason that says what is wrong with it."""
+    breaks, reason = BROKEN[name]
+    breaks(copy_version(root / "iris" / "1", root))
+    repository = opened(root)
+
+    assert repository.get().version == 1
+    assert list(repository.entry("iris").refused) == ["2"]
+    assert repository.entry("iris").refused["2"].startswith(reason)
+    assert repository.ready
+
+
+def test_the_highest_version_serves_and_others_by_number(root: Path) -> None:
+    """Ten is higher than nine."""
+    for version in (2, 9, 10):
+        copy_version(root / "iris" / "1", root, version=version)
+    repository = opened(root)
+
+    assert [model.version for model in repository.entry("iris").versions.values()] == [10, 9, 2, 1]
+    assert repository.get().version == 10
+    assert repository.get("iris", "9").version == 9
+
+
+def test_only_names_and_numbers_of_the_contract_count(root: Path) -> None:
+    """Whatever else lies in the directory is passed over."""
+    for name in ("0", "01", "1234567890", "latest", ".3.x", "+4", "٣"):
+        shutil.copytree(root / "iris" / "1", root / "iris" / name)
+    for name in (".hidden", "_x", "a b", "x" * 64, "ünde"):
+        shutil.copytree(root / "iris", root / name)
+    (root / "empty").mkdir()
+    (root / "README").touch()
+
+    assert list(opened(root).entries) == ["iris"]
+    assert list(opened(root).entry("iris").versions) == ["1"]
+    assert opened(root).entry("iris").refused == {}
+
+
+def test_the_default_is_the_named_one_or_the_only_one_or_iris(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """And where there is none of these, the sentence says what there is."""
+    (root / "iris").rename(root / "moved")
+    edit(root / "moved" / "1", lambda manifest: manifest.update(name="moved"))
+    assert opened(root).get().name == "moved"
+    copy_version(root / "moved" / "1", root, "other", 1)
+    with pytest.raises(ModelNotFound, match="no default model; there are moved, other"):
+        opened(root).get()
+    copy_version(root / "moved" / "1", root, "iris", 1)
+    assert opened(root).get().name == "iris"
+    assert opened(root, default_model="other").get().name == "other"
+    assert "is 404" in caplog.text
+    caplog.clear()
+    with pytest.raises(ModelNotFound, match="default model, nothing, is not there; there are iris, moved, other"):
+        opened(root, default_model="nothing").get()
+    assert "/prediction is 404: The default model, nothing, is not there" in caplog.text
+
+
+def test_refused_and_unknown_versions_differ(root: Path) -> None:
+    """One is not ready, the other is not there."""
+    (copy_version(root / "iris" / "1", root) / SKOPS).unlink()
+    repository = opened(root)
+
+    with pytest.raises(ModelNotReady):
+        repository.get("iris", "2")
+    with pytest.raises(ModelNotFound, match="it has 1"):
+        repository.get("iris", "3")
+
+
+def test_a_refresh_finds_what_is_new_and_drops_what_is_gone(root: Path) -> None:
+    """Models that were handed out before go on answering."""
+    repository = opened(root)
+    before = repository.get()
+    copy_version(root / "iris" / "1", root)
+    repository.refresh()
+    assert repository.get().version == 2
+    shutil.rmtree(root / "iris" / "2")
+    repository.refresh()
+
+    assert repository.get().version == 1
+    assert before.runtime.predict(before.instances.decode(b'{"instances": [[5, 3, 1, 0]]}')).predict.tolist() == [0]
+
+
+def accidents() -> dict[str, Callable[[Path], object]]:
+    """What may happen to the models directory as a whole."""
+
+    def emptied(root: Path) -> None:
+        shutil.rmtree(root)
+        root.mkdir()
+
+    def replaced(root: Path) -> None:
+        shutil.rmtree(root)
+        root.touch()
+
+    def looped(root: Path) -> None:
+        shutil.rmtree(root)
+        root.symlink_to(root.name)
+
+    return {"gone": shutil.rmtree, "emptied": emptied, "a file": replaced, "a link to itself": looped}
+
+
+@pytest.mark.parametrize("name", accidents())
+def test_an_accident_changes_nothing(root: Path, name: str) -> None:
+    """What served goes on serving, and when the directory is back, it is as before."""
+    repository = opened(root)
+    before = repository.get()
+    shutil.copytree(root, root.with_name("kept"))
+    accidents()[name](root)
+    for _ in range(2):
+        repository.refresh()
+        assert repository.get() is before
+        assert repository.ready
+        assert repository.seen == {}
+
+    if root.is_dir():
+        root.rmdir()
+    else:
+        root.unlink(missing_ok=True)
+    root.with_name("kept").rename(root)
+    repository.refresh()
+    assert repository.get() is before
+    assert repository.seen.keys() == {"iris/1"}
+
+
+def test_a_model_that_cannot_be_read_serves_on(root: Path) -> None:
+    """Its neighbours are looked at as ever."""
+    copy_version(root / "iris" / "1", root, "other", 1)
+    repository = opened(root)
+    before = repository.get("iris")
+    shutil.move(root / "iris", root / ".iris")
+    (root / "iris").symlink_to("iris")  # cannot be followed, by root neither
+    copy_version(root / "other" / "1", root, "other", 2)
+    repository.refresh()
+
+    assert repository.get("iris") is before
+    assert repository.get("other").version == 2
+    assert repository.seen.keys() == {"iris", "other/1", "other/2"}
+
+
+def test_a_model_that_is_gone_was_taken_back(root: Path) -> None:
+    """As a version is, while others are still there."""
+    copy_version(root / "iris" / "1", root, "other", 1)
+    repository = opened(root)
+    shutil.rmtree(root / "other")
+    repository.refresh()
+
+    assert list(repository.entries) == ["iris"]
+
+
+def test_a_new_model_that_is_broken_does_not_end_readiness(root: Path) -> None:
+    """At a start it does."""
+    repository = opened(root)
+    flipped(copy_version(root / "iris" / "1", root, "other", 1) / ONNX)
+    repository.refresh()
+
+    assert repository.ready
+    assert list(repository.entry("other").waiting) == ["1"]
+    with pytest.raises(ModelNotReady):
+        repository.get("other", "1")
+    assert not opened(root).ready
+
+
+def test_another_scikit_learn_refuses_only_what_scikit_learn_serves(root: Path) -> None:
+    """Its pickles are its own business; a converted model is judged by its golden rows."""
+    edit(root / "iris" / "1", lambda manifest: manifest["versions"].update({"scikit-learn": "1.0.2"}))
+
+    assert opened(root).get().version == 1
+    refused = opened(root, runtime="sklearn").entry("iris").refused
+    assert refused["1"].startswith("model.skops: made by scikit-learn 1.0.2, and this is ")
+
+
+def test_another_python_refuses_nothing(root: Path) -> None:
+    """Neither format depends on it."""
+    edit(root / "iris" / "1", lambda manifest: manifest["versions"].update(python="2.7.18"))
+
+    assert opened(root).get().version == 1
+    assert opened(root, runtime="sklearn").get().version == 1
+
+
+def test_what_hangs_at_load_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that loads is not kept waiting."""
+    import threading
+
+    from service.repository import loader
+
+    monkeypatch.setattr(loader, "replay", lambda *_: threading.Event().wait())
+
+    assert opened(root, trial_seconds=0.2).entry("iris").refused == {
+        "1": "model.onnx: it did not finish within 0.2 seconds"
+    }
+
+
+def test_what_crashes_at_load_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that loads survives it."""
+    import os
+
+    from service.repository import loader
+
+    monkeypatch.setattr(loader, "replay", lambda *_: os.kill(os.getpid(), 9))
+
+    assert opened(root).entry("iris").refused == {"1": "model.onnx: it crashed (SIGKILL)"}
+
+
+def test_a_skops_file_with_an_unlisted_type_is_refused(root: Path) -> None:
+    """The operator's list decides, not the file."""
+    import skops.io
+
+    versions.rewrite(root / "iris" / "1", SKOPS, skops.io.dumps({"x": Path("/etc/passwd")}))
+    reason = opened(root, runtime="sklearn").entry("iris").refused["1"]
+
+    assert reason.startswith("model.skops: ")
+    assert "conf/skops-types.txt does not list" in reason

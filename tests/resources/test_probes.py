@@ -1,0 +1,49 @@
+"""Liveness and readiness."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import falcon.testing
+
+from service.settings import Settings
+from tests.support.app import assert_problem, make_client
+
+
+def test_the_process_answers(iris: falcon.testing.TestClient) -> None:
+    """Liveness needs no model; / is what KServe's client asks."""
+    assert iris.simulate_get("/healthz").status_code == 200
+    assert iris.simulate_get("/").json == {"status": "alive"}
+
+
+def test_ready_with_what_serves(iris: falcon.testing.TestClient) -> None:
+    """Each model with its versions."""
+    result = iris.simulate_get("/readyz")
+
+    assert result.status_code == 200
+    assert result.json["models"]["iris"] == {"ready": True, "version": 1, "versions": [1], "refused": {}, "waiting": {}}
+
+
+def test_no_model_is_not_ready(tmp_path: Path) -> None:
+    """All of nothing is not enough."""
+    for directory in (tmp_path, tmp_path / "nowhere"):
+        client = make_client(Settings(models_dir=directory))
+
+        assert assert_problem(client.simulate_get("/readyz"), 503)["models"] == {}
+        assert client.simulate_get("/healthz").status_code == 200
+        assert_problem(client.simulate_get("/prediction"), 404)
+
+
+def test_a_model_without_a_good_version_is_not_ready(iris_dir: Path, tmp_path: Path) -> None:
+    """One good model does not hide a bad one; the reason is told, and its requests are 503."""
+    shutil.copytree(iris_dir / "iris", tmp_path / "iris")
+    shutil.copytree(iris_dir / "iris", tmp_path / "flowers")
+    client = make_client(Settings(models_dir=tmp_path))
+
+    problem = assert_problem(client.simulate_get("/readyz"), 503)
+    assert problem["models"]["iris"]["ready"]
+    assert problem["models"]["flowers"]["refused"] == {"1": "manifest.json is that of iris/1"}
+    assert_problem(client.simulate_post("/v1/models/flowers:predict", body="{}"), 503)
+    assert_problem(client.simulate_get("/v1/models/flowers/versions/1"), 503)
+    assert client.simulate_get("/prediction").status_code == 200

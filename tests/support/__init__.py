@@ -1,0 +1,1 @@
+"""Helpers that tests share: models, clients, loads and servers."""
