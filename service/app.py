@@ -8,6 +8,7 @@ from typing import Any
 
 import falcon
 
+from service.codecs.row_decoders import RowDecoders
 from service.http import middleware, problems
 from service.http.context import EXCHANGE
 from service.http.measurement import Measurement
@@ -56,7 +57,7 @@ def create_app(settings: Settings, repository: ModelRepository, metrics: Metrics
     app.add_route("/readyz", probes.Readiness(repository))
     app.add_route("/metrics", probes.Scrape(metrics))
     app.add_route("/ping", probes.Readiness(repository))
-    app.add_route("/invocations", invocations.Invocations(settings))
+    app.add_route("/invocations", invocations.Invocations())
     app.add_route("/prediction", prediction.DefaultPredict(repository))
     app.add_route("/v1/models", prediction.Models(repository))
     app.add_route("/v1/models/{name}", status)
@@ -110,7 +111,7 @@ def main(*, forks: bool = False) -> Service:
 
 def open_repository(settings: Settings, metrics: Metrics | None = None) -> ModelRepository:
     """The repository that the settings name, with all that it has loaded or refused."""
-    repository = ModelRepository(settings.models_dir, Loader(settings), settings.default_model, metrics)
+    repository = ModelRepository(settings.models_dir, Loader(settings, RowDecoders), settings.default_model, metrics)
     repository.refresh()
     return repository
 

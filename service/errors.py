@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from service.signature import Feature
+from typing import Protocol
 
 
 class ServiceError(Exception):
@@ -71,7 +70,15 @@ def pointer(*parts: str | int) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-def names_of(features: Sequence[Feature], at_most: int = 20) -> str:
-    """The features' names, for a sentence."""
+class Named(Protocol):
+    """A thing with a name, such as a feature."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+
+
+def names_of(features: Sequence[Named], at_most: int = 20) -> str:
+    """The first names and the number of the others, for a sentence."""
     more = f" and {len(features) - at_most} more" if len(features) > at_most else ""
     return ", ".join(feature.name for feature in features[:at_most]) + more

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import msgspec
 
-from service.codecs.rows.instances import Instances
 from service.errors import ServiceError
 from service.prediction import compare
 from service.repository import forked
 from service.repository.directory import open_file
 from service.repository.manifest import ONNX, PICKLE, SKOPS, Golden, Manifest, digest, read
-from service.repository.model import Incomplete, Model, Refused
+from service.repository.model import Decoders, Incomplete, Model, Refused
 from service.repository.skops_file import load_skops, trusted_types
 from service.runtimes.onnx_runtime import OnnxRuntime, import_onnxruntime
 from service.runtimes.runtime import Runtime
@@ -28,8 +27,16 @@ from service.table import CellRefused, Table
 class Loader:
     """Loads model versions, or says why not. What it loads is the very bytes that it verified."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, decoders: Callable[[Signature, int], Decoders]) -> None:
+        """
+        Prepare to load.
+
+        Args:
+            settings: which runtime serves, and the limits.
+            decoders: makes the decoders of a model from its signature and the most rows of a request.
+        """
         self._settings = settings
+        self._decoders = decoders
 
     def __call__(self, directory: Path, meanwhile: Callable[[], object] = lambda: None) -> Model:
         """
@@ -55,7 +62,7 @@ class Loader:
             raise Incomplete(f"{file}: it cannot be tried: {ex.strerror}") from None
         if reason is not None:
             raise Refused(f"{file}: {reason}")
-        return Model(manifest, signature, build(), Instances(signature, self._settings.max_rows))
+        return Model(manifest, signature, build(), self._decoders(signature, self._settings.max_rows))
 
     def _builder(self, file: str, manifest: Manifest, artifact: bytes) -> Callable[[], Runtime]:
         """What makes the runtime; all that it imports is imported here, once, and not in each trial."""

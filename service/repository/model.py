@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from msgspec import Struct
 
-from service.codecs.rows.instances import Instances
 from service.repository.manifest import Manifest
 from service.runtimes.runtime import Runtime
 from service.signature import Signature
+from service.table import Table
 
 
 class Refused(Exception):
@@ -18,6 +20,43 @@ class Incomplete(Refused):
     """Its files are not those of its manifest: it is broken, or still being copied. Or it cannot be tried just now."""
 
 
+class RowDecoder(Protocol):
+    """Decodes rows in one format for one model."""
+
+    def decode(self, body: bytes) -> Table:
+        """
+        The rows of a body.
+
+        Raises:
+            ServiceError: the body cannot be read, or the model does not take it.
+        """
+        ...
+
+
+class LineDecoder(RowDecoder, Protocol):
+    """Decodes JSON lines, too."""
+
+    def decode_lines(self, body: bytes) -> Table:
+        """The rows of a body that holds one on each line; it raises as `decode` does."""
+        ...
+
+
+class Decoders(Protocol):
+    """The decoders of one model, by format."""
+
+    @property
+    def instances(self) -> LineDecoder:
+        """JSON with the member "instances", and JSON lines."""
+
+    @property
+    def mlflow(self) -> RowDecoder:
+        """JSON in each of MLflow's shapes."""
+
+    @property
+    def csv(self) -> RowDecoder:
+        """CSV."""
+
+
 class Model(Struct, frozen=True, eq=False):
     """
     A model version that serves. Immutable, shared by all requests.
@@ -26,13 +65,13 @@ class Model(Struct, frozen=True, eq=False):
         manifest: what is known of it.
         signature: what it takes and gives.
         runtime: what computes.
-        instances: decodes the bodies of its requests.
+        decoders: decode the bodies of its requests.
     """
 
     manifest: Manifest
     signature: Signature
     runtime: Runtime
-    instances: Instances
+    decoders: Decoders
 
     @property
     def name(self) -> str:

@@ -9,9 +9,10 @@ import falcon
 import msgspec
 
 from service.codecs.json_reader import json_number
-from service.codecs.rows.answers import answer, rows
+from service.codecs.rows.answers import json_answer, rows
 from service.errors import InvalidInput, MalformedQuery
 from service.http.measurement import predict
+from service.prediction import Prediction
 from service.repository.model import Model
 from service.repository.repository import ModelRepository
 from service.signature import Feature, Signature, Value
@@ -29,7 +30,7 @@ class Predict:
 
     def decode(self, model: Model, body: bytes) -> Table:
         """The body's instances."""
-        return model.instances.decode(body)
+        return model.decoders.instances.decode(body)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, model: Model, table: Table) -> None:
         """Predict every row."""
@@ -90,6 +91,11 @@ class ModelStatus:
         resp.data = _encoder.encode(status)
 
     on_head = on_get
+
+
+def answer(model: Model, prediction: Prediction) -> bytes:
+    """The answer to many rows, with the name and version of the model."""
+    return json_answer(model.signature, prediction, {"model": model.name, "version": model.version})
 
 
 def _table(signature: Signature, query: str) -> Table:

@@ -25,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
+from service.codecs.row_decoders import RowDecoders
 from service.packaging.errors import PackagingError
 from service.packaging.save_onnx import save_onnx
 from service.repository.loader import Loader
@@ -58,7 +59,7 @@ def posted(root: Path, *rows: Any, status: int = 200) -> Any:
 
 
 def loaded(directory: Path) -> Model:
-    return Loader(Settings())(directory)
+    return Loader(Settings(), RowDecoders)(directory)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ import pytest
 from msgspec.structs import replace
 
 from service.app import open_repository
+from service.codecs.row_decoders import RowDecoders
 from service.repository import loader, reconciler
 from service.repository.directory import FILENAME, scan
 from service.repository.loader import Loader
@@ -37,7 +38,7 @@ class Bench:
         self.root = root
         self.tried: list[str] = []
         self.events: list[tuple[str, str]] = []
-        self._load = Loader(Settings(trial_seconds=10))
+        self._load = Loader(Settings(trial_seconds=10), RowDecoders)
         self.repository = ModelRepository(root, self.load, observer=self)
 
     def load(self, directory: Path, meanwhile: Callable[[], object] = reconciler.nothing) -> Model:

@@ -106,7 +106,9 @@ def test_a_refresh_finds_what_is_new_and_drops_what_is_gone(root: Path) -> None:
     repository.refresh()
 
     assert repository.get().version == 1
-    assert before.runtime.predict(before.instances.decode(b'{"instances": [[5, 3, 1, 0]]}')).predict.tolist() == [0]
+    assert before.runtime.predict(
+        before.decoders.instances.decode(b'{"instances": [[5, 3, 1, 0]]}')
+    ).predict.tolist() == [0]
 
 
 def accidents() -> dict[str, Callable[[Path], object]]:

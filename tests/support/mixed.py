@@ -8,7 +8,7 @@ import falcon.testing
 import numpy as np
 
 from service.app import create_app
-from service.codecs.rows.instances import Instances
+from service.codecs.row_decoders import RowDecoders
 from service.prediction import Prediction
 from service.repository.manifest import Golden, Manifest, Proof, Versions
 from service.repository.model import Model
@@ -68,7 +68,7 @@ def make_mixed(
     )
     runtime = Recorder()
     signature = manifest.signature
-    model = Model(manifest, signature, runtime, Instances(signature, settings.max_rows))
+    model = Model(manifest, signature, runtime, RowDecoders(signature, settings.max_rows))
     (root / "mixed" / "1").mkdir(parents=True, exist_ok=True)
     repository = ModelRepository(root, lambda directory, meanwhile=None: model)
     repository.refresh()

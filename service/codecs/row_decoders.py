@@ -1,0 +1,24 @@
+"""RowDecoders: everything that decodes rows for one model, made once when the model is loaded."""
+
+from __future__ import annotations
+
+from service.codecs.mlflow import Shapes
+from service.codecs.rows.csv_rows import CSVTable
+from service.codecs.rows.instances import Instances
+from service.signature import Signature
+
+
+class RowDecoders:
+    """
+    The decoders of one model, shared by all its requests.
+
+    Attributes:
+        instances: JSON with the member "instances", and JSON lines.
+        mlflow: JSON in each of MLflow's shapes.
+        csv: CSV, with or without a header.
+    """
+
+    def __init__(self, signature: Signature, max_rows: int) -> None:
+        self.instances = Instances(signature, max_rows)
+        self.mlflow = Shapes(signature, max_rows)
+        self.csv = CSVTable(signature, max_rows)
