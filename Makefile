@@ -52,6 +52,9 @@ lint: $(READY)  ## check style and types
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile.api Dockerfile.nginx
 	$(BIN)/gixy conf/nginx.conf
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/codespell
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
 
 format: $(READY)  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
