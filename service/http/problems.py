@@ -62,7 +62,12 @@ def install(app: falcon.App[falcon.Request, falcon.Response]) -> None:
 
 def _expected(req: falcon.Request, resp: falcon.Response, ex: errors.ServiceError, params: dict[str, Any]) -> None:
     req.context.fault = ex
-    _write(req, resp, STATUS[type(ex)], ex.detail, ex.pointer)
+    _write(req, resp, _status(ex), ex.detail, ex.pointer)
+
+
+def _status(ex: errors.ServiceError) -> int:
+    """The status of an error: its own class's, or that of the nearest class above."""
+    return next((STATUS[kind] for kind in type(ex).__mro__ if kind in STATUS), 500)
 
 
 def _http(req: falcon.Request, resp: falcon.Response, ex: falcon.HTTPError, params: dict[str, Any]) -> None:
