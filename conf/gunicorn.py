@@ -159,8 +159,9 @@ def on_exit(server: Arbiter) -> None:
 
 
 def on_reload(server: Arbiter) -> None:
-    """On SIGHUP, look at the models again before the new workers are forked."""
+    """On SIGHUP, read the API keys and look at the models again before the new workers are forked."""
     if preload_app:
+        server.app.wsgi().reload_keys()  # first, because models may take long
         server.rollouts.roll_out()
         server.app.wsgi().inventory.advance()
         _forget(server)
