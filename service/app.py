@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import falcon
@@ -116,9 +117,28 @@ def main(*, forks: bool = False) -> Service:
     try:
         settings = Settings.from_environ(os.environ)
         metrics = Metrics(Slots.open(os.environ.get(DIRECTORY)) if forks else None)
-        return create_app(settings, open_repository(settings, metrics), metrics)
+        app = create_app(settings, open_repository(settings, metrics), metrics)
+        _extend(app, settings.extensions or "")
     except (SettingsError, SlotsTaken) as ex:
         raise SystemExit(str(ex)) from None
+    return app
+
+
+def _extend(app: Service, modules: str) -> None:
+    """
+    Give the app to the function `extend` of each module, so that it can add endpoints, middleware and error handlers.
+
+    Raises:
+        SettingsError: a module cannot be found, or has no such function.
+    """
+    for name in filter(None, map(str.strip, modules.split(","))):
+        try:
+            module = import_module(name)
+        except ModuleNotFoundError as ex:
+            raise SettingsError(f"EXTENSIONS: there is no module {ex.name}; PYTHONPATH says where to look.") from None
+        if not callable(getattr(module, "extend", None)):
+            raise SettingsError(f"EXTENSIONS: {name} has no function extend(app).")
+        module.extend(app)
 
 
 def open_repository(settings: Settings, metrics: Metrics | None = None) -> ModelRepository:
