@@ -114,7 +114,7 @@ def when_ready(server: Arbiter) -> None:
     _forget(server)
     _freeze()
     if preload_app:
-        server.rollouts = Rollouts(server, server.app.wsgi().repository, _settings)
+        server.rollouts = Rollouts(server, server.app.wsgi().repository, _settings, server.app.wsgi().watched_files)
     signal.signal(signal.SIGINT, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
     _start.finish()
 

@@ -52,6 +52,10 @@ class Service(falcon.App[falcon.Request, falcon.Response]):
             raise
         return exchange
 
+    def watched_files(self) -> list[tuple[str, object]]:
+        """The files that the service reads again while it runs, each with its fingerprint when it was read."""
+        return self._authentication.files if self._authentication else []
+
     def reload_keys(self) -> None:
         """Read the file of API keys again, if there is one, for this process and all workers."""
         if self._authentication is not None:

@@ -21,6 +21,7 @@ import falcon
 from msgspec import Struct
 
 from service.http.problems import Problem
+from service.repository.directory import fingerprint
 from service.settings import SettingsError
 
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/ping", "/metrics", "/v2/health/live", "/v2/health/ready"})
@@ -142,6 +143,7 @@ class Authentication:
         """
         self._path = path
         self._open_paths = open_paths
+        self._fingerprint = fingerprint(path)
         self._shared = mmap.mmap(-1, 8)  # shared with every process that is forked later
         self._seen = self._shared[:]
         try:
@@ -178,7 +180,13 @@ class Authentication:
         key = self._keys.get(sha256(given.encode()).digest())
         return key if key and time.time() < key.expires else None
 
+    @property
+    def files(self) -> list[tuple[str, object]]:
+        """The path of the file, and its fingerprint when it was read, for the watcher."""
+        return [(str(self._path.absolute()), self._fingerprint)]
+
     def _read(self) -> bool:
+        self._fingerprint = fingerprint(self._path)
         try:
             self._keys = read_keys(self._path)
         except KeyFileError as ex:
