@@ -27,7 +27,7 @@ from gunicorn.workers.base import Worker
 
 from service.http import tracing
 from service.monitoring import logs
-from service.monitoring.multiprocess import Slots
+from service.monitoring.multiprocess import WorkerSlots
 from service.processes import gunicorn_patches
 from service.processes.rollouts import Rollouts
 from service.settings import Settings, SettingsError, platform_port
@@ -104,7 +104,7 @@ loglevel = _settings.log_level
 logger_class = ServiceLogger
 
 
-def _slots(server: Arbiter) -> Slots | None:
+def _slots(server: Arbiter) -> WorkerSlots | None:
     """Where the workers count, if the app was preloaded."""
     return server.app.wsgi().metrics.slots if preload_app else None
 
@@ -123,7 +123,7 @@ def pre_fork(server: Arbiter, worker: Worker) -> None:
     """Give the worker the first slot of counters that no living one has, rid of the versions that are gone."""
     if slots := _slots(server):
         worker.slot = slots.free({each.slot for each in server.WORKERS.values()})
-        slots.prepare(worker.slot, server.app.wsgi().inventory.keeps)
+        slots.prepare(worker.slot, server.app.wsgi().gauges.may_be_shown)
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:
@@ -163,7 +163,7 @@ def on_reload(server: Arbiter) -> None:
     if preload_app:
         server.app.wsgi().reload_keys()  # first, because models may take long
         server.rollouts.roll_out()
-        server.app.wsgi().inventory.advance()
+        server.app.wsgi().gauges.rotate()
         _forget(server)
         _freeze()
 
@@ -171,7 +171,7 @@ def on_reload(server: Arbiter) -> None:
 def _forget(server: Arbiter) -> None:
     """Have versions that come, or come back, begin at 0; no worker that lives shows them."""
     if slots := _slots(server):
-        slots.reset(server.app.wsgi().inventory.had)
+        slots.reset(server.app.wsgi().gauges.served_before)
 
 
 def _freeze() -> None:

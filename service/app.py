@@ -16,8 +16,8 @@ from service.http.measurement import Measurement
 from service.http.middleware import RequestId
 from service.http.validation import JSONValidation
 from service.monitoring.metrics import Metrics
-from service.monitoring.model_gauges import Inventory
-from service.monitoring.multiprocess import DIRECTORY, Slots, SlotsTaken
+from service.monitoring.model_gauges import ModelGauges
+from service.monitoring.multiprocess import DIRECTORY, SlotsTaken, WorkerSlots
 from service.repository.loader import Loader
 from service.repository.repository import ModelRepository
 from service.resources import invocations, open_inference, prediction, probes, statistics
@@ -38,9 +38,9 @@ class Service(falcon.App[falcon.Request, falcon.Response]):
         super().__init__(middleware=[self._measurement, RequestId(), *authentication, validation], cors_enable=False)
         self.repository = repository
         self.metrics = metrics
-        self.inventory = Inventory(repository)
-        metrics.lives = self.inventory.has
-        metrics.registry.register(self.inventory)
+        self.gauges = ModelGauges(repository)
+        metrics.lives = self.gauges.serves
+        metrics.registry.register(self.gauges)
 
     def __call__(self, env: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer a request (PEP 3333)."""
@@ -120,7 +120,7 @@ def main(*, forks: bool = False) -> Service:
     """
     try:
         settings = Settings.from_environ(os.environ)
-        metrics = Metrics(Slots.open(os.environ.get(DIRECTORY)) if forks else None)
+        metrics = Metrics(WorkerSlots.open(os.environ.get(DIRECTORY)) if forks else None)
         app = create_app(settings, open_repository(settings, metrics), metrics)
         _extend(app, settings.extensions or "")
     except (SettingsError, SlotsTaken) as ex:
