@@ -38,10 +38,14 @@ class Nginx(Program):
 
 
 def upstream(address: str, keepalive: int = 0) -> str:
-    """The upstream's file: one server, listed twice as in conf/upstream.conf."""
-    server = f"server {address} max_fails=0;"
+    """The upstreams' file: one server, listed twice as in conf/upstream.conf."""
+    server = f"server {address} max_fails=0"
     kept = f" keepalive {keepalive};" if keepalive else ""
-    return f"upstream api {{ zone api 256k; {server} {server}{kept} }}\n"
+    limited = f"{server} max_conns=256;"
+    return (
+        f"upstream api {{ zone api 256k; {limited} {limited}{kept} }}\n"
+        f"upstream probes {{ zone probes 256k; {server}; {server}; }}\n"
+    )
 
 
 def free_port() -> int:

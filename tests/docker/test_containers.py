@@ -91,13 +91,13 @@ def test_the_largest_body_fits(compose: Compose) -> None:
     assert post(PORT, "/prediction", BODY.ljust(Settings().max_body_bytes)).status == 200
 
 
-def test_while_the_service_is_stopped_the_answer_is_502(compose: Compose) -> None:
-    """Soon after it has gone, and until it is back; nginx itself stays healthy."""
+def test_while_the_service_is_stopped_the_answer_is_503(compose: Compose) -> None:
+    """Soon after its name has gone, and until it is back; nginx itself stays healthy."""
     compose("stop", "api")
-    assert get(PORT, "/prediction").status in (502, 504)
-    wait_until(lambda: get(PORT, "/prediction").status == 502)
+    assert get(PORT, "/prediction").status in (502, 503, 504)
+    wait_until(lambda: get(PORT, "/prediction").status == 503)
     for path in ("/prediction", "/v1/models", "/v2"):
-        assert_problem(get(PORT, path), 502, path)
+        assert_problem(get(PORT, path), 503, path)
 
     compose("start", "api")
     wait_until(lambda: get(PORT, "/prediction").status == 200)

@@ -17,6 +17,14 @@ NOBODY = 65534
 """The user that it runs as where the tests run as root."""
 
 
+def _upstreams(port: int) -> str:
+    """conf/upstream.conf with an address in place of the name that only containers know."""
+    lines = (ROOT / "conf" / "upstream.conf").read_text().splitlines()
+    return "\n".join(
+        line.replace("api:8000 resolve", f"127.0.0.1:{port}") for line in lines if not line.startswith("resolver")
+    )
+
+
 class Nginx:
     """A running nginx before a port of this machine."""
 
@@ -28,11 +36,8 @@ class Nginx:
         self.prefix = Path(self._directory.name)
         self.log = self.prefix / "access.log"
         self.errors = self.prefix / "error.log"
-        server = f"server 127.0.0.1:{upstream} max_fails=0;"
         shutil.copy(ROOT / "conf" / "nginx.conf", self.prefix)
-        (self.prefix / "upstream.conf").write_text(
-            f"upstream api {{ zone api 256k; {server} {server} keepalive 32; }}\n"
-        )
+        (self.prefix / "upstream.conf").write_text(_upstreams(upstream))
         (self.prefix / "listen.conf").write_text(f"listen 127.0.0.1:{self.port};\n")
         self.log.touch()
         user: dict[str, Any] = {}
