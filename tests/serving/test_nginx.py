@@ -1,4 +1,4 @@
-"""conf/nginx.conf on a real nginx, in front of real Gunicorn."""
+"""nginx as conf/nginx/start.sh starts it, in front of real Gunicorn."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def test_probes_are_outside_every_limit(backend: socket.socket) -> None:
     """They reach the service while nothing else does, but not if they bring a body: that may be slow, too."""
     with (
         Nginx(backend.getsockname()[1]) as nginx,
-        SlowClients(nginx.port, "300 bytes", 2048),
+        SlowClients(nginx.port, "300 bytes", 2100),
         ThreadPoolExecutor() as pool,
     ):
         wait_until(lambda: get(nginx.port, "/prediction").status == 503)
@@ -371,7 +371,7 @@ def test_no_request_fails_while_gunicorn_reloads(gunicorn: Gunicorn, nginx: Ngin
 
 def test_no_request_fails_while_nginx_reloads(nginx: Nginx) -> None:
     """The old workers answer what they accepted."""
-    # One connection a request: this nginx may be too old for keepalive_min_timeout, which listen.conf has.
+    # One connection a request: this nginx may be too old for keepalive_min_timeout, which newer ones heed.
     with Load(nginx.port, keep_alive=False) as load:
         repeat(nginx.reload, every=1, seconds=SECONDS)
         load.wait_for_answers()
