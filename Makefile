@@ -35,7 +35,7 @@ dev: $(READY)  ## the same, reloading on every change of code
 	$(BIN)/gunicorn -c conf/gunicorn.py --reload
 
 up:  ## build and start the containers: nginx on port 80, the service behind it
-	docker compose up --build --detach --wait
+	@conf/up.sh
 
 down:  ## stop the containers
 	docker compose down
@@ -60,7 +60,8 @@ lint: $(READY)  ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile.api Dockerfile.nginx
-	$(BIN)/gixy conf/nginx.conf
+	@set -e; directory=$$(mktemp -d); NGINX_VERSION=1.30.0 conf/nginx/start.sh --render $$directory; \
+		echo '$(BIN)/gixy nginx.conf'; $(BIN)/gixy $$directory/nginx.conf; rm -r $$directory
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml

@@ -87,8 +87,8 @@ keepalive = 75  # past nginx' keepalive_timeout for upstreams, so that it is ngi
 preload_app = "--reload" not in sys.argv  # models are loaded once and shared; a reload of code must load it anew
 wsgi_app = f"service.app:main(forks={preload_app})"
 
-timeout = 30  # past nginx' read timeout, so that the client gets nginx' 504
-graceful_timeout = 30  # what is in hand when it stops may finish
+timeout = _settings.request_seconds + 5  # past nginx' read timeout, so that the client gets nginx' 504
+graceful_timeout = timeout  # requests that have begun when it stops may finish
 max_requests = 0  # nothing leaks, and new workers start cold
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # the heartbeat must not wait for a disk
 control_socket_disable = True  # it needs a writable home, and a thread in a process that forks

@@ -34,6 +34,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         runtime: serve through this runtime only; "auto" takes the one that each manifest names.
         trial_seconds: how long a model may take to load and to answer its golden rows.
         slow_request_seconds: requests that take as long are logged.
+        request_seconds: how long a request may take; the proxy answers 504 then, and soon after its worker is replaced.
         log_level: the least severe level that is logged.
         extensions: modules of your own, joined by commas; the function `extend` of each gets the app.
         aip_predict_route: one more path for the default model's predictions: where Vertex AI sends them.
@@ -50,6 +51,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     runtime: Literal["auto", "onnx", "sklearn"] = "auto"
     trial_seconds: Annotated[float, Meta(gt=0)] = 60.0
     slow_request_seconds: Annotated[float, Meta(gt=0)] = 1.0
+    request_seconds: Annotated[int, Meta(ge=1, le=999)] = 25
     log_level: Level = "info"
     extensions: str | None = None
     aip_predict_route: Route | None = None

@@ -23,6 +23,8 @@ from tests.conftest import ROOT
 from tests.serving.conftest import Gunicorn, wait_until
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+COMPOSE = (ROOT / "compose.yaml").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(console|python)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
@@ -69,16 +71,39 @@ def test_everything_shown_happens(tmp_path: Path) -> None:
     assert seen == ["make", "curl", "curl", "curl", "python", "pkill", "curl", "python"]
 
 
-def test_every_setting_is_in_the_table() -> None:
-    """With its default, and no setting that there is not."""
-    table = dict(re.findall(r"^\| `([A-Z_]+|-b)` \| (.*?) ?\|", README, re.MULTILINE))
+def test_every_setting_is_in_a_table() -> None:
+    """README's or that of docs/operations.md, with its default; and no setting that there is not."""
+    table = settings_table(README) | settings_table(OPERATIONS)
     expected = {
         field.name.upper(): "" if field.default is None else f"`{_text(field.default)}`" for field in fields(Settings)
     }
 
     assert table.pop("WEB_CONCURRENCY") == "CPUs, at least 2"
     assert f'bind = "{table.pop("-b").strip("`")}"\n' in (ROOT / "conf" / "gunicorn.py").read_text(encoding="utf-8")
-    assert table == expected
+    assert {name: table.get(name) for name in expected} == expected
+    assert (
+        table.keys() - expected.keys()
+        == set(re.findall(r"\$\{(\w+_PORT)", COMPOSE)) | passed_to("nginx") - expected.keys()
+    )
+
+
+def test_compose_passes_every_setting_on() -> None:
+    """But for the path that it mounts; API_KEYS_FILE, too, in compose.override.yaml."""
+    settings = {field.name.upper() for field in fields(Settings)} | {"WEB_CONCURRENCY"}
+
+    assert passed_to("api") == settings - {"MODELS_DIR"}
+    assert "source: ${MODELS_DIR:-models}\n" in COMPOSE
+
+
+def settings_table(text: str) -> dict[str, str]:
+    """The names and defaults in a table of settings."""
+    return dict(re.findall(r"^\| `([A-Z_]+|-b)` \| (.*?) ?\| ", text, re.MULTILINE))
+
+
+def passed_to(service: str) -> set[str]:
+    """The variables that a container of compose.yaml gets."""
+    of = COMPOSE.partition(f"\n  {service}:\n")[2].partition("environment:")[2].partition("\n    volumes:")[0]
+    return set(re.findall(r"^      - ([A-Z_]+)$", of, re.MULTILINE))
 
 
 def _text(default: object) -> str:
