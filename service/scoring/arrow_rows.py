@@ -25,9 +25,7 @@ class ArrowSource:
 
     place = "row"
 
-    def __init__(
-        self, file: IO[bytes], model: Model, rows: int, keep: Sequence[str] | None, *, parquet: bool
-    ) -> None:
+    def __init__(self, file: IO[bytes], model: Model, rows: int, keep: Sequence[str] | None, *, parquet: bool) -> None:
         """
         Read the schema.
 

@@ -204,7 +204,7 @@ def _refuse_all(task: Task, summary: Summary) -> None:
 
 def _opened(file: str) -> IO[bytes]:
     if file == STANDARD:
-        return open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: PTH123, SIM115 (the caller closes it)
+        return open(sys.stdin.fileno(), "rb", closefd=False)
     try:
         return Path(file).open("rb")
     except OSError as ex:

@@ -94,20 +94,20 @@ class Scorer:
 
 
 def _taken(self, rows: Rows, refused: list[Refusal]) -> list[int] | None:
-        """The positions of the rows that the model takes and has an answer for; None if these are all."""
-        predict = self._model.runtime.predict
-        try:
-            predict(rows.table())
-        except ServiceError:
-            pass
-        else:
-            return None
+    """The positions of the rows that the model takes and has an answer for; None if these are all."""
+    predict = self._model.runtime.predict
+    try:
+        predict(rows.table())
+    except ServiceError:
+        pass
+    else:
+        return None
 
-        def refuse(position: int, ex: ServiceError) -> None:
-            refused.append(_refusal(rows, position, ex))
+    def refuse(position: int, ex: ServiceError) -> None:
+        refused.append(_refusal(rows, position, ex))
 
-        taken = _taken(rows.table, range(len(rows)), refuse)
-        return _taken(lambda positions: predict(rows.table(positions)), taken, refuse) if taken else taken
+    taken = _taken(rows.table, range(len(rows)), refuse)
+    return _taken(lambda positions: predict(rows.table(positions)), taken, refuse) if taken else taken
 
 
 def _taken(
