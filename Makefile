@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install serve dev up down test docker-test lint format lock zoo bench
+.PHONY: help install serve dev up down test test-all docker-test lint format lock zoo bench
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -34,8 +34,11 @@ up:  ## build and start the containers: nginx on port 80, the service behind it
 down:  ## stop the containers
 	docker compose down
 
-test: $(READY) $(KSERVE)  ## run all tests that need no containers
-	$(BIN)/pytest
+test: $(READY) $(KSERVE)  ## run the tests, without the long ones and those of the containers
+	$(BIN)/pytest -m "not long" -n auto --dist loadgroup --cov
+
+test-all: $(READY) $(KSERVE)  ## run all tests that need no containers, as CI does
+	$(BIN)/pytest -n auto --dist loadgroup --cov
 
 docker-test: $(READY)  ## run the tests of the containers; they need Docker and port 80
 	$(BIN)/pytest tests/docker
@@ -52,6 +55,9 @@ lint: $(READY)  ## check style and types
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile.api Dockerfile.nginx
 	$(BIN)/gixy conf/nginx.conf
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/codespell
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
 
 format: $(READY)  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .

@@ -114,7 +114,7 @@ def when_ready(server: Arbiter) -> None:
     _forget(server)
     _freeze()
     if preload_app:
-        server.rollouts = Rollouts(server, server.app.wsgi().repository, _settings)
+        server.rollouts = Rollouts(server, server.app.wsgi().repository, _settings, server.app.wsgi().watched_files)
     signal.signal(signal.SIGINT, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
     _start.finish()
 
@@ -159,8 +159,9 @@ def on_exit(server: Arbiter) -> None:
 
 
 def on_reload(server: Arbiter) -> None:
-    """On SIGHUP, look at the models again before the new workers are forked."""
+    """On SIGHUP, read the API keys and look at the models again before the new workers are forked."""
     if preload_app:
+        server.app.wsgi().reload_keys()  # first, because models may take long
         server.rollouts.roll_out()
         server.app.wsgi().inventory.advance()
         _forget(server)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import falcon
 
 from service.codecs.row_decoders import RowDecoders
-from service.http import middleware, problems
+from service.http import problems
 from service.http.context import EXCHANGE
 from service.http.measurement import Measurement
+from service.http.middleware import RequestId
 from service.http.validation import JSONValidation
 from service.monitoring.metrics import Metrics
 from service.monitoring.model_gauges import Inventory
@@ -21,13 +23,19 @@ from service.repository.repository import ModelRepository
 from service.resources import invocations, open_inference, prediction, probes, statistics
 from service.settings import Settings, SettingsError
 
+if TYPE_CHECKING:
+    from service.http.keys import Authentication
+
 
 class Service(falcon.App[falcon.Request, falcon.Response]):
     """A Falcon app that measures its requests, and knows its repository, so that a rollout can refresh it."""
 
     def __init__(self, settings: Settings, repository: ModelRepository, metrics: Metrics) -> None:
         self._measurement = Measurement(metrics, settings.slow_request_seconds)
-        super().__init__(middleware=[self._measurement, *_middleware(settings, repository)], cors_enable=False)
+        self._authentication = _authentication(settings)
+        validation = JSONValidation(repository, settings.max_body_bytes)
+        authentication = [self._authentication] if self._authentication else []
+        super().__init__(middleware=[self._measurement, RequestId(), *authentication, validation], cors_enable=False)
         self.repository = repository
         self.metrics = metrics
         self.inventory = Inventory(repository)
@@ -44,6 +52,15 @@ class Service(falcon.App[falcon.Request, falcon.Response]):
             raise
         return exchange
 
+    def watched_files(self) -> list[tuple[str, object]]:
+        """The files that the service reads again while it runs, each with its fingerprint when it was read."""
+        return self._authentication.files if self._authentication else []
+
+    def reload_keys(self) -> None:
+        """Read the file of API keys again, if there is one, for this process and all workers."""
+        if self._authentication is not None:
+            self._authentication.reload()
+
 
 def create_app(settings: Settings, repository: ModelRepository, metrics: Metrics | None = None) -> Service:
     """Build the app around a repository."""
@@ -54,9 +71,9 @@ def create_app(settings: Settings, repository: ModelRepository, metrics: Metrics
     _add_vertex_ai(app, settings, repository)
     app.add_route("/", probes.Root())
     app.add_route("/healthz", probes.Health())
-    app.add_route("/readyz", probes.Readiness(repository))
+    app.add_route("/readyz", probes.Readiness(repository, settings))
     app.add_route("/metrics", probes.Scrape(metrics))
-    app.add_route("/ping", probes.Readiness(repository))
+    app.add_route("/ping", probes.Readiness(repository, settings))
     app.add_route("/invocations", invocations.Invocations(settings))
     app.add_route("/prediction", prediction.DefaultPredict(repository))
     app.add_route("/v1/models", prediction.Models(repository))
@@ -73,7 +90,7 @@ def _add_vertex_ai(app: Service, settings: Settings, repository: ModelRepository
     if settings.aip_predict_route:
         app.add_route(settings.aip_predict_route, prediction.DefaultPredict(repository))
     if settings.aip_health_route:
-        app.add_route(settings.aip_health_route, probes.Readiness(repository))
+        app.add_route(settings.aip_health_route, probes.Readiness(repository, settings))
 
 
 def _add_inference(app: Service, settings: Settings, repository: ModelRepository, metrics: Metrics) -> None:
@@ -104,9 +121,28 @@ def main(*, forks: bool = False) -> Service:
     try:
         settings = Settings.from_environ(os.environ)
         metrics = Metrics(Slots.open(os.environ.get(DIRECTORY)) if forks else None)
-        return create_app(settings, open_repository(settings, metrics), metrics)
+        app = create_app(settings, open_repository(settings, metrics), metrics)
+        _extend(app, settings.extensions or "")
     except (SettingsError, SlotsTaken) as ex:
         raise SystemExit(str(ex)) from None
+    return app
+
+
+def _extend(app: Service, modules: str) -> None:
+    """
+    Give the app to the function `extend` of each module, so that it can add endpoints, middleware and error handlers.
+
+    Raises:
+        SettingsError: a module cannot be found, or has no such function.
+    """
+    for name in filter(None, map(str.strip, modules.split(","))):
+        try:
+            module = import_module(name)
+        except ModuleNotFoundError as ex:
+            raise SettingsError(f"EXTENSIONS: there is no module {ex.name}; PYTHONPATH says where to look.") from None
+        if not callable(getattr(module, "extend", None)):
+            raise SettingsError(f"EXTENSIONS: {name} has no function extend(app).")
+        module.extend(app)
 
 
 def open_repository(settings: Settings, metrics: Metrics | None = None) -> ModelRepository:
@@ -116,10 +152,9 @@ def open_repository(settings: Settings, metrics: Metrics | None = None) -> Model
     return repository
 
 
-def _middleware(settings: Settings, repository: ModelRepository) -> list[Any]:
-    authentication = []
-    if settings.api_keys_file:
-        open_paths = middleware.OPEN_PATHS | {settings.aip_health_route or "/ping"}
-        authentication.append(middleware.Authentication.from_file(settings.api_keys_file, open_paths))
-    validation = JSONValidation(repository, settings.max_body_bytes)
-    return [middleware.RequestId(), *authentication, validation]
+def _authentication(settings: Settings) -> Authentication | None:
+    if settings.api_keys_file is None:
+        return None
+    from service.http.keys import OPEN_PATHS, Authentication
+
+    return Authentication(settings.api_keys_file, OPEN_PATHS | {settings.aip_health_route or "/ping"})

@@ -73,6 +73,8 @@ class Measurement:
         kept = vars(req.context)
         model, inference, fault = kept.get("model"), kept.get("inference"), kept.get("fault")
         self._metrics.answered(req.uri_template, model, resp.status, seconds)
+        if (key := kept.get("key_name")) is not None:
+            self._metrics.carried(key)
         if inference is not None:
             self._metrics.predicted(inference)
         if model is not None and isinstance(fault, InvalidInput):

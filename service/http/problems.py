@@ -64,11 +64,16 @@ def install(app: falcon.App[falcon.Request, falcon.Response]) -> None:
 
 def _expected(req: falcon.Request, resp: falcon.Response, ex: errors.ServiceError, params: dict[str, Any]) -> None:
     req.context.fault = ex
-    _write(req, resp, STATUS[type(ex)], ex.detail, ex.pointer)
+    _write(req, resp, _status(ex), ex.detail, ex.pointer)
+
+
+def _status(ex: errors.ServiceError) -> int:
+    """The status of an error: its own class's, or that of the nearest class above."""
+    return next((STATUS[kind] for kind in type(ex).__mro__ if kind in STATUS), 500)
 
 
 def _http(req: falcon.Request, resp: falcon.Response, ex: falcon.HTTPError, params: dict[str, Any]) -> None:
-    """Answer an HTTP error; Falcon's own sentences are not shown."""
+    """Answer an HTTP error; the description is kept, but for a header that Falcon cannot read."""
     if isinstance(ex, falcon.HTTPMethodNotAllowed) and _names_a_verb(req):
         ex = falcon.HTTPNotFound()
     status = falcon.http_status_to_code(ex.status)
@@ -77,8 +82,10 @@ def _http(req: falcon.Request, resp: falcon.Response, ex: falcon.HTTPError, para
     if isinstance(ex, Problem):
         _write(req, resp, status, str(ex.description), ex.pointer, ex.members)
         return
-    detail = _DETAILS.get(status, "The request cannot be answered.")
-    _write(req, resp, status, detail.format(allow=headers.get("Allow", "")))
+    detail = _DETAILS.get(status, "The request cannot be answered.").format(allow=headers.get("Allow", ""))
+    if ex.description and not isinstance(ex, falcon.HTTPInvalidHeader):
+        detail = ex.description
+    _write(req, resp, status, detail)
 
 
 def _names_a_verb(req: falcon.Request) -> bool:

@@ -102,6 +102,7 @@ class Metrics:
         self.unknown = counter(
             "inference_unknown_categories_total", "Values that the model has no category for.", feature
         )
+        self._keys = counter("inference_key_requests_total", "Requests that carry an API key, by its name.", ["key"])
         self._loads = counter("model_loads_total", "Versions that verified and were loaded.", ["model"])
         self._refusals = counter("model_refusals_total", "Versions that were refused.", ["model"])
         self.lives: Callable[[Mapping[str, str]], bool] = lambda labels: True
@@ -119,6 +120,10 @@ class Metrics:
             labels = (model.name, str(model.version)) if model else ("", "")
             duration = self._durations[key] = self._requests.labels(route or "unknown", *labels, str(status)[:3])
         duration.observe(seconds)
+
+    def carried(self, key: str) -> None:
+        """Count a request that carries an API key."""
+        self._keys.labels(key).inc()
 
     def predicted(self, inference: Inference) -> None:
         """Count what a model predicted."""

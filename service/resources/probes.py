@@ -7,9 +7,13 @@ from typing import Any
 import falcon
 import msgspec
 
+from service.http.context import key_name
 from service.http.problems import Problem
 from service.monitoring.metrics import CONTENT_TYPE, Metrics
 from service.repository.repository import Entry, ModelRepository
+from service.settings import Settings
+
+_HIDDEN = "Send an API key to read the reason."
 
 
 class Health:
@@ -25,12 +29,14 @@ class Health:
 class Readiness:
     """Every model has a version that was verified when it was loaded."""
 
-    def __init__(self, repository: ModelRepository) -> None:
+    def __init__(self, repository: ModelRepository, settings: Settings) -> None:
         self._repository = repository
+        self._locked = settings.api_keys_file is not None
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer 200 or 503, with what serves and what was refused."""
-        models = {name: _state(entry) for name, entry in self._repository.entries.items()}
+        """Answer 200 or 503, with the versions that serve and those that were refused."""
+        reasons = not self._locked or key_name(req) is not None
+        models = {name: _state(entry, reasons) for name, entry in self._repository.entries.items()}
         if not self._repository.ready:
             detail = "There is no model." if not models else "Not every model has a version that could be loaded."
             raise Problem(503, detail, members={"ready": False, "models": models})
@@ -39,13 +45,15 @@ class Readiness:
     on_head = on_get
 
 
-def _state(entry: Entry) -> dict[str, Any]:
+def _state(entry: Entry, reasons: bool) -> dict[str, Any]:
+    """The state of a model. The reasons of refusals are only for those who send an API key, if keys are set."""
+    refused, waiting = (each if reasons else dict.fromkeys(each, _HIDDEN) for each in (entry.refused, entry.waiting))
     return {
         "ready": entry.latest is not None,
         "version": entry.latest.version if entry.latest else None,
         "versions": [int(version) for version in entry.versions],
-        "refused": entry.refused,
-        "waiting": entry.waiting,
+        "refused": refused,
+        "waiting": waiting,
     }
 
 

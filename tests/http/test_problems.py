@@ -12,7 +12,7 @@ import falcon.testing
 import pytest
 
 from service.app import create_app, open_repository
-from service.errors import ServiceError
+from service.errors import InvalidInput, ServiceError
 from service.http.problems import STATUS
 from service.settings import Settings
 from tests.support.app import assert_problem
@@ -83,7 +83,8 @@ def test_every_domain_error_has_a_status() -> None:
     """A new one cannot be forgotten in the table."""
 
     def leaves(kind: type[ServiceError]) -> set[type[ServiceError]]:
-        return {kind}.union(*map(leaves, kind.__subclasses__())) if kind.__subclasses__() else {kind}
+        ours = [each for each in kind.__subclasses__() if each.__module__ == ServiceError.__module__]
+        return {kind}.union(*map(leaves, ours))
 
     assert leaves(ServiceError) - {ServiceError} == set(STATUS)
 
@@ -93,3 +94,19 @@ def test_titles_are_the_status_phrases(iris: falcon.testing.TestClient) -> None:
     problem = json.loads(iris.simulate_get("/nothing").text)
 
     assert (problem["type"], problem["title"]) == ("about:blank", "Not Found")
+
+
+def test_a_subclass_of_an_error_has_its_status(iris_dir: Path) -> None:
+    """The nearest class above it that is in the table decides."""
+
+    class Stranger(InvalidInput):
+        """An error that an extension may add."""
+
+    class Refuses:
+        def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+            raise Stranger("No.", "/instances")
+
+    settings = Settings(models_dir=iris_dir)
+    app = create_app(settings, open_repository(settings))
+    app.add_route("/refuses", Refuses())
+    assert_problem(falcon.testing.TestClient(app).simulate_get("/refuses"), 422, "/instances")

@@ -57,8 +57,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{', '.join(missing)} is not installed: tests/serving/{file} was left out.")
 
 
-_PORTS = iter(random.sample(range(20_000, 30_000), 10_000))
-"""Below those that the kernel gives to outgoing connections; none is given out twice, so what is gone stays gone."""
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS = iter(random.Random(os.getpid()).sample(range(20_000 + 1000 * _WORKER, 21_000 + 1000 * _WORKER), 1000))  # noqa: S311
+"""Ports below those of outgoing connections. Each pytest worker has a thousand, and gives none out twice."""
 
 
 def free_port() -> int:
