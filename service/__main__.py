@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from service import __version__
 from service.commands import add, check, list, openapi, predict, remove, serve, show  # noqa: A004 (named as typed)
-from service.commands.command import EXITS, CommandError, Commands, Exit, program
+from service.commands.command import DEBUG, EXITS, CommandError, Commands, Exit, program
 from service.settings import Settings, SettingsError
 
 _ABOUT = """Serves fitted scikit-learn models over HTTP, and scores files with them.
@@ -54,9 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"model-server {__version__}")
-    parser.add_argument(
-        "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
-    )
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=DEBUG)
     commands = Commands(parser)
     for each in (add, check, list, show, remove, predict, openapi, serve):
         each.register(commands)
@@ -70,5 +68,10 @@ def _failed(given: argparse.Namespace, sentence: str) -> int:
     return Exit.FAILED
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Run the command that the shell was given: what `model-server` calls."""
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -13,12 +13,12 @@ from service.commands.terminal import Steps, painted
 from service.repository.summary import summary
 from service.settings import Settings
 
-_ABOUT = """Package a fitted model for serving. FILE is a .joblib, .pkl, .skops or .onnx file, or the directory of an MLflow
-model. A pickle runs what is in it: to name it here is to trust it.
+_ABOUT = """Package a fitted model for serving. FILE is a .joblib, .pkl, .skops or .onnx file, or the directory of an
+MLflow model. A pickle runs what is in it: to name it here is to trust it.
 
-The features, their types and the classes are read from the model and from sample rows: some hundred rows like those that
-it was fitted on, as CSV or Parquet with a header. Without --data they are looked for beside the model: its input example
-if it is MLflow's, else a .csv or .parquet file called as the model's, sample, X_train or train.
+The features, their types and the classes are read from the model and from sample rows: some hundred rows like those
+that it was fitted on, as CSV or Parquet with a header. Without --data they are looked for beside the model: the input
+example of an MLflow model, or a .csv or .parquet file with the model's name, or sample, X_train or train.
 
 The model is converted to ONNX and compared with the original row by row; it serves as ONNX if no label differs."""
 

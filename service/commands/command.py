@@ -34,6 +34,9 @@ EXITS = """exit status:
   130  interrupted by Ctrl-C; predict and add leave nothing half-written"""
 
 
+DEBUG = "show the traceback of an error"
+
+
 class CommandError(Exception):
     """A command cannot do what it is asked; the message is one sentence with the way out."""
 
@@ -63,8 +66,7 @@ class Commands:
             epilog=f"example:\n  {self._prog} {name}{example and ' '}{example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        debug = "show the traceback of an error"
-        parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=debug)
+        parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=DEBUG)
         parser.set_defaults(run=run, command=name)
         return parser
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 
 from service.commands.command import CommandError, Commands, add_models, with_models
 from service.settings import Settings
@@ -20,7 +21,7 @@ def register(commands: Commands) -> None:
 def run(settings: Settings, given: argparse.Namespace) -> int:
     """Print it."""
     try:
-        from service.http.openapi import run as print_document
+        print_document = import_module("service.http.openapi").run
     except ModuleNotFoundError:
         raise CommandError("This release has no OpenAPI document.") from None
     return int(print_document(with_models(settings, given)))

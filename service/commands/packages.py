@@ -1,4 +1,4 @@
-"""The packages that only packaging needs: a fresh `make serve` leaves them out, and `add` brings them when it is used."""
+"""The packages that only packaging needs: `make serve` leaves them out, and `add` brings them at its first use."""
 
 from __future__ import annotations
 

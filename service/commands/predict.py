@@ -11,7 +11,7 @@ from service.commands import versions
 from service.commands.command import CommandError, Commands, Exit, add_models, with_models
 from service.commands.terminal import StatusLine, painted
 from service.scoring.errors import ScoringError
-from service.scoring.formats import FORMATS, STANDARD, format_of
+from service.scoring.formats import FORMATS, STANDARD, Format, format_of
 from service.settings import Settings
 
 _ABOUT = """Score a file with the same answers as over HTTP: same checks, same model, same arithmetic, no server.
@@ -49,11 +49,15 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     from service.scoring.score import Task, score
 
     signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        form, output_form = _formats(given)
+    except ScoringError as ex:
+        raise CommandError(str(ex)) from None
     task = Task(
         input=given.input,
         output=given.output,
-        input_format=format_of(given.input, given.format),
-        output_format=_output_format(given),
+        input_format=form,
+        output_format=output_form,
         keep=None if given.keep is None else tuple(filter(None, given.keep.split(","))),
         chunk_rows=given.chunk_rows,
         jobs=given.jobs or cores(),
@@ -81,13 +85,15 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     return Exit.SOME_REFUSED
 
 
-def _output_format(given: argparse.Namespace) -> str:
-    if given.output_format or given.output == STANDARD:
-        return given.output_format or format_of(given.input, given.format)
+def _formats(given: argparse.Namespace) -> tuple[Format, Format]:
+    """The formats of the input and the output; the second is the first if nothing else says it."""
+    source = format_of(given.input, given.format)
+    if given.output == STANDARD:
+        return source, given.output_format or source
     try:
-        return format_of(given.output, None)
+        return source, format_of(given.output, given.output_format)
     except ScoringError:
-        return format_of(given.input, given.format)
+        return source, source
 
 
 def _positive(text: str) -> int:

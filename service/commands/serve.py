@@ -60,7 +60,7 @@ def _take_workers(environ: dict[str, str], workers: str | None) -> None:
 
 def _number(text: str, kind: object, name: str) -> int:
     try:
-        return int(msgspec.convert(text, kind, strict=False))  # type: ignore[call-overload]
+        return int(msgspec.convert(text, kind, strict=False))
     except msgspec.ValidationError:
         most = "a port from 1 to 65535" if kind is Port else "a whole number, 1 or more"
         raise SettingsError(f"{name}: It must be {most}.") from None

@@ -67,7 +67,7 @@ def load(settings: Settings, name: str, version: int | None, max_rows: int) -> t
         CommandError: there is none, or it was refused.
     """
     loader = Loader(replace(settings, max_rows=max_rows), RowDecoders)
-    refused = []
+    refused: list[str] = []
     for directory in find(settings.models_dir, name, version):
         try:
             return loader(directory), refused

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
-from pathlib import Path
+from pathlib import Path, PosixPath
 
 from service.packaging.errors import PackagingError
 from service.repository.directory import FILENAME, NAME, VERSION
@@ -46,7 +46,7 @@ def publish(
     return VersionPath(_write(home, number, artifacts | {FILENAME: manifest.encode()}))
 
 
-class VersionPath(type(Path())):  # type: ignore[misc] (before Python 3.12 only the class of the system can be derived from)
+class VersionPath(PosixPath):
     """The directory of a version; a notebook shows the summary of what is in it."""
 
     def _repr_html_(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
 import pyarrow as pa
@@ -33,6 +33,7 @@ class ArrowSource:
             ScoringError: it is no such file, or lacks a feature or a column to keep.
         """
         self.done = 0
+        self._batches: Callable[[], Iterator[Any]] = lambda: iter(())
         self.total: int | None = None
         self._rows = rows
         self._signature = model.signature
@@ -45,7 +46,7 @@ class ArrowSource:
         except InvalidInput as ex:
             raise ScoringError(ex.detail) from None
         columns: list[str] = self.schema.names
-        self.names = columns if keep is None else list(keep)
+        self.names: Sequence[str] = columns if keep is None else list(keep)
         missing = [name for name in self.names if name not in columns]
         if missing:
             raise ScoringError(f"There is no column {missing[0]} to keep; there are {', '.join(columns)}.")

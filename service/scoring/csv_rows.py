@@ -59,7 +59,7 @@ class CSVSource:
         self.columns = self._header(model.signature)
         self.has_header = self._first > 1
         self._options = Options(model.signature, keep is None and output == "csv", output in COLUMNAR)
-        self.names = self.columns if keep is None else list(keep)
+        self.names: Sequence[str] = self.columns if keep is None else list(keep)
         missing = [name for name in self.names if name not in self.columns]
         if missing:
             raise ScoringError(f"There is no column {missing[0]} to keep; there are {', '.join(self.columns)}.")

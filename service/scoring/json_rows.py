@@ -43,7 +43,7 @@ class JSONSource:
         self._features = list(model.signature.names)
         self._options = Options(model.signature, keep is None and output == "jsonl", output in COLUMNAR)
         columns = self._columns()
-        self.names = columns if keep is None else list(keep)
+        self.names: Sequence[str] = columns if keep is None else list(keep)
         missing = [name for name in self.names if name not in columns]
         if missing:
             raise ScoringError(f"The first line has no member {missing[0]} to keep; it has {', '.join(columns)}.")

@@ -105,7 +105,7 @@ def check_names(kept: Sequence[str], columns: Sequence[Column]) -> None:
     """
     both = {column.name for column in columns} & set(kept)
     if both:
-        raise ScoringError(f"The input has a column {min(both)} already: name the columns to keep, by --keep A,B.")
+        raise ScoringError(f"The input has a column {min(both)} already: use --keep A,B to choose others.")
 
 
 def _csv(kept: Kept, columns: Sequence[Column]) -> bytes:

@@ -8,7 +8,7 @@ import signal
 import traceback
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def ordered(work: Work, chunks: Iterable[Any], jobs: int) -> Iterator[Any]:
+def ordered(work: Work, chunks: Iterable[Any], jobs: int) -> Generator[Any, None, None]:
     """
     What `work` makes of each chunk, in their order, by so many processes; one works in this process.
 
@@ -64,7 +64,10 @@ def _shared(workers: list[_Worker], chunks: Iterator[Any]) -> Iterator[Any]:
     ready: deque[Any] = deque()
     sent = given = 0
     while True:
-        while idle and sent - given < _MOST_AHEAD * len(workers) and (ready or ready.extend(_next(chunks)) or ready):
+        while idle and sent - given < _MOST_AHEAD * len(workers):
+            ready.extend(() if ready else _next(chunks))
+            if not ready:
+                break
             running[idle[0]] = sent
             idle.popleft().send(ready.popleft())
             sent += 1
@@ -75,7 +78,8 @@ def _shared(workers: list[_Worker], chunks: Iterator[Any]) -> Iterator[Any]:
             return
         if not ready:
             ready.extend(_next(chunks))
-        for connection in wait([*running]):
+        done = wait([*running])
+        for connection in [each for each in running if each in done]:
             answers[running.pop(connection)] = _received(connection)
             idle.append(connection)
 

@@ -76,17 +76,17 @@ class Rows(Protocol):
 class Source(Protocol):
     """A file that is scored."""
 
-    names: Sequence[str]
-    """The columns that are kept of it."""
+    @property
+    def place(self) -> str:
+        """What the numbers of its rows count: "line" or "row"."""
 
-    place: str
-    """What the numbers of its rows count: "line" or "row"."""
+    @property
+    def total(self) -> int | None:
+        """Its size in the unit of `done`; None if nobody knows it."""
 
-    total: int | None
-    """Its size in the unit of `done`; None if nobody knows it."""
-
-    done: int
-    """How much of it was read."""
+    @property
+    def done(self) -> int:
+        """How much of it was read."""
 
     def chunks(self) -> Iterator[Any]:
         """Parts of it, each as many rows as a chunk has; a process can send them to another."""

@@ -9,14 +9,16 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, NamedTuple, Self
+from typing import IO, NamedTuple, Self
 
 import msgspec
 from msgspec import Struct
 
 from service.repository.model import Model
+from service.scoring.csv_rows import CSVSource
 from service.scoring.errors import ScoringError
 from service.scoring.formats import COLUMNAR, STANDARD, Format
+from service.scoring.json_rows import JSONSource
 from service.scoring.outputs import Sink, sink
 from service.scoring.pool import ordered
 from service.scoring.rows import Source
@@ -220,22 +222,13 @@ def _source(file: IO[bytes], model: Model, task: Task) -> Source:
         return ArrowSource(file, model, task.chunk_rows, task.keep, parquet=task.input_format == "parquet")
     size = os.fstat(file.fileno())
     total = size.st_size if stat.S_ISREG(size.st_mode) else None
-    return _text_source(task)(file, model, task.chunk_rows, task.keep, task.output_format, total)
-
-
-def _text_source(task: Task) -> Any:
-    if task.input_format == "csv":
-        from service.scoring.csv_rows import CSVSource
-
-        return CSVSource
-    from service.scoring.json_rows import JSONSource
-
-    return JSONSource
+    kind = CSVSource if task.input_format == "csv" else JSONSource
+    return kind(file, model, task.chunk_rows, task.keep, task.output_format, total)
 
 
 def _need_pyarrow() -> None:
     try:
-        import pyarrow  # noqa: F401
+        import pyarrow as pa  # noqa: F401
     except ModuleNotFoundError:
         raise ScoringError("Parquet and Arrow need pyarrow: pip install -r requirements-arrow.txt") from None
 

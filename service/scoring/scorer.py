@@ -71,13 +71,13 @@ class Scorer:
         except ServiceError:
             taken = self._taken(rows, refused)
             if not taken:
-                return Scored(0, (), b"", refused)
+                return Scored(0, (), b"", sorted(refused))
             table, prediction = self._predicted(rows, taken)
         kept = rows.kept(taken, table)
         columns = prediction_columns(self._model.signature, prediction)
         check_names(kept.names, columns)
         names = [*kept.names, *(column.name for column in columns)]
-        return Scored(table.rows, names, encode(self._output, kept, columns), refused)
+        return Scored(table.rows, names, encode(self._output, kept, columns), sorted(refused))
 
     def _predicted(self, rows: Rows, positions: Sequence[int] | None) -> tuple[Table, Prediction]:
         table = rows.table(positions)
@@ -89,39 +89,22 @@ class Scorer:
         def refuse(position: int, ex: ServiceError) -> None:
             refused.append(_refusal(rows, position, ex))
 
-        taken = _taken(rows.table, range(len(rows)), refuse)
-        return _taken(lambda positions: self._predicted(rows, positions), taken, refuse) if taken else []
+        taken = _by_halves(rows.table, range(len(rows)), refuse)
+        return _by_halves(lambda positions: self._predicted(rows, positions), taken, refuse) if taken else []
 
 
-def _taken(self, rows: Rows, refused: list[Refusal]) -> list[int] | None:
-    """The positions of the rows that the model takes and has an answer for; None if these are all."""
-    predict = self._model.runtime.predict
-    try:
-        predict(rows.table())
-    except ServiceError:
-        pass
-    else:
-        return None
-
-    def refuse(position: int, ex: ServiceError) -> None:
-        refused.append(_refusal(rows, position, ex))
-
-    taken = _taken(rows.table, range(len(rows)), refuse)
-    return _taken(lambda positions: predict(rows.table(positions)), taken, refuse) if taken else taken
-
-
-def _taken(
-    decode: Callable[[Sequence[int]], object], positions: Sequence[int], refuse: Callable[[int, ServiceError], object]
+def _by_halves(
+    attempt: Callable[[Sequence[int]], object], positions: Sequence[int], refuse: Callable[[int, ServiceError], object]
 ) -> list[int]:
-    """Those of the positions that `decode` takes, found by halves; each of the others is refused alone."""
+    """The positions with which `attempt` succeeds, found by halves; `refuse` is told each of the others."""
     try:
-        decode(positions)
+        attempt(positions)
     except ServiceError as ex:
         if len(positions) == 1:
             refuse(positions[0], ex)
             return []
         half = len(positions) // 2
-        return _taken(decode, positions[:half], refuse) + _taken(decode, positions[half:], refuse)
+        return _by_halves(attempt, positions[:half], refuse) + _by_halves(attempt, positions[half:], refuse)
     return list(positions)
 
 

@@ -1,8 +1,8 @@
 """
 Bodies of Parquet and of Arrow's streaming format.
 
-pyarrow reads them in a child process: both formats have lengths and compressed data in them, and what a crafted body makes
-of these is the child's end. Rows are counted before and while they are decoded, and its memory has a limit.
+pyarrow reads them in a child process: both formats hold lengths and compressed data, and a crafted body may crash or
+fill the process that believes them. Rows are counted before and while they are decoded, and memory has a limit.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _answer_table(signature: Signature, prediction: Prediction) -> Any:
 
 
 def _decode(read: Read, signature: Signature, body: bytes, max_rows: int, not_one: str) -> Table:
-    with open(os.memfd_create("numbers"), "w+b", buffering=0) as numbers:
+    with os.fdopen(os.memfd_create("numbers"), "w+b", buffering=0) as numbers:
 
         def answer() -> bytes:
             pa.set_memory_pool(pa.system_memory_pool())  # others set large spaces of addresses aside
@@ -164,7 +164,7 @@ def _written(signature: Signature, tables: list[Table], numbers: IO[bytes]) -> _
 
 
 def _write(numbers: IO[bytes], array: Any) -> None:
-    left = memoryview(np.ascontiguousarray(array)).cast("B")
+    left = memoryview(np.ascontiguousarray(array).data).cast("B")
     while left:
         left = left[numbers.write(left) :]
 

@@ -1,4 +1,4 @@
-"""Runs a decoder of foreign bytes in a forked child: a crash, a hang or a bomb is its end, and not that of the service."""
+"""Runs a decoder of foreign bytes in a forked child: if it crashes, hangs or eats memory, the service goes on."""
 
 from __future__ import annotations
 
