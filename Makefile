@@ -12,15 +12,16 @@ help:  ## list these commands
 
 install: $(READY)  ## make .venv with everything, from pinned and hashed requirements
 
-# The environment comes in stages: what serves, by `make serve`; what packages models, by the first `add`; the rest.
+# The environment comes in stages: what serves converted models, by `make serve`; scikit-learn and what packages models,
+# by the first `add`, or by `serve` if a model needs it; the rest by `make install`.
 PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check
 ITSELF := $(PIP_INSTALL) --quiet --no-deps --no-build-isolation --editable .
 
-$(SERVING): requirements.txt
+$(SERVING): requirements-onnx.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	@echo "Making .venv with what serving needs; make install brings everything:"
 	$(PYTHON) -m venv .venv
-	$(PIP_INSTALL) --require-hashes -r requirements.txt
+	$(PIP_INSTALL) --no-compile --require-hashes -r requirements-onnx.txt
 	$(ITSELF)
 	@touch $@
 
@@ -82,12 +83,13 @@ lock: $(READY)  ## compile requirements*.txt from pyproject.toml
 		--extra sklearn --extra install pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--extra install -c requirements.txt pyproject.toml -o requirements-onnx.txt
-	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra sklearn --extra install --extra packaging -c requirements.txt pyproject.toml -o requirements-packaging.txt
 	echo pyarrow | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		- -o requirements-arrow.txt
 	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--extra sklearn --extra install --extra packaging --extra arrow --extra dev \
-		-c requirements.txt -c requirements-arrow.txt -c requirements-packaging.txt pyproject.toml -o requirements-dev.txt
+		-c requirements.txt -c requirements-arrow.txt pyproject.toml -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--extra sklearn --extra install --extra packaging -c requirements-dev.txt pyproject.toml \
+		-o requirements-packaging.txt
 	echo kserve | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		- -o requirements-kserve.txt

@@ -9,7 +9,8 @@ import sys
 
 import msgspec
 
-from service.commands.command import CommandError, Commands, add_models
+from service.commands import packages
+from service.commands.command import CommandError, Commands, add_models, with_models
 from service.commands.locations import CONF
 from service.settings import Port, Positive, Settings, SettingsError, platform_port
 
@@ -33,7 +34,9 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     """Become Gunicorn."""
     environ = dict(os.environ)
     if given.models is not None:
+        settings = with_models(settings, given)
         environ["MODELS_DIR"] = str(given.models.resolve())
+    packages.need_serving(settings)
     _take_workers(environ, given.workers)
     command = [sys.executable, "-m", "gunicorn", "-c", str(CONF / "gunicorn.py")]
     if given.port is not None:
