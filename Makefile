@@ -6,6 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 SERVING := .venv/.serving
 KSERVE := .venv-kserve/.ready
+KUBERNETES := .venv-kubernetes/.ready
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +38,11 @@ $(KSERVE): requirements-kserve.txt  # KServe's client holds protobuf and pandas 
 	.venv-kserve/bin/pip install --disable-pip-version-check --quiet --require-hashes -r requirements-kserve.txt
 	@touch $@
 
+$(KUBERNETES): requirements-kubernetes.txt  # kubectl and the validators need other releases of common packages
+	$(PYTHON) -m venv .venv-kubernetes
+	.venv-kubernetes/bin/pip install --disable-pip-version-check --quiet --require-hashes -r requirements-kubernetes.txt
+	@touch $@
+
 serve: $(SERVING)  ## serve the models on http://127.0.0.1:8000, or PORT=9000
 	@$(BIN)/model-server serve $(if $(PORT),--port $(PORT))
 
@@ -49,10 +55,10 @@ up:  ## build and start the containers: nginx on port 80, the service behind it
 down:  ## stop the containers
 	docker compose down
 
-test: $(READY) $(KSERVE)  ## run the tests, without the long ones and those of the containers
+test: $(READY) $(KSERVE) $(KUBERNETES)  ## run the tests, without the long ones and those of the containers
 	$(BIN)/pytest -m "not long" -n auto --dist loadgroup --cov
 
-test-all: $(READY) $(KSERVE)  ## run all tests that need no containers, as CI does
+test-all: $(READY) $(KSERVE) $(KUBERNETES)  ## run all tests that need no containers, as CI does
 	$(BIN)/pytest -n auto --dist loadgroup --cov
 
 docker-test: $(READY)  ## run the tests of the containers; they need Docker and port 80
@@ -93,3 +99,5 @@ lock: $(READY)  ## compile requirements*.txt from pyproject.toml
 		-o requirements-packaging.txt
 	echo kserve | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		- -o requirements-kserve.txt
+	printf 'checkov\nkubectl-cli-bin\nkubernetes-validate\n' | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header - -o requirements-kubernetes.txt

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from service.commands.locations import ROOT
 from service.settings import Settings
 
 Run = Callable[[Settings, argparse.Namespace], int]
@@ -83,8 +84,10 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def with_models(settings: Settings, given: argparse.Namespace) -> Settings:
-    """The settings, with the models directory of the option."""
-    return settings if given.models is None else replace(settings, models_dir=given.models)
+    """The settings, with the models directory of the option; without one it is that of the service, from anywhere."""
+    if given.models is not None:
+        return replace(settings, models_dir=given.models)
+    return settings if Path.cwd() == ROOT else replace(settings, models_dir=ROOT / settings.models_dir)
 
 
 def print_json(value: object) -> None:
