@@ -12,7 +12,8 @@ import traceback
 from collections.abc import Sequence
 
 from service import __version__
-from service.commands import add, check, key, list, openapi, predict, reload, remove, serve, show
+from service.commands import add, check, key, openapi, predict, reload, remove, serve, show
+from service.commands import list as listing
 from service.commands.command import DEBUG, EXITS, CommandError, Commands, Exit, program
 from service.settings import Settings, SettingsError
 
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"model-server {__version__}")
     parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=DEBUG)
     commands = Commands(parser)
-    for each in (add, check, list, show, remove, predict, serve, reload, key, openapi):
+    for each in (add, check, listing, show, remove, predict, serve, reload, key, openapi):
         each.register(commands)
     return parser
 

@@ -8,7 +8,7 @@ from service.commands.command import CommandError, Commands, Exit, add_json, pri
 from service.commands.terminal import painted
 from service.settings import Settings
 
-_ABOUT = """Make a random API key of 256 bits. It is shown once; the file that API_KEYS_FILE names holds its digest only.
+_ABOUT = """Make a random API key of 256 bits. It is shown once; the file that API_KEYS_FILE names holds its digest.
 Add the line to that file and tell the service: reload, or a SIGHUP. To revoke the key, take the line out again."""
 
 

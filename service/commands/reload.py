@@ -48,7 +48,9 @@ def _found(port: str | None) -> State:
     if port is not None:
         state = read(path_of(port))
         if state is None:
-            raise CommandError(f"No service of yours runs on port {port}; `{program()} serve --port {port}` starts one.")
+            raise CommandError(
+                f"No service of yours runs on port {port}; `{program()} serve --port {port}` starts one."
+            )
         return state
     there = living()
     if not there:

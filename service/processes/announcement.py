@@ -1,8 +1,8 @@
 """
 What the master says of itself: on a terminal, for people; and in a small file, for `model-server reload`.
 
-The file is /dev/shm/model-server-PORT.json, readable by the service's own user only. It names the master, and what its
-last look at the models has come to. A file whose process is gone, or is another one by now, is stale and counts as none.
+The file is /dev/shm/model-server-PORT.json, readable by the service's own user only. It names the master, and what came
+of its last look at the models. A file whose process is gone, or is another one by now, is stale and counts as none.
 """
 
 from __future__ import annotations
