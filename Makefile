@@ -4,6 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+SERVING := .venv/.serving
 KSERVE := .venv-kserve/.ready
 KUBERNETES := .venv-kubernetes/.ready
 
@@ -12,11 +13,25 @@ help:  ## list these commands
 
 install: $(READY)  ## make .venv with everything, from pinned and hashed requirements
 
+# The environment comes in stages: what serves converted models, by `make serve`; scikit-learn and what packages models,
+# by the first `add`, or by `serve` if a model needs it; the rest by `make install`.
+PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check
+ITSELF := $(PIP_INSTALL) --quiet --no-deps --no-build-isolation --editable .
+
+$(SERVING): requirements-onnx.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
+	@echo "Making .venv with what serving needs; make install brings everything:"
+	$(PYTHON) -m venv .venv
+	$(PIP_INSTALL) --no-compile --require-hashes -r requirements-onnx.txt
+	$(ITSELF)
+	@touch $@
+
 $(READY): requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes -r requirements-dev.txt
-	@touch $@
+	$(PIP_INSTALL) --require-hashes -r requirements-dev.txt
+	$(ITSELF)
+	@touch $(SERVING) $@
 
 $(KSERVE): requirements-kserve.txt  # KServe's client holds protobuf and pandas back: an environment of its own
 	$(PYTHON) -m venv .venv-kserve
@@ -28,11 +43,11 @@ $(KUBERNETES): requirements-kubernetes.txt  # kubectl and the validators need ot
 	.venv-kubernetes/bin/pip install --disable-pip-version-check --quiet --require-hashes -r requirements-kubernetes.txt
 	@touch $@
 
-serve: $(READY)  ## serve the models on http://127.0.0.1:8000
-	$(BIN)/gunicorn -c conf/gunicorn.py
+serve: $(SERVING)  ## serve the models on http://127.0.0.1:8000, or PORT=9000
+	@$(BIN)/model-server serve $(if $(PORT),--port $(PORT))
 
 dev: $(READY)  ## the same, reloading on every change of code
-	$(BIN)/gunicorn -c conf/gunicorn.py --reload
+	@$(BIN)/model-server serve $(if $(PORT),--port $(PORT)) -- --reload
 
 up:  ## build and start the containers: nginx on port 80, the service behind it
 	@conf/up.sh
@@ -72,11 +87,17 @@ format: $(READY)  ## rewrite the code in the project's style
 
 lock: $(READY)  ## compile requirements*.txt from pyproject.toml
 	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra sklearn pyproject.toml -o requirements.txt
+		--extra sklearn --extra install pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		-c requirements.txt pyproject.toml -o requirements-onnx.txt
+		--extra install -c requirements.txt pyproject.toml -o requirements-onnx.txt
+	echo pyarrow | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		- -o requirements-arrow.txt
 	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra sklearn --extra packaging --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+		--extra sklearn --extra install --extra packaging --extra arrow --extra dev \
+		-c requirements.txt -c requirements-arrow.txt pyproject.toml -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--extra sklearn --extra install --extra packaging -c requirements-dev.txt pyproject.toml \
+		-o requirements-packaging.txt
 	echo kserve | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		- -o requirements-kserve.txt
 	printf 'checkov\nkubectl-cli-bin\nkubernetes-validate\n' | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes \

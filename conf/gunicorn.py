@@ -29,6 +29,7 @@ from service.http import tracing
 from service.monitoring import logs
 from service.monitoring.multiprocess import WorkerSlots
 from service.processes import gunicorn_patches
+from service.processes.announcement import Announcement
 from service.processes.rollouts import Rollouts
 from service.settings import Settings, SettingsError, platform_port
 
@@ -115,6 +116,10 @@ def when_ready(server: Arbiter) -> None:
     _freeze()
     if preload_app:
         server.rollouts = Rollouts(server, server.app.wsgi().repository, _settings, server.app.wsgi().watched_files)
+        server.announcement = Announcement(server.cfg.address[0], server.cfg.workers, server.app.wsgi().repository)
+        server.announcement.update()
+        if sys.stderr.isatty():
+            print(server.announcement.text(), file=sys.stderr, flush=True)  # noqa: T201 (for a person)
     signal.signal(signal.SIGINT, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
     _start.finish()
 
@@ -154,6 +159,7 @@ def on_exit(server: Arbiter) -> None:
     """Leave no watcher behind, and none of the counters' files."""
     if preload_app:
         server.rollouts.end()
+        server.announcement.end()
     if slots := _slots(server):
         slots.close()
 
@@ -164,6 +170,7 @@ def on_reload(server: Arbiter) -> None:
         server.app.wsgi().reload_keys()  # first, because models may take long
         server.rollouts.roll_out()
         server.app.wsgi().gauges.rotate()
+        server.announcement.update()
         _forget(server)
         _freeze()
 

@@ -74,7 +74,7 @@ def create_app(settings: Settings, repository: ModelRepository, metrics: Metrics
     app.add_route("/readyz", probes.Readiness(repository, settings))
     app.add_route("/metrics", probes.Scrape(metrics))
     app.add_route("/ping", probes.Readiness(repository, settings))
-    app.add_route("/invocations", invocations.Invocations())
+    app.add_route("/invocations", invocations.Invocations(settings))
     app.add_route("/prediction", prediction.DefaultPredict(repository))
     app.add_route("/v1/models", prediction.Models(repository))
     app.add_route("/v1/models/{name}", status)

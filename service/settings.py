@@ -36,6 +36,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         slow_request_seconds: requests that take as long are logged.
         request_seconds: how long a request may take; the proxy answers 504 then, and soon after its worker is replaced.
         log_level: the least severe level that is logged.
+        arrow: whether /invocations takes Parquet files and Arrow streams, which needs pyarrow.
         extensions: modules of your own, joined by commas; the function `extend` of each gets the app.
         aip_predict_route: one more path for the default model's predictions: where Vertex AI sends them.
         aip_health_route: one more path for readiness: where Vertex AI asks for it.
@@ -53,6 +54,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     slow_request_seconds: Annotated[float, Meta(gt=0)] = 1.0
     request_seconds: Annotated[int, Meta(ge=1, le=999)] = 25
     log_level: Level = "info"
+    arrow: bool = False
     extensions: str | None = None
     aip_predict_route: Route | None = None
     aip_health_route: Route | None = None
