@@ -16,20 +16,24 @@ install: $(READY)  ## make .venv with everything, from pinned and hashed require
 # The environment comes in stages: what serves converted models, by `make serve`; scikit-learn and what packages models,
 # by the first `add`, or by `serve` if a model needs it; the rest by `make install`.
 PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check
+# The files of the API browser; the package asks for Django, which nothing here needs.
+DOCS := $(PIP_INSTALL) --quiet --no-deps --require-hashes -r requirements-docs.txt
 ITSELF := $(PIP_INSTALL) --quiet --no-deps --no-build-isolation --editable .
 
-$(SERVING): requirements-onnx.txt
+$(SERVING): requirements-onnx.txt requirements-docs.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	@echo "Making .venv with what serving needs; make install brings everything:"
 	$(PYTHON) -m venv .venv
 	$(PIP_INSTALL) --no-compile --require-hashes -r requirements-onnx.txt
+	$(DOCS)
 	$(ITSELF)
 	@touch $@
 
-$(READY): requirements-dev.txt
+$(READY): requirements-dev.txt requirements-docs.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	$(PYTHON) -m venv .venv
 	$(PIP_INSTALL) --require-hashes -r requirements-dev.txt
+	$(DOCS)
 	$(ITSELF)
 	@touch $(SERVING) $@
 
@@ -102,3 +106,5 @@ lock: $(READY)  ## compile requirements*.txt from pyproject.toml
 		- -o requirements-kserve.txt
 	printf 'checkov\nkubectl-cli-bin\nkubernetes-validate\n' | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header - -o requirements-kubernetes.txt
+	echo drf-spectacular-sidecar | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-deps - -o requirements-docs.txt

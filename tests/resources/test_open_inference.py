@@ -319,6 +319,7 @@ def test_classification_of_two_classes_reads_the_score_both_ways(mixed: Mixed) -
         ({"siblings": ("age", "FP64", [1.0, 2.0])}, 422, "/inputs/1/name"),
         ({"siblings": ("siblings", "FP64", [1.0, 1.5])}, 422, "/inputs/1/data/1"),
         ({"siblings": ("siblings", "INT64", [1, None])}, 422, "/inputs/1/data/1"),
+        ({"siblings": ("siblings", "INT64", [1, 2**53 + 1])}, 422, "/inputs/1/data/1"),
         ({"smokes": ("smokes", "INT64", [1, 2])}, 422, "/inputs/2/data/1"),
         ({"smokes": ("smokes", "BYTES", ["a", "b"])}, 400, "/inputs/2/datatype"),
         ({"size": ("size", "BYTES", ["klein", "groß"])}, 422, "/inputs/3/data/1"),
