@@ -20,7 +20,7 @@ from service.monitoring.model_gauges import ModelGauges
 from service.monitoring.multiprocess import DIRECTORY, SlotsTaken, WorkerSlots
 from service.repository.loader import Loader
 from service.repository.repository import ModelRepository
-from service.resources import invocations, open_inference, prediction, probes, statistics
+from service.resources import invocations, open_inference, prediction, probes, static, statistics
 from service.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def create_app(settings: Settings, repository: ModelRepository, metrics: Metrics
     problems.install(app)
     predict, status = prediction.Predict(), prediction.ModelStatus(repository)
     _add_vertex_ai(app, settings, repository)
-    app.add_route("/", probes.Root())
+    _add_pages(app, settings)
     app.add_route("/healthz", probes.Health())
     app.add_route("/readyz", probes.Readiness(repository, settings))
     app.add_route("/metrics", probes.Scrape(metrics))
@@ -83,6 +83,16 @@ def create_app(settings: Settings, repository: ModelRepository, metrics: Metrics
     app.add_route("/v1/models/{name}/versions/{version}:predict", predict)
     _add_inference(app, settings, repository, metrics)
     return app
+
+
+def _add_pages(app: Service, settings: Settings) -> None:
+    """What people see in a browser."""
+    if not settings.docs:
+        app.add_route("/", probes.Root())
+        return
+    files = static.read_files()
+    app.add_route("/", static.Page(files.pop(static.PAGE)))
+    app.add_route("/static/{name}", static.Static(files))
 
 
 def _add_vertex_ai(app: Service, settings: Settings, repository: ModelRepository) -> None:

@@ -38,6 +38,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         log_level: the least severe level that is logged.
         arrow: whether /invocations takes Parquet files and Arrow streams, which needs pyarrow.
         extensions: modules of your own, joined by commas; the function `extend` of each gets the app.
+        docs: whether the page, the API browser and the OpenAPI document are served.
         aip_predict_route: one more path for the default model's predictions: where Vertex AI sends them.
         aip_health_route: one more path for readiness: where Vertex AI asks for it.
     """
@@ -56,6 +57,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_level: Level = "info"
     arrow: bool = False
     extensions: str | None = None
+    docs: bool = True
     aip_predict_route: Route | None = None
     aip_health_route: Route | None = None
 
