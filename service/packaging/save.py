@@ -14,9 +14,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from service.importances import importances_of
 from service.packaging.conversion.convert import convert
 from service.packaging.errors import PackagingError
+from service.packaging.inspection.importances import importances_of
 from service.packaging.inspection.inspect import inspect
 from service.packaging.proof.examiner import Examiner
 from service.packaging.version_directory import place, publish

@@ -17,8 +17,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
-from service.importances import MOST, importances_of
 from service.packaging import save_model
+from service.packaging.inspection.importances import MOST, importances_of
 from service.repository.manifest import Importances, read
 from service.settings import Settings
 from service.signature import Feature, Output, Signature
