@@ -134,7 +134,8 @@ def test_every_endpoint_is_in_the_table(tmp_path: Path) -> None:
         if not method.internal and method.method in ("GET", "POST") and "/versions/" not in route.path
     }
 
-    rows = re.findall(r"^\| (GET|POST) \| (`.*?`) \|", README, re.MULTILINE)
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (GET|POST) \| (`.*?`) \|", text, re.MULTILINE)
     assert {(method, path) for method, paths in rows for path in re.findall(r"`(.*?)`", paths)} == routes
 
 
