@@ -79,8 +79,10 @@ lint: $(READY)  ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile.api Dockerfile.nginx
-	@set -e; directory=$$(mktemp -d); NGINX_VERSION=1.30.0 conf/nginx/start.sh --render $$directory; \
-		echo '$(BIN)/gixy nginx.conf'; $(BIN)/gixy $$directory/nginx.conf; rm -r $$directory
+	@set -e; directory=$$(mktemp -d); export NGINX_VERSION=1.30.0; conf/nginx/start.sh --render $$directory; \
+		echo '$(BIN)/gixy nginx.conf'; $(BIN)/gixy $$directory/nginx.conf; \
+		RATE_LIMIT=1/s CONNECTIONS_PER_ADDRESS=1 TRUSTED_PROXIES=10.0.0.0/8 conf/nginx/start.sh --render $$directory; \
+		$(BIN)/gixy $$directory/nginx.conf; rm -r $$directory
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml

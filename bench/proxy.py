@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ NOBODY = 65534
 class Nginx(Program):
     """A running nginx; it writes its access log, as in production, but to where nothing is kept."""
 
-    def __init__(self, directory: Path, port: int, upstream: int, keepalive: int) -> None:
+    def __init__(self, directory: Path, port: int, upstream: int, settings: Mapping[str, str]) -> None:
         if NGINX is None:
             raise SystemExit(MISSING)
         shutil.copytree(CONF, directory / "conf", dirs_exist_ok=True)
@@ -32,8 +33,8 @@ class Nginx(Program):
         environ = {
             "PATH": os.pathsep.join([str(Path(NGINX).parent), os.environ.get("PATH", os.defpath)]),
             "UPSTREAM": f"127.0.0.1:{upstream}",
-            "UPSTREAM_KEEPALIVE": str(keepalive),
             "LISTEN": f"127.0.0.1:{port}",
+            **settings,
         }
         command = [directory / "conf" / "start.sh", directory]
         log = directory / "error.log"

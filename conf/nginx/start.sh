@@ -41,6 +41,10 @@ read_settings() {
     [ "$MAX_BODY_BYTES" -le $BODY_FILES ] || fail "MAX_BODY_BYTES: It must be at most $BODY_FILES, so that a body fits in nginx' tmpfs."
     setting REQUEST_SECONDS 25 '[1-9][0-9]{0,2}' "It must be a number of seconds below 1000, such as 25."
     setting AIP_HEALTH_ROUTE '' '(/[A-Za-z0-9._~:@-]+)+' "It must be a path, such as /health."
+    setting RATE_LIMIT '' '[1-9][0-9]{0,5}/[sm]' "It must be a number of requests a second or a minute, such as 100/s or 30/m."
+    setting CONNECTIONS_PER_ADDRESS '' '[1-9][0-9]{0,3}' "It must be a number of connections below 10000, such as 20."
+    setting TRUSTED_PROXIES '' '[0-9a-fA-F:.]+(/[0-9]{1,3})?([ ,]+[0-9a-fA-F:.]+(/[0-9]{1,3})?)*' \
+        "It must be addresses or networks, such as 10.0.0.0/8, 192.168.1.1."
     setting UPSTREAM api:8000 '[A-Za-z0-9._-]+:[0-9]{1,5}|unix:/[A-Za-z0-9._/-]+' \
         "It must be a host and a port, or a socket, such as api:8000 or unix:/run/serving/api.sock."
     setting UPSTREAM_KEEPALIVE 32 '[0-9]{1,4}' "It must be a number of connections, such as 32."
@@ -56,6 +60,11 @@ derive() {
     [ "$BODIES_IN_FILES" -le 128 ] || BODIES_IN_FILES=128
     PROBES="healthz|readyz|ping|v2/health/live|v2/health/ready"
     [ -z "$AIP_HEALTH_ROUTE" ] || PROBES="$PROBES|$(printf %s "${AIP_HEALTH_ROUTE#/}" | sed 's/[.]/\\./g')"
+    SET_REAL_IP_FROM=
+    for proxy in $(echo "$TRUSTED_PROXIES" | tr , ' '); do
+        SET_REAL_IP_FROM="$SET_REAL_IP_FROM set_real_ip_from $proxy;"
+    done
+    derive_rate
     [ "$UPSTREAM_KEEPALIVE" != 0 ] || UPSTREAM_KEEPALIVE=
     RESOLVER=
     case $UPSTREAM in
@@ -69,6 +78,16 @@ derive() {
     esac
     KEEPALIVE_MIN_TIMEOUT=
     ! is_at_least 1 27 4 || KEEPALIVE_MIN_TIMEOUT=yes
+}
+
+# Of a rate of N: N requests may come at once. After that each has to wait its share of the second or minute.
+derive_rate() {
+    RATE='' BURST='' RETRY_AFTER=1
+    [ -n "$RATE_LIMIT" ] || return 0
+    number=${RATE_LIMIT%/*}
+    RATE=${number}r/${RATE_LIMIT#*/}
+    [ "$number" = 1 ] || BURST=" burst=$((number - 1)) nodelay"
+    case $RATE in */m) RETRY_AFTER=$(((59 + number) / number)) ;; esac
 }
 
 # render NAME...: the template with these variables in it.
@@ -102,7 +121,7 @@ prefix=${1:-/tmp}
 read_settings
 derive
 render MAX_BODY_BYTES REQUEST_SECONDS SHUTDOWN_SECONDS BODIES_IN_FILES PROBES RESOLVER UPSTREAM UPSTREAM_KEEPALIVE LISTEN \
-    KEEPALIVE_MIN_TIMEOUT >"$prefix/nginx.conf" || fail "nginx' configuration cannot be written to $prefix."
+    KEEPALIVE_MIN_TIMEOUT TRUSTED_PROXIES SET_REAL_IP_FROM RATE_LIMIT RATE BURST RETRY_AFTER CONNECTIONS_PER_ADDRESS >"$prefix/nginx.conf" || fail "nginx' configuration cannot be written to $prefix."
 [ -z "$only_render" ] || exit 0
 test_configuration "$prefix"
 exec nginx -p "$prefix/" -c "$prefix/nginx.conf" -e stderr -g "daemon off;"

@@ -10,6 +10,7 @@ import falcon
 
 from service.errors import InvalidInput
 from service.http.context import EXCHANGE, log_fields
+from service.http.deadline import check_deadline
 from service.monitoring.metrics import Inference, Metrics
 from service.prediction import Prediction
 from service.repository.model import Model
@@ -84,7 +85,8 @@ class Measurement:
 
 
 def predict(req: falcon.Request, model: Model, table: Table) -> Prediction:
-    """Have a model predict a table, and keep what the measurement will count."""
+    """Have a model predict a table, unless the client's deadline is past, and keep what the measurement will count."""
+    check_deadline(req)
     started = perf_counter()
     prediction = model.runtime.predict(table)
     req.context.inference = Inference(model, table, prediction, perf_counter() - started)

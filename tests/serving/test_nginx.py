@@ -9,6 +9,7 @@ import re
 import select
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -270,17 +271,34 @@ def test_what_the_service_receives(backend: socket.socket) -> None:
 
     request_line, *lines = head.decode().split("\r\n")
     assert (request_line, body) == ("POST /v2/x?y=%20 HTTP/1.1", b"abc")
-    assert sorted(lines, key=str.lower) == [
-        "Content-Length: 3",
-        "Host: a",
-        f"traceparent: {TRACEPARENT}",
-        "X-Request-ID: mine",
-    ]
+    *others, start = sorted(lines, key=str.lower)
+    assert others == ["Content-Length: 3", "Host: a", f"traceparent: {TRACEPARENT}", "X-Request-ID: mine"]
+    assert re.fullmatch(r"X-Request-Start: t=\d{10}\.\d{3}", start)
     assert answer.body == b"{}"
     assert answer.all("X-Request-ID") == ["mine"]
     assert answer.all("Retry-After") == ["7"]
     assert answer.all("Cache-Control") == ["max-age=60"]
     assert answer.all("X-Content-Type-Options") == ["nosniff"]
+
+
+def test_a_request_starts_when_its_head_arrives(backend: socket.socket) -> None:
+    """Its body may take time, and a client's own word for it does not count."""
+    with Nginx(backend.getsockname()[1]) as nginx, connect(nginx.port) as client:
+        before = time.time()
+        client.sendall(
+            b"POST / HTTP/1.1\r\nHost: a\r\nX-Request-Start: t=1.000\r\n"
+            b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+        )
+        assert client.recv(65536).startswith(b"HTTP/1.1 100 ")
+        after = time.time()
+        while time.time() < after + 0.01:  # nginx' clock has milliseconds
+            pass
+        client.sendall(b"abc")
+        upstream, _ = backend.accept()
+        with upstream:
+            (start,) = re.findall(rb"X-Request-Start: t=(.*)\r\n", upstream.recv(65536))
+
+    assert before - 0.001 <= float(start) <= after
 
 
 def test_metrics_are_closed(nginx: Nginx) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import socket
 import subprocess
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -62,6 +65,12 @@ def rendered(**settings: str) -> str:
         ("REQUEST_SECONDS", "1000"),
         ("AIP_HEALTH_ROUTE", "health"),
         ("AIP_HEALTH_ROUTE", '/"'),
+        ("RATE_LIMIT", "100"),
+        ("RATE_LIMIT", "0/s"),
+        ("RATE_LIMIT", "1/h"),
+        ("CONNECTIONS_PER_ADDRESS", "0"),
+        ("TRUSTED_PROXIES", "proxy"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8;"),
         ("UPSTREAM", "api"),
         ("LISTEN", "here"),
     ],
@@ -73,9 +82,10 @@ def test_a_wrong_setting_is_a_sentence(name: str, value: str) -> None:
 
 def test_a_configuration_that_nginx_does_not_take_is_a_sentence() -> None:
     """It is tested before nginx starts."""
-    said = refusal(LISTEN="99999", UPSTREAM="127.0.0.1:1")
-
-    assert re.fullmatch(r'nginx does not take its configuration: invalid port in "99999" [^\n]+\.\n', said)
+    for settings in ({"LISTEN": "99999"}, {"TRUSTED_PROXIES": "10.0.0.0/99"}):
+        said = refusal(UPSTREAM="127.0.0.1:1", **settings)
+        assert re.fullmatch(r"nginx does not take its configuration: [^\n]+\.\n", said)
+        assert "".join(settings.values()) in said
 
 
 def test_an_empty_setting_counts_as_unset() -> None:
@@ -147,3 +157,74 @@ def gunicorn_settings(**environ: str) -> dict[str, str]:
         command, cwd=ROOT, env={**os.environ, **environ}, capture_output=True, text=True, check=True, timeout=60
     )
     return dict(re.findall(r"^(\w+) += (.*)$", shown.stdout, re.MULTILINE))
+
+
+def statuses(port: int, requests: int, source: str = "127.0.0.1", **headers: str) -> list[int]:
+    """The answers to some requests on one connection after another."""
+    return [get(port, "/v1/models", source, **headers).status for _ in range(requests)]
+
+
+def test_requests_past_the_rate_of_an_address_are_429(gunicorn: Gunicorn) -> None:
+    """As many as the rate says may come at once; other addresses and probes are not concerned."""
+    with Nginx(gunicorn.port, RATE_LIMIT="2/m") as nginx:
+        assert statuses(nginx.port, 3) == [200, 200, 429]
+        answer = get(nginx.port, "/v1/models")
+        assert_problem(answer, 429, "/v1/models")
+        assert answer.all("Retry-After") == ["30"]
+        assert statuses(nginx.port, 2, "127.0.0.2") == [200, 200]
+        assert [get(nginx.port, "/readyz").status for _ in range(5)] == [200] * 5
+
+
+@pytest.mark.parametrize("header", ["Authorization", "X_API_Key"])
+def test_a_key_has_one_rate_at_all_addresses(gunicorn: Gunicorn, header: str) -> None:
+    """Another key at the same address has its own."""
+    with Nginx(gunicorn.port, RATE_LIMIT="2/m") as nginx:
+        assert statuses(nginx.port, 2, "127.0.0.1", **{header: "Bearer one"}) == [200, 200]
+        assert statuses(nginx.port, 1, "127.0.0.2", **{header: "Bearer one"}) == [429]
+        assert statuses(nginx.port, 1, "127.0.0.2", **{header: "Bearer two"}) == [200]
+
+
+def test_keys_that_are_made_up_gain_nothing(gunicorn: Gunicorn) -> None:
+    """Of 10,000 requests, each with another key, no more pass than the rate of their address allows."""
+    began = time.monotonic()
+    with Nginx(gunicorn.port, RATE_LIMIT="30/m") as nginx:
+        answers = Counter(invented_keys(nginx.port, 10_000))
+        allowed = 30 + (time.monotonic() - began) / 2 + 1
+    assert answers.keys() == {200, 429}
+    assert 30 <= answers[200] <= allowed
+
+
+def invented_keys(port: int, number: int) -> Iterator[int]:
+    """The statuses of requests that each have another key."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    for index in range(number):
+        connection.request("GET", "/v1/models", headers={"Authorization": f"Bearer key-{index}"})
+        with connection.getresponse() as response:
+            yield response.status
+            response.read()
+    connection.close()
+
+
+def test_only_a_trusted_proxy_may_name_the_clients_address(gunicorn: Gunicorn) -> None:
+    """Each client behind it has a rate of its own; what others claim to be is not heeded."""
+    with Nginx(gunicorn.port, RATE_LIMIT="1/m", TRUSTED_PROXIES="127.0.0.9 10.0.0.0/8") as nginx:
+        for client in ("192.0.2.1", "192.0.2.2"):
+            forwarded = {"X_Forwarded_For": f"6.6.6.6, {client}, 10.1.1.1", "X_Request_ID": client}
+            assert statuses(nginx.port, 2, "127.0.0.9", **forwarded) == [200, 429]
+            wait_until(lambda client=client: seen(nginx, client) == [client] * 2)  # type: ignore[misc]
+        spoofed = {"X_Forwarded_For": "192.0.2.3", "X_Request_ID": "spoofed"}
+        assert statuses(nginx.port, 1, "127.0.0.8", **spoofed) == [200]
+        wait_until(lambda: seen(nginx, "spoofed") == ["127.0.0.8"])
+
+
+def seen(nginx: Nginx, request_id: str) -> list[str]:
+    """The addresses that the log has for some requests."""
+    return [line["remote_addr"] for line in nginx.lines() if line["request_id"] == request_id]
+
+
+def test_an_address_may_have_few_connections(gunicorn: Gunicorn) -> None:
+    """By default it may have as many as all together."""
+    with Nginx(gunicorn.port, CONNECTIONS_PER_ADDRESS=3) as nginx, SlowClients(nginx.port, "300 bytes", 10) as slow:
+        wait_until(lambda: len(slow.refused()) == 7)
+        assert_problem(get(nginx.port, "/prediction"), 503, "/prediction")
+        assert get(nginx.port, "/prediction", "127.0.0.2").status == get(nginx.port, "/readyz").status == 200

@@ -8,6 +8,8 @@ import threading
 from contextlib import suppress
 from typing import Self
 
+from tests.support.wire import connect
+
 LENGTHS = {"300 bytes": 300, "90 KB": 90_000, "900 KB": 900_000, "16 MiB": 16 * 1024 * 1024, "chunked": None}
 """Bodies, one for each class that nginx counts by itself, and one without a length."""
 
@@ -29,7 +31,7 @@ class SlowClients:
         framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
         head = f"POST /prediction HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n"
         self._start = head.encode() + (b"ffffff\r\n" if length is None else b"") + b" " * sent
-        self._clients = [_connect(port, 1 + index % addresses) for index in range(number)]
+        self._clients = [connect(port, f"127.0.0.{1 + index % addresses}") for index in range(number)]
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._trickle)
 
@@ -61,7 +63,3 @@ class SlowClients:
         self._thread.join()
         for client in self._clients:
             client.close()
-
-
-def _connect(port: int, host: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(f"127.0.0.{host}", 0))
