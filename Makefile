@@ -11,10 +11,11 @@ help:  ## list these commands
 
 install: $(READY)  ## make .venv with everything, from pinned and hashed requirements
 
-$(READY): requirements-dev.txt
+$(READY): requirements-dev.txt requirements-docs.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes -r requirements-dev.txt
+	$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes --no-deps -r requirements-docs.txt
 	@touch $@
 
 $(KSERVE): requirements-kserve.txt  # KServe's client holds protobuf and pandas back: an environment of its own
@@ -72,3 +73,5 @@ lock: $(READY)  ## compile requirements*.txt from pyproject.toml
 		--extra sklearn --extra packaging --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 	echo kserve | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		- -o requirements-kserve.txt
+	echo drf-spectacular-sidecar | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-deps - -o requirements-docs.txt
