@@ -13,7 +13,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from service.app import open_repository
+import msgspec
+
+from service.app import create_app, open_repository
 from service.settings import Settings, SettingsError
 
 _NEXT = """
@@ -29,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = "verify every model version below MODELS_DIR; exit 1 where one is refused"
     check = commands.add_parser("check", help=text, description=text)
     check.set_defaults(run=_check)
+    text = "print the OpenAPI document of the models that serve, as GET /openapi.json gives it"
+    openapi = commands.add_parser("openapi", help=text, description=text)
+    openapi.set_defaults(run=_openapi)
     text = "package the model in FILE for serving: a .joblib, .pkl, .skops or .onnx file (a pickle runs what is in it)"
     add = commands.add_parser("add", help=text, description=text)
     add.add_argument("name", metavar="NAME", help="the model's name in the URL")
@@ -57,6 +62,13 @@ def _check(settings: Settings, _: argparse.Namespace) -> int:
     if not repository.entries:
         print(f"There is no model below {settings.models_dir}.")
     return int(refused or not repository.ready)
+
+
+def _openapi(settings: Settings, _: argparse.Namespace) -> int:
+    logging.getLogger("service").addHandler(logging.NullHandler())
+    app = create_app(settings, open_repository(settings))
+    print(msgspec.json.format(app.openapi.body(), indent=2).decode())
+    return 0
 
 
 def _add(settings: Settings, given: argparse.Namespace) -> int:

@@ -35,6 +35,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         trial_seconds: how long a model may take to load and to answer its golden rows.
         slow_request_seconds: requests that take as long are logged.
         log_level: the least severe level that is logged.
+        docs: whether the page, the API browser and the OpenAPI document are served.
         extensions: modules of your own, joined by commas; the function `extend` of each gets the app.
         aip_predict_route: one more path for the default model's predictions: where Vertex AI sends them.
         aip_health_route: one more path for readiness: where Vertex AI asks for it.
@@ -51,6 +52,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     trial_seconds: Annotated[float, Meta(gt=0)] = 60.0
     slow_request_seconds: Annotated[float, Meta(gt=0)] = 1.0
     log_level: Level = "info"
+    docs: bool = True
     extensions: str | None = None
     aip_predict_route: Route | None = None
     aip_health_route: Route | None = None
