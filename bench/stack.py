@@ -13,7 +13,7 @@ import msgspec
 from bench import wrk
 from bench.http_client import JSON, BadAnswerError, post
 from bench.processes import Machine, Program
-from bench.proxy import Nginx, free_port, upstream
+from bench.proxy import Nginx, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRATCH = ROOT / ".bench"
@@ -55,7 +55,7 @@ class Stack:
     ) -> None:
         self.scratch = SCRATCH / "run" / name
         self.scratch.mkdir(parents=True, exist_ok=True)
-        self.nginx = Nginx(self.scratch / "nginx", free_port(), upstream(f"127.0.0.1:{port}", keepalive))
+        self.nginx = Nginx(self.scratch / "nginx", free_port(), port, keepalive)
         environ = {**environ, "SCRATCH": str(self.scratch)}
         self.server = Program(command, self.scratch / "log", cwd=self.scratch, environ=environ)
 

@@ -27,8 +27,9 @@ from gunicorn.workers.base import Worker
 
 from service.http import tracing
 from service.monitoring import logs
-from service.monitoring.multiprocess import Slots
+from service.monitoring.multiprocess import WorkerSlots
 from service.processes import gunicorn_patches
+from service.processes.announcement import Announcement
 from service.processes.rollouts import Rollouts
 from service.settings import Settings, SettingsError, platform_port
 
@@ -87,8 +88,8 @@ keepalive = 75  # past nginx' keepalive_timeout for upstreams, so that it is ngi
 preload_app = "--reload" not in sys.argv  # models are loaded once and shared; a reload of code must load it anew
 wsgi_app = f"service.app:main(forks={preload_app})"
 
-timeout = 30  # past nginx' read timeout, so that the client gets nginx' 504
-graceful_timeout = 30  # what is in hand when it stops may finish
+timeout = _settings.request_seconds + 5  # past nginx' read timeout, so that the client gets nginx' 504
+graceful_timeout = timeout  # requests that have begun when it stops may finish
 max_requests = 0  # nothing leaks, and new workers start cold
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # the heartbeat must not wait for a disk
 control_socket_disable = True  # it needs a writable home, and a thread in a process that forks
@@ -104,7 +105,7 @@ loglevel = _settings.log_level
 logger_class = ServiceLogger
 
 
-def _slots(server: Arbiter) -> Slots | None:
+def _slots(server: Arbiter) -> WorkerSlots | None:
     """Where the workers count, if the app was preloaded."""
     return server.app.wsgi().metrics.slots if preload_app else None
 
@@ -115,6 +116,10 @@ def when_ready(server: Arbiter) -> None:
     _freeze()
     if preload_app:
         server.rollouts = Rollouts(server, server.app.wsgi().repository, _settings, server.app.wsgi().watched_files)
+        server.announcement = Announcement(server.cfg.address[0], server.cfg.workers, server.app.wsgi().repository)
+        server.announcement.update()
+        if sys.stderr.isatty():
+            print(server.announcement.text(), file=sys.stderr, flush=True)  # noqa: T201 (for a person)
     signal.signal(signal.SIGINT, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
     _start.finish()
 
@@ -123,7 +128,7 @@ def pre_fork(server: Arbiter, worker: Worker) -> None:
     """Give the worker the first slot of counters that no living one has, rid of the versions that are gone."""
     if slots := _slots(server):
         worker.slot = slots.free({each.slot for each in server.WORKERS.values()})
-        slots.prepare(worker.slot, server.app.wsgi().inventory.keeps)
+        slots.prepare(worker.slot, server.app.wsgi().gauges.may_be_shown)
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:
@@ -154,6 +159,7 @@ def on_exit(server: Arbiter) -> None:
     """Leave no watcher behind, and none of the counters' files."""
     if preload_app:
         server.rollouts.end()
+        server.announcement.end()
     if slots := _slots(server):
         slots.close()
 
@@ -163,7 +169,8 @@ def on_reload(server: Arbiter) -> None:
     if preload_app:
         server.app.wsgi().reload_keys()  # first, because models may take long
         server.rollouts.roll_out()
-        server.app.wsgi().inventory.advance()
+        server.app.wsgi().gauges.rotate()
+        server.announcement.update()
         _forget(server)
         _freeze()
 
@@ -171,7 +178,7 @@ def on_reload(server: Arbiter) -> None:
 def _forget(server: Arbiter) -> None:
     """Have versions that come, or come back, begin at 0; no worker that lives shows them."""
     if slots := _slots(server):
-        slots.reset(server.app.wsgi().inventory.had)
+        slots.reset(server.app.wsgi().gauges.served_before)
 
 
 def _freeze() -> None:

@@ -16,11 +16,11 @@ from service.http.measurement import Measurement
 from service.http.middleware import RequestId
 from service.http.validation import JSONValidation
 from service.monitoring.metrics import Metrics
-from service.monitoring.model_gauges import Inventory
-from service.monitoring.multiprocess import DIRECTORY, Slots, SlotsTaken
+from service.monitoring.model_gauges import ModelGauges
+from service.monitoring.multiprocess import DIRECTORY, SlotsTaken, WorkerSlots
 from service.repository.loader import Loader
 from service.repository.repository import ModelRepository
-from service.resources import api_docs, invocations, open_inference, prediction, probes, statistics
+from service.resources import api_docs, invocations, open_inference, prediction, probes, static, statistics
 from service.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ class Service(falcon.App[falcon.Request, falcon.Response]):
         super().__init__(middleware=[self._measurement, RequestId(), *authentication, validation], cors_enable=False)
         self.repository = repository
         self.metrics = metrics
-        self.inventory = Inventory(repository)
-        metrics.lives = self.inventory.has
-        metrics.registry.register(self.inventory)
+        self.gauges = ModelGauges(repository)
+        metrics.lives = self.gauges.serves
+        metrics.registry.register(self.gauges)
 
     def add_route(self, uri_template: str, resource: object, **kwargs: Any) -> None:
         """Add a route, and keep it for the OpenAPI document."""
@@ -82,7 +82,7 @@ def create_app(settings: Settings, repository: ModelRepository, metrics: Metrics
     problems.install(app)
     predict, status = prediction.Predict(), prediction.ModelStatus(repository)
     _add_vertex_ai(app, settings, repository)
-    app.add_route("/", probes.Root())
+    _add_pages(app, settings)
     app.add_route("/healthz", probes.Health())
     app.add_route("/readyz", probes.Readiness(repository, settings))
     app.add_route("/metrics", probes.Scrape(metrics))
@@ -93,18 +93,23 @@ def create_app(settings: Settings, repository: ModelRepository, metrics: Metrics
     app.add_route("/v1/models/{name}/versions/{version}", status)
     app.add_route("/v1/models/{name}:predict", predict)
     app.add_route("/v1/models/{name}/versions/{version}:predict", predict)
-    app.add_route("/invocations", invocations.Invocations())
+    app.add_route("/invocations", invocations.Invocations(settings))
     _add_inference(app, settings, repository, metrics)
-    if settings.docs:
-        _add_docs(app)
     return app
 
 
-def _add_docs(app: Service) -> None:
-    """The description of the API, and a browser for it."""
+def _add_pages(app: Service, settings: Settings) -> None:
+    """What people see in a browser, and the description of the API."""
+    if not settings.docs:
+        app.add_route("/", probes.Root())
+        return
+    files = static.read_files()
+    app.add_route("/", static.Page(files.pop(static.PAGE)))
+    app.add_route("/static/{name}", static.Static(files))
     app.add_route("/openapi.json", app.openapi)
-    app.add_route("/docs", api_docs.Browser())
-    app.add_route("/docs/{name}", api_docs.Browser())
+    browser = api_docs.Browser()
+    app.add_route("/docs", browser)
+    app.add_route("/docs/{name}", browser)
 
 
 def _add_vertex_ai(app: Service, settings: Settings, repository: ModelRepository) -> None:
@@ -142,7 +147,7 @@ def main(*, forks: bool = False) -> Service:
     """
     try:
         settings = Settings.from_environ(os.environ)
-        metrics = Metrics(Slots.open(os.environ.get(DIRECTORY)) if forks else None)
+        metrics = Metrics(WorkerSlots.open(os.environ.get(DIRECTORY)) if forks else None)
         app = create_app(settings, open_repository(settings, metrics), metrics)
         _extend(app, settings.extensions or "")
     except (SettingsError, SlotsTaken) as ex:

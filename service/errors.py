@@ -29,6 +29,10 @@ class NotCSV(ServiceError):
     """The body is no CSV (RFC 4180)."""
 
 
+class NotColumnar(ServiceError):
+    """The body is no Parquet file, or no Arrow stream."""
+
+
 class MalformedQuery(ServiceError):
     """The query string cannot be read."""
 
@@ -55,6 +59,10 @@ class TooManyRows(ServiceError):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"At most {most} rows are taken at once.")
+
+
+class TooLarge(ServiceError):
+    """The body takes more memory, once it is decompressed, than the service gives it."""
 
 
 class ModelNotFound(ServiceError):

@@ -34,9 +34,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         runtime: serve through this runtime only; "auto" takes the one that each manifest names.
         trial_seconds: how long a model may take to load and to answer its golden rows.
         slow_request_seconds: requests that take as long are logged.
+        request_seconds: how long a request may take; the proxy answers 504 then, and soon after its worker is replaced.
         log_level: the least severe level that is logged.
-        docs: whether the page, the API browser and the OpenAPI document are served.
+        arrow: whether /invocations takes Parquet files and Arrow streams, which needs pyarrow.
         extensions: modules of your own, joined by commas; the function `extend` of each gets the app.
+        docs: whether the page, the API browser and the OpenAPI document are served.
         aip_predict_route: one more path for the default model's predictions: where Vertex AI sends them.
         aip_health_route: one more path for readiness: where Vertex AI asks for it.
     """
@@ -51,9 +53,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     runtime: Literal["auto", "onnx", "sklearn"] = "auto"
     trial_seconds: Annotated[float, Meta(gt=0)] = 60.0
     slow_request_seconds: Annotated[float, Meta(gt=0)] = 1.0
+    request_seconds: Annotated[int, Meta(ge=1, le=999)] = 25
     log_level: Level = "info"
-    docs: bool = True
+    arrow: bool = False
     extensions: str | None = None
+    docs: bool = True
     aip_predict_route: Route | None = None
     aip_health_route: Route | None = None
 

@@ -16,10 +16,12 @@ _log = logging.getLogger(__name__)
 STATUS: dict[type[errors.ServiceError], int] = {
     errors.NotJSON: 400,
     errors.NotCSV: 400,
+    errors.NotColumnar: 400,
     errors.MalformedQuery: 400,
     errors.MalformedTensor: 400,
     errors.ModelNotFound: 404,
     errors.TooManyRows: 413,
+    errors.TooLarge: 413,
     errors.InvalidInput: 422,
     errors.ModelNotReady: 503,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,31 +12,25 @@ import msgspec
 
 from service.http.problems import Problem
 from service.repository.repository import Entry, ModelRepository
+from service.resources.static import DIRECTORY, StaticFile
 from service.settings import Settings
 
 _PACKAGE = "drf_spectacular_sidecar"
 """Carries Swagger UI as plain files. It is never imported, since it would import Django."""
 
 _SWAGGER_UI = Path("static", _PACKAGE, "swagger-ui-dist")
-_OWN = Path(__file__).resolve().parent.parent / "static" / "docs"
+_OWN = DIRECTORY / "docs"
 _PAGE = "index.html"
 _FILES = {_PAGE: _OWN, "docs.css": _OWN, "docs.js": _OWN, "swagger-ui.css": None, "swagger-ui-bundle.js": None}
 """Where each file is: one of ours, or in the package."""
 
-_MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
-
 OPEN_PATHS = frozenset({"/docs", *(f"/docs/{name}" for name in _FILES)})
 """The browser holds nothing of any model, and asks for a key itself."""
 
-_HEADERS = {
-    "Cache-Control": "no-cache",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 """Swagger UI sets styles inline, and has images in its style sheet."""
 
 
@@ -68,18 +63,13 @@ class OpenAPI:
 class Browser:
     """GET /docs and GET /docs/{name}: the page, and the files that it loads."""
 
+    def __init__(self) -> None:
+        self._read = lru_cache(StaticFile.read)
+
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str = _PAGE) -> None:
-        """Send a file, or 304 if the client has it."""
-        path = _path(name)
-        found = path.stat()
-        resp.set_headers(_HEADERS)
-        etag = f"{found.st_mtime_ns:x}-{found.st_size:x}"
-        resp.etag = etag
-        if etag in (req.if_none_match or ()):
-            resp.status = falcon.HTTP_304
-            return
-        resp.content_type = f"{_MEDIA_TYPES[path.suffix]}; charset=utf-8"
-        resp.data = path.read_bytes()
+        """Send a file."""
+        self._read(_path(name)).send(req, resp)
+        resp.set_header("Content-Security-Policy", _POLICY)
 
     on_head = on_get
 

@@ -1,1 +1,1 @@
-"""Tests in a real Chromium."""
+"""The page in real Chromium, against real servers."""

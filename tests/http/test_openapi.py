@@ -23,7 +23,7 @@ from tests.support.app import assert_problem, make_client
 from tests.support.described import Described, Exchange
 from tests.support.versions import copy_version, edit, replace, truncated
 
-HIDDEN = {"/openapi.json", "/docs", "/docs/{name}", "/v2/"}
+HIDDEN = {"/openapi.json", "/docs", "/docs/{name}", "/static/{name}", "/v2/"}
 
 
 @pytest.fixture(scope="session")

@@ -54,10 +54,11 @@ def get(port: int, path: str, **headers: str) -> Answer:
     )
 
 
-def post(port: int, path: str, body: bytes) -> Answer:
-    """A POST of JSON."""
+def post(port: int, path: str, body: bytes, **headers: str) -> Answer:
+    """A POST of JSON; underscores in the names of headers stand for hyphens."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.request("POST", path, body, {"Content-Type": "application/json", "Connection": "close"})
+    others = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request("POST", path, body, {"Content-Type": "application/json", "Connection": "close", **others})
     response = connection.getresponse()
     answer = Answer(response.status, response.getheaders(), response.read())
     connection.close()

@@ -10,7 +10,7 @@ from service import __version__
 from service.errors import ModelNotFound
 from service.http.keys import open_paths
 from service.http.openapi import descriptions, predictions
-from service.http.openapi.operation import Endpoint, Subject, operation
+from service.http.openapi.operation import Endpoint, Scope, Subject, operation
 from service.http.openapi.responses import JSON, PROBLEM, REQUEST_ID, components, errors
 from service.repository.model import Model
 from service.repository.repository import ModelRepository
@@ -65,7 +65,7 @@ class Document:
             "headers": {"RequestID": REQUEST_ID},
         }
         for model in models:
-            shared["schemas"] |= predictions.schemas(Subject("", self._settings, model))
+            shared["schemas"] |= predictions.schemas(model, self._settings.max_rows)
         document: JSON = {
             "openapi": "3.1.0",
             "info": self._info(),
@@ -92,23 +92,24 @@ class Document:
         for template, resource in self._routes.items():
             if not _HIDDEN.match(template):
                 endpoint = ENDPOINTS.get(type(resource).__name__) or _undescribed(resource)
-                for subject in self._subjects(template, endpoint):
+                for subject in self._subjects(template, resource, endpoint.scope):
                     yield subject.path, _item(subject, endpoint)
         if "stats" not in self._repository.entries:  # else /v2/models/stats is the model of that name
-            yield "/v2/models/stats", _item(Subject("/v2/models/stats", self._settings), descriptions.ALL_STATISTICS)
+            path = "/v2/models/stats"
+            yield path, _item(Subject(path, self._settings, None), descriptions.ALL_STATISTICS)
 
-    def _subjects(self, template: str, endpoint: Endpoint) -> Iterator[Subject]:
-        """Who answers at the paths of a route."""
-        if endpoint.scope == "server":
-            yield Subject(_PARAMETER.sub(r"{\1}", template), self._settings)
-        elif endpoint.scope == "default":
+    def _subjects(self, template: str, resource: object, scope: Scope) -> Iterator[Subject]:
+        """The paths of a route, and who answers there."""
+        if scope == "server":
+            yield Subject(_PARAMETER.sub(r"{\1}", template), self._settings, resource)
+        elif scope == "default":
             model = self._default()
             if model is not None:
-                yield Subject(template, self._settings, model)
+                yield Subject(template, self._settings, resource, model)
         else:
             for model in self._served(by_version="{version}" in template):
                 path = template.format(name=model.name, version=model.version)
-                yield Subject(path, self._settings, model)
+                yield Subject(path, self._settings, resource, model)
 
     def _default(self) -> Model | None:
         try:

@@ -18,10 +18,11 @@ _PROTOCOLS = re.compile(r"/v[12](/|$)")
 
 
 class Subject(NamedTuple):
-    """What one operation is about: a path, and the model version that answers there."""
+    """What one operation is about: a path, the resource behind it, and the model version that answers there."""
 
     path: str
     settings: Settings
+    resource: object
     model: Model | None = None
 
     @property

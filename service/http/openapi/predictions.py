@@ -11,21 +11,23 @@ import msgspec
 from service.http.openapi import answers, rows, tensors
 from service.http.openapi.operation import Endpoint, Subject, operation
 from service.http.openapi.responses import JSON, media, reference, success
+from service.repository.model import Model
 from service.signature import Signature, label_text
 
 _JSON = "application/json"
 _BINARY = "application/octet-stream"
 _LINES = ("application/jsonlines", "application/x-ndjson")
+_COLUMNAR: JSON = {"schema": {"description": "A table with a column for each feature, or for each output."}}
 _OF_BODIES = (404, 413, 415, 422)
 
 
-def schemas(subject: Subject) -> JSON:
+def schemas(model: Model, max_rows: int) -> JSON:
     """The schemas of one model version that its operations refer to."""
-    prefix, signature, most = subject.prefix, subject.signature, subject.settings.max_rows
+    prefix = f"{model.name}.{model.version}"
     return {
-        **rows.schemas(prefix, signature, most),
-        **tensors.schemas(prefix, signature, most),
-        f"{prefix}.Predictions": answers.many(subject.served),
+        **rows.schemas(prefix, model.signature, max_rows),
+        **tensors.schemas(prefix, model.signature, max_rows),
+        f"{prefix}.Predictions": answers.many(model),
     }
 
 
@@ -57,15 +59,16 @@ def _predict_query(subject: Subject) -> JSON:
 
 
 def _invocations(subject: Subject) -> JSON:
-    signature = subject.signature
-    schema = rows.invocations(subject.prefix, signature, subject.settings.max_rows, tensors.PARAMETERS)
+    resource: Any = subject.resource  # has a decoder and an encoder for each media type
+    answered = {**dict.fromkeys(resource.encoders, _COLUMNAR), **_answers(subject)}
+    asked = {**dict.fromkeys(resource.decoders, _COLUMNAR), **_asked(subject)}
     return operation(
         subject,
         "Predict rows as MLflow and SageMaker do",
-        success("One prediction for each row, in the type that the header Accept asks for.", _answers(subject)),
+        success("One prediction for each row, in the type that the header Accept asks for.", answered),
         *_OF_BODIES,
         406,
-        requestBody=_body({_JSON: media(schema, _mlflow(signature)), **_texts(signature)}),
+        requestBody=_body(asked),
     )
 
 
@@ -109,6 +112,13 @@ def _answers(subject: Subject) -> JSON:
     content["text/csv"] = media({"type": "string", "description": "One line for each row."}, _answer(csv))
     schema = {"type": "string", "description": "One object a line: the row's prediction, probabilities or scores."}
     return {**content, **{media_type: media(schema, _answer(lines)) for media_type in _LINES}}
+
+
+def _asked(subject: Subject) -> JSON:
+    """The example row, twice, in each shape of JSON and text."""
+    signature = subject.signature
+    schema = rows.invocations(subject.prefix, signature, subject.settings.max_rows, tensors.PARAMETERS)
+    return {_JSON: media(schema, _mlflow(signature)), **_texts(signature)}
 
 
 def _mlflow(signature: Signature) -> JSON:

@@ -54,7 +54,9 @@ def example(signature: Signature, rows: int = 1) -> JSON:
     described = inputs.describe(signature)
     if not signature.numeric:
         columns = zip(described, signature.example, strict=True)
-        return {"inputs": [_filled(tensor, [rows, 1], [_as(tensor.datatype, value)] * rows) for tensor, value in columns]}
+        return {
+            "inputs": [_filled(tensor, [rows, 1], [_as(tensor.datatype, value)] * rows) for tensor, value in columns]
+        }
     cells = [_as("FP64", value) for value in signature.example]
     return {"inputs": [_filled(described[0], [rows, len(cells)], cells * rows)]}
 
