@@ -20,7 +20,7 @@ from service.monitoring.model_gauges import ModelGauges
 from service.monitoring.multiprocess import DIRECTORY, SlotsTaken, WorkerSlots
 from service.repository.loader import Loader
 from service.repository.repository import ModelRepository
-from service.resources import invocations, open_inference, prediction, probes, static, statistics
+from service.resources import api_docs, invocations, open_inference, prediction, probes, static, statistics
 from service.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -28,9 +28,17 @@ if TYPE_CHECKING:
 
 
 class Service(falcon.App[falcon.Request, falcon.Response]):
-    """A Falcon app that measures its requests, and knows its repository, so that a rollout can refresh it."""
+    """
+    A Falcon app that measures its requests, and knows its repository, so that a rollout can refresh it.
+
+    Attributes:
+        routes: the resource of each route, by its template, in the order of the route table.
+        openapi: describes these routes.
+    """
 
     def __init__(self, settings: Settings, repository: ModelRepository, metrics: Metrics) -> None:
+        self.routes: dict[str, object] = {}
+        self.openapi = api_docs.OpenAPI(self.routes, repository, settings)
         self._measurement = Measurement(metrics, settings.slow_request_seconds)
         self._authentication = _authentication(settings)
         validation = JSONValidation(repository, settings.max_body_bytes)
@@ -41,6 +49,11 @@ class Service(falcon.App[falcon.Request, falcon.Response]):
         self.gauges = ModelGauges(repository)
         metrics.lives = self.gauges.serves
         metrics.registry.register(self.gauges)
+
+    def add_route(self, uri_template: str, resource: object, **kwargs: Any) -> None:
+        """Add a route, and keep it for the OpenAPI document."""
+        super().add_route(uri_template, resource, **kwargs)
+        self.routes[uri_template] = resource
 
     def __call__(self, env: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer a request (PEP 3333)."""
@@ -74,25 +87,29 @@ def create_app(settings: Settings, repository: ModelRepository, metrics: Metrics
     app.add_route("/readyz", probes.Readiness(repository, settings))
     app.add_route("/metrics", probes.Scrape(metrics))
     app.add_route("/ping", probes.Readiness(repository, settings))
-    app.add_route("/invocations", invocations.Invocations(settings))
     app.add_route("/prediction", prediction.DefaultPredict(repository))
     app.add_route("/v1/models", prediction.Models(repository))
     app.add_route("/v1/models/{name}", status)
     app.add_route("/v1/models/{name}/versions/{version}", status)
     app.add_route("/v1/models/{name}:predict", predict)
     app.add_route("/v1/models/{name}/versions/{version}:predict", predict)
+    app.add_route("/invocations", invocations.Invocations(settings))
     _add_inference(app, settings, repository, metrics)
     return app
 
 
 def _add_pages(app: Service, settings: Settings) -> None:
-    """What people see in a browser."""
+    """What people see in a browser, and the description of the API."""
     if not settings.docs:
         app.add_route("/", probes.Root())
         return
     files = static.read_files()
     app.add_route("/", static.Page(files.pop(static.PAGE)))
     app.add_route("/static/{name}", static.Static(files))
+    app.add_route("/openapi.json", app.openapi)
+    browser = api_docs.Browser()
+    app.add_route("/docs", browser)
+    app.add_route("/docs/{name}", browser)
 
 
 def _add_vertex_ai(app: Service, settings: Settings, repository: ModelRepository) -> None:
@@ -167,6 +184,6 @@ def open_repository(settings: Settings, metrics: Metrics | None = None) -> Model
 def _authentication(settings: Settings) -> Authentication | None:
     if settings.api_keys_file is None:
         return None
-    from service.http.keys import OPEN_PATHS, Authentication
+    from service.http.keys import Authentication, open_paths
 
-    return Authentication(settings.api_keys_file, OPEN_PATHS | {settings.aip_health_route or "/ping"})
+    return Authentication(settings.api_keys_file, open_paths(settings) | api_docs.OPEN_PATHS)

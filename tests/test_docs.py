@@ -23,6 +23,7 @@ from tests.conftest import ROOT
 from tests.serving.conftest import Gunicorn, wait_until
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 COMPOSE = (ROOT / "compose.yaml").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(console|python)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -69,6 +70,26 @@ def test_everything_shown_happens(tmp_path: Path) -> None:
                 assert document(curl(server, command)) == near(document(shown))
 
     assert seen == ["make", "curl", "curl", "curl", "python", "pkill", "curl", "python"]
+
+
+def test_everything_shown_of_the_api_happens(tmp_path: Path) -> None:
+    """Each command of docs/api.md gives the answer that stands below it."""
+    blocks = re.findall(r"^```console\n\$ (curl .*)\n(.*)\n```$", API, re.MULTILINE)
+    with Gunicorn(tmp_path / "log", {}) as server:
+        for command, shown in blocks:
+            assert document(curl(server, command)) == near(document(shown))
+
+    assert len(blocks) == API.count("```console")
+
+
+def test_every_status_is_in_the_table(tmp_path: Path) -> None:
+    """All that the OpenAPI document has, and 405, which is no answer of a method that a path takes."""
+    settings = Settings(models_dir=tmp_path)
+    found = json.loads(create_app(settings, open_repository(settings)).openapi.body())["components"]["responses"]
+    described = {media["example"]["status"] for each in found.values() for media in each["content"].values()}
+
+    rows = re.findall(r"^\| ([0-9, ]+) \|", API, re.MULTILINE)
+    assert {int(status) for row in rows for status in row.split(",")} == described | {405}
 
 
 def test_every_setting_is_in_a_table() -> None:
@@ -134,8 +155,7 @@ def test_every_endpoint_is_in_the_table(tmp_path: Path) -> None:
         if not method.internal and method.method in ("GET", "POST") and "/versions/" not in route.path
     }
 
-    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (GET|POST) \| (`.*?`) \|", text, re.MULTILINE)
+    rows = re.findall(r"^\| (GET|POST) \| (`.*?`) \|", API, re.MULTILINE)
     assert {(method, path) for method, paths in rows for path in re.findall(r"`(.*?)`", paths)} == routes
 
 

@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from service.http.problems import Problem
 from service.repository.directory import fingerprint
-from service.settings import SettingsError
+from service.settings import Settings, SettingsError
 
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/ping", "/metrics", "/v2/health/live", "/v2/health/ready"})
 """Probes and scrapers send no key."""
@@ -126,6 +126,11 @@ def _expiry(text: str, where: str) -> float:
     except (ValueError, OverflowError):
         raise KeyFileError(f"{where}: the expiry must be a date such as 2027-01-31, or a moment in ISO 8601") from None
     return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+
+
+def open_paths(settings: Settings) -> frozenset[str]:
+    """The paths of the API that need no key."""
+    return OPEN_PATHS | {settings.aip_health_route or "/ping"}
 
 
 class Authentication:

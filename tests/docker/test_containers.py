@@ -220,6 +220,7 @@ def test_the_image_works_alone(project: Compose, options: list[str]) -> None:
     try:
         wait_until(lambda: inspect(container)["State"]["Health"]["Status"] == "healthy", 60)
         assert json.loads(post(port, "/prediction", BODY).body)["predictions"] == PREDICTIONS
+        assert b"SwaggerUIBundle" in get(port, "/docs/swagger-ui-bundle.js").body
         docker("stop", container)
         assert inspect(container)["State"]["ExitCode"] == 0
     finally:
