@@ -3,16 +3,17 @@
 import { modelPath, statesOf } from "./api.js";
 import { bar, count, fill, grid, grouped, h, listed, said, short, text } from "./dom.js";
 
+const DOES = { regressor: "Estimates a value", clusterer: "Finds a cluster", outlier_detector: "Finds outliers", transformer: "Transforms rows" };
 const RUNTIMES = { onnx: "ONNX Runtime", sklearn: "scikit-learn" };
 const PARTS = { sample: "of the sample", far: "far outside it", gaps: "with missing values", thresholds: "at thresholds of trees" };
 const TYPES = { float: "number", int: "whole number", bool: "true or false" };
-const HEADS = ["Name", "Type", "Range or values", "Missing value", "Example"];
+const HEADS = [["Name"], ["Type"], ["Range or values"], ["Missing value"], ["Example"]];
 const MOST = 12;
 
-/** "Classifier of 3 classes, from 4 features" */
-export function summary({ task, classes, features }) {
-	const among = classes && !Array.isArray(classes[0]) ? ` of ${count(classes.length, "class", "classes")}` : "";
-	return `${task[0].toUpperCase()}${task.slice(1).replace("_", " ")}${among}, from ${count(features.length, "feature")}`;
+/** "Picks one of 3 classes, from 4 features" */
+export function summary({ task, classes = [], features }) {
+	const picks = !classes.length || Array.isArray(classes[0]) ? "Picks classes" : `Picks one of ${classes.length} classes`;
+	return `${task === "classifier" ? picks : DOES[task] ?? task}, from ${count(features.length, "feature")}`;
 }
 
 export class About {
@@ -24,7 +25,7 @@ export class About {
 			"div.about",
 			h("section.panel.stack", h("h2", "Model"), facts(card), h("p.note", "The same as JSON: ", h("a", { href: path }, path))),
 			h("div.stack", card.importances && weights(card), h("section.panel.stack", h("h2", "Versions"), versions)),
-			h("section.panel.stack.wide", h("h2", "Features"), grid("Features", HEADS.map((each) => [each]), card.features.map(lineOf))),
+			h("section.panel.stack.wide", h("h2", "Features"), grid("Features", HEADS, card.features.map(lineOf))),
 		);
 	}
 }
@@ -35,7 +36,7 @@ export const showVersions = (list, versions) => fill(list, versions.map(({ versi
 function facts(card) {
 	const { classes, created, libraries = {}, runtime, proof } = card;
 	return h("dl.pairs", Object.entries({
-		Task: summary(card),
+		Task: card.task.replace("_", " "),
 		Classes: classes && labels(classes),
 		Made: `${created.slice(0, 16).replace("T", " ")} UTC`,
 		"Made with": Object.entries(libraries).map((library) => library.join(" ")).join(", "),
@@ -53,7 +54,7 @@ function proofOf({ holds, rows = 0, difference = 0, reason = "", parts = {} }) {
 }
 
 const lineOf = ({ name, type, missing, example = null, ...feature }) => h("tr", h("th", { scope: "row" }, name), h("td", TYPES[type] ?? type),
-	h("td", taken(feature)), h("td", missing ? "taken" : "refused"), h("td", said(example)));
+	h("td", type === "bool" ? "" : taken(feature)), h("td", missing ? "taken" : "refused"), h("td", said(example)));
 
 function taken({ categories, open, range }) {
 	if (categories) return labels(categories) + (open ? "; others, too" : "");
@@ -71,7 +72,7 @@ function weights({ importances: { kind, columns, values, total }, classes }) {
 		"section.panel.stack", h("h2", linear ? "Coefficients" : "Importances"),
 		values.length > 1 && h("label", "For ", h("select#weights", { onchange: (event) => draw(event.target.selectedIndex) }, options.map((each) => h("option", each)))),
 		plot,
-		h("p.note", linear ? "How much the score changes if a column, as it reaches the last step, grows by one." : "How much of the decisions rests on each column, of 1 in all.",
+		h("p.note", linear ? `How much the score${classes?.length === 2 ? ` for ${text(classes[1])}` : ""} changes if a column, as it reaches the last step, grows by one.` : "How much of the decisions rests on each column, of 1 in all.",
 			total > columns.length && ` The ${columns.length} weightiest of ${grouped(total)} columns.`),
 	);
 }

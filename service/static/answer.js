@@ -9,7 +9,6 @@ const TITLES = { classifier: "Predicted class", regressor: "Predicted value" };
 export const rowOf = ({ predictions, probabilities, scores, classes }, row) =>
 	({ prediction: predictions[row], probabilities: probabilities?.[row], scores: scores?.[row], classes });
 
-/** Show an answer. */
 export function show(element, task, { prediction, probabilities, scores, classes }) {
 	const several = Array.isArray(prediction);
 	const pairs = (values, name, more) => h("dl.pairs", values.map((value, i) => [h("dt", name(i)), h("dd", said(value), more?.(i))]));

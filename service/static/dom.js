@@ -17,7 +17,6 @@ export function h(spec, ...children) {
 	return fill(element, ...children);
 }
 
-/** Replace what an element holds. */
 export function fill(element, ...children) {
 	element.replaceChildren(...children.flat(3).filter((child) => child != null && child !== false));
 	return element;
@@ -51,7 +50,7 @@ export function percent(share) {
 }
 
 export const grouped = (number) => number.toLocaleString("en");
-export const count = (number, noun, plural = `${noun}s`) => `${grouped(number)} ${number === 1 ? noun : plural}`;
+export const count = (number, noun) => `${grouped(number)} ${noun}${number === 1 ? "" : "s"}`;
 
 /** The first of many, for a sentence. */
 export const listed = (items, most) =>
@@ -64,7 +63,7 @@ export function bar(share, kind) {
 	return element;
 }
 
-/** Copy text. Without HTTPS there is no clipboard API, so the text is selected and copied by command. */
+/** Copy text, by command if there is no clipboard API, as without HTTPS. */
 export async function copy(content, pressed) {
 	const label = pressed.dataset.label ??= pressed.textContent;
 	try {

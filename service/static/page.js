@@ -13,7 +13,6 @@ const [main, pickers, models, versions, forget] = ["main", "pickers", "model", "
 let names = null;
 let opened = null; // the model and version on the page, with its card and the views made so far
 
-/** Show what the address says. */
 async function route() {
 	const address = read();
 	try {

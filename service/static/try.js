@@ -69,7 +69,8 @@ export class Try {
 
 	changed() {
 		clearTimeout(this.keeping);
-		this.keeping = setTimeout(() => this.keep(), ADDRESS_DELAY);
+		const { hash } = location;
+		this.keeping = setTimeout(() => hash === location.hash && this.keep(), ADDRESS_DELAY);
 		this.renew();
 	}
 

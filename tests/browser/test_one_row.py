@@ -224,6 +224,29 @@ def test_models_and_versions_are_picked(tab: Tab) -> None:
     expect(tab.page.locator("#version")).to_have_value("1")
 
 
+def test_the_address_of_what_one_leaves_does_not_come_back(tab: Tab) -> None:
+    """Values are written into the address a little after they were typed, but not once another model was picked."""
+    tab.open("#/try/gaps")
+    tab.settled()
+    tab.page.evaluate(
+        """() => {
+            const replace = history.replaceState.bind(history);
+            window.written = [];
+            history.replaceState = (...given) => { written.push(given[2]); replace(...given); };
+            const field = document.getElementById("f0");
+            field.value = "30";
+            field.dispatchEvent(new Event("input"));
+            location.hash = "#/try/iris";
+        }"""
+    )
+    expect(tab.page.locator("h1")).to_have_text("iris")
+    tab.settled()
+    tab.page.fill("#f0", "5")
+    tab.page.wait_for_url(lambda url: "sepal_length=5" in url)
+
+    assert [address.partition("?")[0] for address in tab.page.evaluate("written")] == ["#/try/iris"]
+
+
 def test_back_to_the_example(tab: Tab) -> None:
     """One press undoes all that was tried."""
     tab.open("#/try/iris?petal_width=1.5&sepal_width=3")

@@ -13,10 +13,12 @@ import pytest
 from playwright.sync_api import expect
 
 from service.repository.manifest import Manifest, read
+from service.resources.static import SECURITY_HEADERS
 from tests.browser.conftest import KEY, Tab
 from tests.browser.models import NAMES
 from tests.conftest import ROOT
 from tests.serving.conftest import NGINX, Gunicorn, free_port, listens, wait_until
+from tests.support.wire import get
 
 pytestmark = pytest.mark.xdist_group("browser")  # one browser, one set of servers
 
@@ -56,6 +58,7 @@ def check_card(tab: Tab, manifest: Manifest) -> None:
     facts = tab.page.inner_text("dl.pairs")
 
     assert {"onnx": "ONNX Runtime", "sklearn": "scikit-learn"}[manifest.runtime] in facts
+    assert manifest.task in facts
     assert f"scikit-learn {manifest.versions.sklearn}" in facts
     assert manifest.created[:10] in facts
     if manifest.proof.holds:
@@ -278,3 +281,23 @@ def test_the_files_are_the_ones_on_disk(tab: Tab) -> None:
 
     on_disk = {path.name for path in Path(ROOT, "service", "static").iterdir() if path.is_file()}
     assert loaded == on_disk - {"index.html"}
+
+
+def test_each_answer_has_one_policy(url: str) -> None:
+    """The page and its files have the page's, once, by itself and behind nginx; 304 has it, too."""
+    port = int(url.rpartition(":")[2])
+    etag = get(port, "/static/page.js").all("ETag")[0]
+    answers = [
+        get(port, "/", Accept="text/html"),
+        get(port, "/static/page.js"),
+        get(port, "/static/page.js", If_None_Match=etag),
+    ]
+
+    assert [answer.status for answer in answers] == [200, 200, 304]
+    assert answers[0].all("Vary") == ["Accept"]
+    for answer in answers:
+        assert {name: answer.all(name) for name in SECURITY_HEADERS} == {
+            name: [value] for name, value in SECURITY_HEADERS.items()
+        }
+        assert answer.all("Cache-Control") == ["no-cache"]
+    assert get(port, "/").body == b'{"status":"alive"}'
