@@ -25,6 +25,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
+from service import confinement
 from service.http import tracing
 from service.monitoring import logs
 from service.monitoring.multiprocess import WorkerSlots
@@ -110,6 +111,12 @@ def _slots(server: Arbiter) -> WorkerSlots | None:
     return server.app.wsgi().metrics.slots if preload_app else None
 
 
+def _counters(server: Arbiter) -> Path | None:
+    """The directory in which the workers count, if the app was preloaded."""
+    slots = _slots(server)
+    return slots.directory if slots else None
+
+
 def when_ready(server: Arbiter) -> None:
     """Freeze what the workers share, let Ctrl-C stop as gracefully as SIGTERM does, and heed a SIGHUP of before."""
     _forget(server)
@@ -121,6 +128,7 @@ def when_ready(server: Arbiter) -> None:
         if sys.stderr.isatty():
             print(server.announcement.text(), file=sys.stderr, flush=True)  # noqa: T201 (for a person)
     signal.signal(signal.SIGINT, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
+    confinement.tell(_counters(server))
     _start.finish()
 
 
@@ -132,7 +140,7 @@ def pre_fork(server: Arbiter, worker: Worker) -> None:
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:
-    """Let the worker count there, and spare each request what need not be done for it."""
+    """Let the worker count there, take its other rights, and spare each request what need not be done for it."""
     gc.set_threshold(50_000, 20)  # requests leave no cycles, and many rows are many objects
     # Settings are asked for 26 times a request, by a method of Gunicorn's that attributes go before.
     vars(worker.cfg).update({name: setting.get() for name, setting in worker.cfg.settings.items()})
@@ -140,6 +148,7 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
         gunicorn_patches.heed_no_proxy()
     if slots := _slots(server):
         slots.enter(worker.slot)
+    confinement.confine(worker.cfg, _counters(server))
 
 
 def post_worker_init(worker: Worker) -> None:
