@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from service.errors import InvalidInput
 from service.prediction import Prediction
-from service.runtimes.runtime import _prediction
+from service.runtimes.runtime import _prediction, onnx_session
 from service.signature import Output, Signature
 from service.table import FEW, Table
 
@@ -24,13 +24,7 @@ class OnnxRuntime:
     platform = "onnx_onnxv1"
 
     def __init__(self, model: bytes, signature: Signature) -> None:
-        onnxruntime = import_onnxruntime()
-        options = onnxruntime.SessionOptions()
-        # One thread: there is no pool to lose when the process forks, and workers are the parallelism.
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False  # faster for one row, and a large batch gives its memory back
-        options.log_severity_level = 4
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = onnx_session(model)
         self._inputs = [(each.name, _DTYPES[each.type]) for each in session.get_inputs()]
         self._outputs = [each.name for each in session.get_outputs()][: len(signature.outputs)]
         # Its wrapper holds the file's bytes as long as it lives, and checks at each call what concerns other providers.
