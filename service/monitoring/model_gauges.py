@@ -12,7 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from service import __version__
 from service.repository.repository import Entry, ModelRepository
 
-_NOTHING = Entry({}, {}, {})
+_NOTHING = Entry({}, {}, {}, {})
 _PACKAGES = ("falcon", "gunicorn", "numpy", "onnxruntime", "scikit-learn")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from service.errors import ModelNotFound, ModelNotReady
+from service.errors import Fault, ModelNotFound, ModelNotReady
 from service.repository.directory import State, scan
 from service.repository.model import Model
 from service.repository.reconciler import Load, Observer, Version, Versions, nothing
@@ -28,11 +28,13 @@ class Entry(Struct, frozen=True):
         versions: what serves, by version number, highest first.
         refused: whose files do not serve, with the reason; where they were rewritten, what was loaded first still does.
         waiting: whose files seem to be still being copied, with what is missing.
+        faults: of those that were refused or are waiting, the reasons as anybody may know them.
     """
 
     versions: Mapping[str, Model]
     refused: Mapping[str, str]
     waiting: Mapping[str, str]
+    faults: Mapping[str, Fault]
 
     @property
     def latest(self) -> Model | None:
@@ -209,6 +211,7 @@ def _entry(versions: Mapping[str, Version]) -> Entry:
         versions={number: version.model for number, version in of.items() if version.model is not None},
         refused={number: reason for number, reason in reasons.items() if not of[number].waiting},
         waiting={number: reason for number, reason in reasons.items() if of[number].waiting},
+        faults={number: version.fault for number, version in of.items() if version.fault is not None},
     )
 
 
