@@ -25,11 +25,10 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
-from service import confinement
 from service.http import tracing
 from service.monitoring import logs
 from service.monitoring.multiprocess import WorkerSlots
-from service.processes import gunicorn_patches
+from service.processes import confinement, gunicorn_patches
 from service.processes.announcement import Announcement
 from service.processes.rollouts import Rollouts
 from service.settings import Settings, SettingsError, platform_port

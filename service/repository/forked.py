@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Callable
 
-from service import sandbox
+from service.repository import sandbox
 
 _LONGEST_REASON = 64 * 1024
 _LONGEST_SECONDS = 1e6

@@ -50,7 +50,7 @@ def _state(entry: Entry, reasons: bool) -> dict[str, Any]:
     """
     The state of a model.
 
-    The kinds of faults are only for those who send an API key, if keys are set. The log and `check` have the full reasons.
+    If keys are set, the kinds of faults are only for those who send one. The log and `check` have the full reasons.
     """
     faults = entry.faults if reasons else dict.fromkeys(entry.faults, _HIDDEN)
     return {

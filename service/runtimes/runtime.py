@@ -53,7 +53,7 @@ def onnx_session(model: bytes) -> Any:
 
 
 def _keeps_data_elsewhere(model: bytes) -> bool:
-    from service.external_data import keeps_data_elsewhere
+    from service.runtimes.external_data import keeps_data_elsewhere
 
     return keeps_data_elsewhere(model)
 

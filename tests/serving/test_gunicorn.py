@@ -28,7 +28,7 @@ from service.packaging import save_model
 from service.repository.manifest import ONNX, PICKLE, SKOPS
 from tests.conftest import IRIS_CLASSES, IRIS_FEATURES
 from tests.serving.conftest import GUNICORN, ROOT, Gunicorn, wait_until
-from tests.serving.escapes import Escapes
+from tests.support.escapes import Escapes
 from tests.support.versions import copy_version, edit, flipped, rewrite
 
 Serve = Callable[..., Gunicorn]

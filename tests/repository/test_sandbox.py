@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from service import sandbox
-from service.repository import forked
+from service.repository import forked, sandbox
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import GraphProto, ModelProto, SparseTensorProto, TensorProto, helper, numpy_helper
 
-from service.external_data import _PARTS, keeps_data_elsewhere
 from service.packaging.errors import PackagingError
 from service.repository.loader import replay
 from service.repository.manifest import ONNX, read
+from service.runtimes.external_data import _PARTS, keeps_data_elsewhere
 from service.runtimes.onnx_runtime import OnnxRuntime
 from service.runtimes.runtime import onnx_session
 from tests.repository.test_loader import refusal

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from service import sandbox
 from service.http import tracing
+from service.repository import sandbox
 
 _log = logging.getLogger(__name__)
 
