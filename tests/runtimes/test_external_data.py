@@ -17,8 +17,7 @@ from service.packaging.errors import PackagingError
 from service.repository.loader import replay
 from service.repository.manifest import ONNX, read
 from service.runtimes.external_data import _PARTS, keeps_data_elsewhere
-from service.runtimes.onnx_runtime import OnnxRuntime
-from service.runtimes.runtime import onnx_session
+from service.runtimes.onnx_runtime import OnnxRuntime, onnx_session
 from tests.repository.test_loader import refusal
 from tests.support import versions
 

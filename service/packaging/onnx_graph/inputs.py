@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from service.packaging.errors import PackagingError
 from service.packaging.sample import Column, columns_of
-from service.runtimes.runtime import onnx_session
+from service.runtimes.onnx_runtime import onnx_session
 from service.signature import LARGEST, Feature, Output, Signature, is_missing
 from service.table import CellRefused, Table
 
