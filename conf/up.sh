@@ -11,7 +11,11 @@ explain() {
     case $(compose ps --all --format '{{.State}} {{.Health}}' "$1" | head -n 1) in
     "running healthy") return ;;
     "running unhealthy" | "running starting")
-        [ "$1" = api ] && echo "The service runs, but it is not ready:" && compose exec -T api python -m service check && return
+        if [ "$1" = api ]; then
+            echo "The service runs, but it is not ready:"
+            compose exec -T api python -m service check
+            return
+        fi
         ;;
     esac
     echo "The last words of $1:"

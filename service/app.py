@@ -174,7 +174,9 @@ def _extend(app: Service, modules: str) -> None:
 
 def open_repository(settings: Settings, metrics: Metrics | None = None) -> ModelRepository:
     """The repository that the settings name, with all that it has loaded or refused."""
-    repository = ModelRepository(settings.models_dir, Loader(settings, RowDecoders), settings.default_model, metrics)
+    load, any_is_enough = Loader(settings, RowDecoders), settings.ready == "any"
+    default = settings.default_model
+    repository = ModelRepository(settings.models_dir, load, default, metrics, any_is_enough=any_is_enough)
     repository.refresh()
     return repository
 

@@ -28,6 +28,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         default_model: the model behind /prediction; else the only one, else iris.
         max_body_bytes: larger request bodies are answered 413.
         max_rows: requests with more rows are answered 413.
+        ready: whether the service is ready if all models serve, or if any does.
         models_poll_seconds: how often the watcher looks for new models; 0 is never.
         api_keys_file: a file of API keys, one a line; without it, no key is asked for.
         allow_pickle: whether a model may be unpickled, which runs code from its file.
@@ -47,6 +48,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     default_model: str | None = None
     max_body_bytes: Positive = 16 * 1024 * 1024
     max_rows: Positive = 100_000
+    ready: Literal["all", "any"] = "all"
     models_poll_seconds: Annotated[float, Meta(ge=0)] = 0.0
     api_keys_file: Path | None = None
     allow_pickle: bool = False

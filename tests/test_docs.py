@@ -124,7 +124,7 @@ def settings_table(text: str) -> dict[str, str]:
 def passed_to(service: str) -> set[str]:
     """The variables that a container of compose.yaml gets."""
     of = COMPOSE.partition(f"\n  {service}:\n")[2].partition("environment:")[2].partition("\n    volumes:")[0]
-    return set(re.findall(r"^      - ([A-Z_]+)$", of, re.MULTILINE))
+    return set(re.findall(r"^      - ([A-Z_]+)(?:  #.*)?$", of, re.MULTILINE))
 
 
 def _text(default: object) -> str:

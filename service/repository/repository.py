@@ -47,7 +47,16 @@ class ModelRepository:
     Readers get models that never change; `refresh` replaces what has changed, all at once.
     """
 
-    def __init__(self, root: Path, load: Load, default: str | None = None, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        load: Load,
+        default: str | None = None,
+        observer: Observer | None = None,
+        *,
+        any_is_enough: bool = False,
+    ) -> None:
+        self._any_is_enough = any_is_enough
         self._root = root
         self._default = default
         self._looker = Versions(root, load, observer)
@@ -164,9 +173,13 @@ class ModelRepository:
 
     @property
     def ready(self) -> bool:
-        """Whether there is a model, and each has a version that serves; once so, a model that has none is no matter."""
+        """
+        Whether each model has a version that serves, and there is a model; any is enough if the settings say so.
+
+        Once this was so, a model that comes later and is refused does not change it.
+        """
         serving = [bool(entry.versions) for entry in self._entries.values()]
-        return any(serving) and (self._was_ready or all(serving))
+        return any(serving) and (self._any_is_enough or self._was_ready or all(serving))
 
     @property
     def seen(self) -> dict[str, tuple[str, bool | None]]:

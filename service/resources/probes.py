@@ -27,7 +27,7 @@ class Health:
 
 
 class Readiness:
-    """Every model has a version that was verified when it was loaded."""
+    """Every model has a version that was verified when it was loaded, or any has, as READY says."""
 
     def __init__(self, repository: ModelRepository, settings: Settings) -> None:
         self._repository = repository
@@ -38,7 +38,8 @@ class Readiness:
         reasons = not self._locked or key_name(req) is not None
         models = {name: _state(entry, reasons) for name, entry in self._repository.entries.items()}
         if not self._repository.ready:
-            detail = "There is no model." if not models else "Not every model has a version that could be loaded."
+            which = "No" if not any(each["ready"] for each in models.values()) else "Not every"
+            detail = f"{which} model has a version that could be loaded." if models else "There is no model."
             raise Problem(503, detail, members={"ready": False, "models": models})
         resp.data = msgspec.json.encode({"ready": True, "models": models})
 

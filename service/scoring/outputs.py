@@ -27,7 +27,7 @@ class Sink(Protocol):
         ...
 
     def close(self) -> None:
-        """Write the end of the file."""
+        """Write the end of the file; it may be called again."""
         ...
 
 
@@ -85,6 +85,7 @@ class ArrowSink:
         """Write the footer."""
         if self._writer is not None:
             self._writer.close()
+            self._writer = None
 
     def _open(self, schema: Any) -> Any:
         import pyarrow as pa

@@ -74,10 +74,11 @@ def _shared(workers: list[_Worker], chunks: Iterator[Any]) -> Iterator[Any]:
         while given in answers:
             yield answers.pop(given)
             given += 1
+        ready.extend(() if ready else _next(chunks))
         if not running:
+            if ready:
+                continue
             return
-        if not ready:
-            ready.extend(_next(chunks))
         done = wait([*running])
         for connection in [each for each in running if each in done]:
             answers[running.pop(connection)] = _received(connection)

@@ -103,7 +103,9 @@ def score(model: Model, task: Task, report: Callable[[Progress], object]) -> Sum
         source = _source(stack.enter_context(_opened(task.input)), model, task)
         errors = stack.enter_context(Draft(task.errors)) if task.errors is not None else None
         output = stack.enter_context(Draft(task.output))
-        run = _Run(source, sink(task.output_format, output.file, streaming=not output.beside), errors, task, report)
+        written = sink(task.output_format, output.file, streaming=not output.beside)
+        stack.callback(written.close)  # which knows no way but to write the end, of a file that is then removed
+        run = _Run(source, written, errors, task, report)
         chunks = ordered(Scorer(model, source, task.output_format), source.chunks(), task.jobs)
         stack.callback(chunks.close)
         for scored in chunks:

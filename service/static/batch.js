@@ -46,7 +46,7 @@ async function tryChunk(path, features, chunk, settled, signal) {
 		const culprit = chunk.length === 1 ? 0 : row;
 		if (!chunk[culprit]) return halves(chunk);
 		settled(chunk[culprit], null, error.message);
-		return [chunk.slice(0, culprit), ...halves(chunk.slice(culprit + 1))];
+		return [[...chunk.slice(culprit + 1), ...chunk.slice(0, culprit)]]; // what is before the first fault has none
 	}
 }
 

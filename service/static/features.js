@@ -43,8 +43,8 @@ export function refusal(feature, raw) {
 	if (!(Math.abs(number) <= limit)) {
 		return `${feature.name} is too large for this model: it computes with numbers up to ${general(limit, 4)}.`;
 	}
-	if (feature.type === "int" && !(Number.isInteger(number) && Math.abs(number) <= 2 ** 53)) {
-		return `${feature.name} must be a whole number of at most 2^53.`;
+	if (feature.type === "int" && !(Number.isInteger(number) && Math.abs(number) <= Number.MAX_SAFE_INTEGER)) {
+		return `${feature.name} must be a whole number of less than 2^53.`;
 	}
 	return allowed(feature)?.includes(number) === false ? wrong : null;
 }

@@ -136,12 +136,12 @@ export class Table {
 		this.show();
 	}
 
-	/** Show how far it is, at most once for each picture of the screen. */
+	/** Show how far it is, a few times a second. */
 	refresh() {
-		this.drawing ??= requestAnimationFrame(() => {
+		this.drawing ??= setTimeout(() => {
 			this.drawing = null;
 			if (this.running) this.show();
-		});
+		}, 250);
 	}
 
 	tableOf(rows) {

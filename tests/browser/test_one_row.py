@@ -102,7 +102,7 @@ ERRORS = [
         "bill_length_mm is too large for this model: it computes with numbers up to 3.403e+38.",
     ),
     ("names", "f3", "x", "a/b~c?%41 must be a number."),
-    ("gaps", "f1", "1.5", "siblings must be a whole number of at most 2^53."),
+    ("gaps", "f1", "1.5", "siblings must be a whole number of less than 2^53."),
 ]
 
 

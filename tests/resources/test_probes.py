@@ -47,3 +47,28 @@ def test_a_model_without_a_good_version_is_not_ready(iris_dir: Path, tmp_path: P
     assert_problem(client.simulate_post("/v1/models/flowers:predict", body="{}"), 503)
     assert_problem(client.simulate_get("/v1/models/flowers/versions/1"), 503)
     assert client.simulate_get("/prediction").status_code == 200
+
+
+PROBES = ("/readyz", "/ping", "/v2/health/ready", "/my-health")
+
+
+def test_any_model_may_be_enough(iris_dir: Path, tmp_path: Path) -> None:
+    """With READY=any every probe is 200 while one model serves; the details still name the refused one."""
+    shutil.copytree(iris_dir / "iris", tmp_path / "iris")
+    shutil.copytree(iris_dir / "iris", tmp_path / "flowers")
+    client = make_client(Settings(models_dir=tmp_path, ready="any", aip_health_route="/my-health"))
+
+    for path in PROBES:
+        assert client.simulate_get(path).status_code == 200
+    assert client.simulate_get("/readyz").json["models"]["flowers"]["refused"]
+
+
+def test_any_is_not_none(iris_dir: Path, tmp_path: Path) -> None:
+    """With READY=any every probe is 503 if no model serves."""
+    shutil.copytree(iris_dir / "iris", tmp_path / "flowers")
+    client = make_client(Settings(models_dir=tmp_path, ready="any", aip_health_route="/my-health"))
+
+    for path in PROBES:
+        assert_problem(client.simulate_get(path), 503)
+    problem = assert_problem(client.simulate_get("/readyz"), 503)
+    assert problem["detail"] == "No model has a version that could be loaded."
