@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from service.codecs.tensors.messages import HEADER
 from service.http.openapi import answers, rows, tensors
 from service.http.openapi.operation import Endpoint, Subject, operation
 from service.http.openapi.responses import JSON, media, reference, success
@@ -74,13 +75,8 @@ def _invocations(subject: Subject) -> JSON:
 
 def _infer(subject: Subject) -> JSON:
     request = tensors.example(subject.signature)
-    header = {
-        "name": "Inference-Header-Content-Length",
-        "in": "header",
-        "description": "The length of the JSON in bytes, if binary tensors follow it.",
-        "schema": {"type": "integer", "minimum": 0},
-    }
-    binary = {"schema": {"description": "JSON, and binary tensors behind it."}}
+    text = f"JSON, and binary tensors behind it; the header {HEADER} is the length of the JSON in bytes."
+    binary = {"schema": {"description": text}}
     asked = media(reference(f"{subject.prefix}.InferenceRequest"), {"tensors": request})
     answered = media(tensors.answer(subject.served), _answer(tensors.answer_example(subject.served, request)))
     return operation(
@@ -88,7 +84,6 @@ def _infer(subject: Subject) -> JSON:
         "Predict tensors",
         success("The outputs.", {_JSON: answered, _BINARY: binary}),
         *_OF_BODIES,
-        parameters=[header],
         requestBody=_body({_JSON: asked, _BINARY: binary}),
     )
 
