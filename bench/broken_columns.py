@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from bench.report import say
@@ -19,7 +20,7 @@ from tests.support.app import make_client
 from tests.support.mutations import mutated, whole
 
 ROWS = 40
-COLUMNS = {
+COLUMNS: dict[str, dict[str, Any]] = {
     "iris": {
         name: [low + i / 10 for i in range(ROWS)]
         for name, low in (("sepal_length", 4.3), ("sepal_width", 2.0), ("petal_length", 1.0), ("petal_width", 0.1))

@@ -25,7 +25,9 @@ class ArrowSource:
 
     place = "row"
 
-    def __init__(self, file: IO[bytes], model: Model, rows: int, keep: Sequence[str] | None, *, parquet: bool) -> None:
+    def __init__(
+        self, file: io.BufferedReader, model: Model, rows: int, keep: Sequence[str] | None, *, parquet: bool
+    ) -> None:
         """
         Read the schema.
 
@@ -68,17 +70,20 @@ class ArrowSource:
         """The rows of a chunk."""
         return ArrowRows(*chunk, self._signature, self._features, self.names)
 
-    def _open_parquet(self, file: IO[bytes]) -> Any:
+    def _open_parquet(self, file: io.BufferedReader) -> Any:
         if not file.seekable():
-            file = io.BytesIO(file.read())
+            return self._parquet(io.BytesIO(file.read()))
+        return self._parquet(file)
+
+    def _parquet(self, file: IO[bytes]) -> Any:
         parquet = pq.ParquetFile(file, pre_buffer=False)
         self.total = parquet.metadata.num_rows
         self._batches = lambda: parquet.iter_batches(self._rows)
         return parquet.schema_arrow
 
-    def _open_arrow(self, file: IO[bytes]) -> Any:
+    def _open_arrow(self, file: io.BufferedReader) -> Any:
         """A file has an index at its end; a stream has none, and can be read from a pipe."""
-        head = file.peek(len(_FILE)) if isinstance(file, io.BufferedReader) else b""
+        head = file.peek(len(_FILE))
         if not head.startswith(_FILE):
             stream = pa.ipc.open_stream(file)
             self._batches = lambda: iter(stream)

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from typing import IO
+from io import BufferedReader
 
 from service.codecs.rows.csv_rows import CSVTable, Record
 from service.errors import names_of
@@ -34,7 +34,13 @@ class CSVSource:
     place = "line"
 
     def __init__(
-        self, file: IO[bytes], model: Model, rows: int, keep: Sequence[str] | None, output: Format, total: int | None
+        self,
+        file: BufferedReader,
+        model: Model,
+        rows: int,
+        keep: Sequence[str] | None,
+        output: Format,
+        total: int | None,
     ) -> None:
         """
         Read the header.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import IO
+from io import BufferedReader
 
 import msgspec
 from msgspec import Raw
@@ -28,7 +28,13 @@ class JSONSource:
     place = "line"
 
     def __init__(
-        self, file: IO[bytes], model: Model, rows: int, keep: Sequence[str] | None, output: Format, total: int | None
+        self,
+        file: BufferedReader,
+        model: Model,
+        rows: int,
+        keep: Sequence[str] | None,
+        output: Format,
+        total: int | None,
     ) -> None:
         """
         Read the first line, whose members are the columns.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class Lines(NamedTuple):
 class Blocks(io.RawIOBase):
     """What was read of a file already, and the rest of it; `done` counts the bytes that were read."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: io.BufferedReader) -> None:
         self._file = file
         self._pending = b""
         self.done = 0
@@ -45,9 +45,18 @@ class Blocks(io.RawIOBase):
 
     def block(self) -> bytes:
         """The next bytes; none at the end."""
-        found, self._pending = self._pending or self._file.read(_BLOCK), b""
+        found, self._pending = self._pending or self._read(), b""
         self.done += len(found)
         return found
+
+    def _read(self) -> bytes:
+        """Read piece by piece: Python heeds signals between two reads, and not within one of a pipe."""
+        pieces: list[bytes] = []
+        size = 0
+        while size < _BLOCK and (piece := self._file.read1(_BLOCK - size)):
+            pieces.append(piece)
+            size += len(piece)
+        return b"".join(pieces)
 
     def readable(self) -> bool:
         """It is."""

@@ -117,19 +117,22 @@ def _start(work: Work) -> _Worker:
 
 
 def _serve(work: Work, connection: Connection, other: Connection) -> None:
-    """Work on chunks until the other end is closed; Ctrl-C, which reaches all processes, is left to the first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Work on chunks until the other end is closed; a signal to all processes is left to the first, which ends them."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     other.close()
     while True:
         try:
             chunk = connection.recv()
         except EOFError:
-            break
+            os._exit(0)  # what the first process has not written yet is not to be written twice
         try:
             answer: tuple[bool, Any] = False, work(chunk)
         except ScoringError as ex:
             answer = True, ex
         except Exception:  # noqa: BLE001 (it is raised in the first process)
             answer = True, WorkerFailedError(traceback.format_exc())
-        connection.send(answer)
-    os._exit(0)  # what the first process has not written yet is not to be written twice
+        try:
+            connection.send(answer)
+        except OSError:  # the first process has ended
+            os._exit(1)

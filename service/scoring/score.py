@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
 from typing import IO, NamedTuple, Self
@@ -206,7 +207,7 @@ def _refuse_all(task: Task, summary: Summary) -> None:
     )
 
 
-def _opened(file: str) -> IO[bytes]:
+def _opened(file: str) -> BufferedReader:
     if file == STANDARD:
         return open(sys.stdin.fileno(), "rb", closefd=False)
     try:
@@ -215,7 +216,7 @@ def _opened(file: str) -> IO[bytes]:
         raise ScoringError(f"{file} cannot be read: {ex.strerror}.") from None
 
 
-def _source(file: IO[bytes], model: Model, task: Task) -> Source:
+def _source(file: BufferedReader, model: Model, task: Task) -> Source:
     if {task.input_format, task.output_format} & set(COLUMNAR):
         _need_pyarrow()
     if task.input_format in COLUMNAR:

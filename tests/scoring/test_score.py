@@ -57,7 +57,10 @@ def read(path: Path) -> pd.DataFrame:
 
 def run(model: Model, source: Path, target: Path, **options: Any) -> Summary:
     """Score one file to another."""
-    forms = {"input_format": format_of(str(source), None), "output_format": format_of(str(target), None)}
+    forms: dict[str, Any] = {
+        "input_format": format_of(str(source), None),
+        "output_format": format_of(str(target), None),
+    }
     return score(model, Task(input=str(source), output=str(target), **forms, **options), lambda progress: None)
 
 

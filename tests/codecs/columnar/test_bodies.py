@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,10 @@ from tests.conftest import IRIS_FEATURES, ROOT
 from tests.support.app import assert_problem, make_client
 from tests.support.mutations import PARQUET, STREAM, mutated, parquet_of, stream_of, whole
 
-KINDS = {PARQUET: parquet_of, STREAM: stream_of}
+KINDS: dict[str, Callable[..., bytes]] = {PARQUET: parquet_of, STREAM: stream_of}
 ROW = (5.1, 3.5, 1.4, 0.2)
 IRIS = {name: [value, value + 1] for name, value in zip(IRIS_FEATURES, ROW, strict=True)}
-PENGUIN = {
+PENGUIN: dict[str, list[Any]] = {
     "island": ["Biscoe", "Dream", "Biscoe"],
     "bill_length_mm": [39.1, None, 50.0],
     "bill_depth_mm": [18.7, 17.0, 15.0],
@@ -125,7 +126,7 @@ def test_texts_of_all_types_are_texts(column: Any, penguins: falcon.testing.Test
     assert answer.json == as_json(penguins, {**PENGUIN, "sex": ["male", None, "female"]})
 
 
-class _Point(pa.ExtensionType):
+class _Point(pa.ExtensionType):  # type: ignore[misc]
     """A number of somebody's own."""
 
     def __init__(self) -> None:
