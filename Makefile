@@ -81,7 +81,7 @@ lint: $(READY)  ## check style and types
 	$(BIN)/hadolint Dockerfile.api Dockerfile.nginx
 	@set -e; directory=$$(mktemp -d); export NGINX_VERSION=1.30.0; conf/nginx/start.sh --render $$directory; \
 		echo '$(BIN)/gixy nginx.conf'; $(BIN)/gixy $$directory/nginx.conf; \
-		RATE_LIMIT=1/s CONNECTIONS_PER_ADDRESS=1 TRUSTED_PROXIES=10.0.0.0/8 conf/nginx/start.sh --render $$directory; \
+		RATE_LIMIT=1/s CONNECTIONS_PER_ADDRESS=1 TRUSTED_PROXIES=10.0.0.0/8 CORS_ORIGINS='*' conf/nginx/start.sh --render $$directory; \
 		$(BIN)/gixy $$directory/nginx.conf; rm -r $$directory
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell

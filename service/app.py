@@ -24,6 +24,7 @@ from service.resources import api_docs, invocations, open_inference, prediction,
 from service.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    from service.http.cors import CrossOrigin
     from service.http.keys import Authentication
 
 
@@ -42,8 +43,8 @@ class Service(falcon.App[falcon.Request, falcon.Response]):
         self._measurement = Measurement(metrics, settings.slow_request_seconds)
         self._authentication = _authentication(settings)
         validation = JSONValidation(repository, settings.max_body_bytes)
-        authentication = [self._authentication] if self._authentication else []
-        super().__init__(middleware=[self._measurement, RequestId(), *authentication, validation], cors_enable=False)
+        optional = [each for each in (_cross_origin(settings), self._authentication) if each]
+        super().__init__(middleware=[self._measurement, RequestId(), *optional, validation], cors_enable=False)
         self.repository = repository
         self.metrics = metrics
         self.gauges = ModelGauges(repository)
@@ -179,6 +180,14 @@ def open_repository(settings: Settings, metrics: Metrics | None = None) -> Model
     repository = ModelRepository(settings.models_dir, load, default, metrics, any_is_enough=any_is_enough)
     repository.refresh()
     return repository
+
+
+def _cross_origin(settings: Settings) -> CrossOrigin | None:
+    if settings.cors_origins is None:
+        return None
+    from service.http.cors import CrossOrigin
+
+    return CrossOrigin(settings.cors_origins)
 
 
 def _authentication(settings: Settings) -> Authentication | None:

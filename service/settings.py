@@ -12,6 +12,9 @@ from msgspec import Meta, Struct
 Positive = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Route = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~:@-]+)+$")]
+Origins = Annotated[
+    str, Meta(pattern=r"^(\*|https?://[a-z0-9.-]+(:[0-9]{1,5})?([ ,]+https?://[a-z0-9.-]+(:[0-9]{1,5})?)*)$")
+]
 Level = Literal["debug", "info", "warning", "error", "critical"]
 
 
@@ -38,6 +41,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         request_seconds: how long a request may take; the proxy answers 504 then, and soon after its worker is replaced.
         log_level: the least severe level that is logged.
         arrow: whether /invocations takes Parquet files and Arrow streams, which needs pyarrow.
+        cors_origins: origins whose pages may ask the service, joined by commas, or *; without it, none may.
         extensions: modules of your own, joined by commas; the function `extend` of each gets the app.
         docs: whether the page, the API browser and the OpenAPI document are served.
         aip_predict_route: one more path for the default model's predictions: where Vertex AI sends them.
@@ -58,6 +62,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     request_seconds: Annotated[int, Meta(ge=1, le=999)] = 25
     log_level: Level = "info"
     arrow: bool = False
+    cors_origins: Origins | None = None
     extensions: str | None = None
     docs: bool = True
     aip_predict_route: Route | None = None
@@ -87,6 +92,8 @@ def _wanted(name: str) -> str | None:
         return "It must be 1 or 0"
     if get_origin(kind) is Literal:
         return f"It must be one of {', '.join(get_args(kind))}"
+    if Origins in get_args(kind):
+        return "It must be * or origins in lower case, such as https://app.example.com, http://localhost:3000"
     if Route in get_args(kind):
         return "It must be a path, such as /predict"
     return None

@@ -45,6 +45,9 @@ read_settings() {
     setting CONNECTIONS_PER_ADDRESS '' '[1-9][0-9]{0,3}' "It must be a number of connections below 10000, such as 20."
     setting TRUSTED_PROXIES '' '[0-9a-fA-F:.]+(/[0-9]{1,3})?([ ,]+[0-9a-fA-F:.]+(/[0-9]{1,3})?)*' \
         "It must be addresses or networks, such as 10.0.0.0/8, 192.168.1.1."
+    origin='https?://[a-z0-9.-]+(:[0-9]{1,5})?'
+    setting CORS_ORIGINS '' "[*]|$origin([ ,]+$origin)*" \
+        "It must be * or origins in lower case, such as https://app.example.com, http://localhost:3000."
     setting UPSTREAM api:8000 '[A-Za-z0-9._-]+:[0-9]{1,5}|unix:/[A-Za-z0-9._/-]+' \
         "It must be a host and a port, or a socket, such as api:8000 or unix:/run/serving/api.sock."
     setting UPSTREAM_KEEPALIVE 32 '[0-9]{1,4}' "It must be a number of connections, such as 32."
@@ -64,6 +67,7 @@ derive() {
     for proxy in $(echo "$TRUSTED_PROXIES" | tr , ' '); do
         SET_REAL_IP_FROM="$SET_REAL_IP_FROM set_real_ip_from $proxy;"
     done
+    derive_origins
     derive_rate
     [ "$UPSTREAM_KEEPALIVE" != 0 ] || UPSTREAM_KEEPALIVE=
     RESOLVER=
@@ -78,6 +82,18 @@ derive() {
     esac
     KEEPALIVE_MIN_TIMEOUT=
     ! is_at_least 1 27 4 || KEEPALIVE_MIN_TIMEOUT=yes
+}
+
+# The map's lines of the origins. Its key begins with a blank if the service has set no header.
+derive_origins() {
+    ORIGINS='' VARIES=
+    if [ "$CORS_ORIGINS" = "*" ]; then
+        ORIGINS='"~^ ." "*";'
+        return
+    fi
+    for origin in $(echo "$CORS_ORIGINS" | tr , ' '); do
+        ORIGINS="$ORIGINS\" $origin\" \$http_origin; " VARIES=yes
+    done
 }
 
 # Of a rate of N: N requests may come at once. After that each has to wait its share of the second or minute.
@@ -121,7 +137,8 @@ prefix=${1:-/tmp}
 read_settings
 derive
 render MAX_BODY_BYTES REQUEST_SECONDS SHUTDOWN_SECONDS BODIES_IN_FILES PROBES RESOLVER UPSTREAM UPSTREAM_KEEPALIVE LISTEN \
-    KEEPALIVE_MIN_TIMEOUT TRUSTED_PROXIES SET_REAL_IP_FROM RATE_LIMIT RATE BURST RETRY_AFTER CONNECTIONS_PER_ADDRESS >"$prefix/nginx.conf" || fail "nginx' configuration cannot be written to $prefix."
+    KEEPALIVE_MIN_TIMEOUT TRUSTED_PROXIES SET_REAL_IP_FROM RATE_LIMIT RATE BURST RETRY_AFTER CONNECTIONS_PER_ADDRESS \
+    CORS_ORIGINS ORIGINS VARIES >"$prefix/nginx.conf" || fail "nginx' configuration cannot be written to $prefix."
 [ -z "$only_render" ] || exit 0
 test_configuration "$prefix"
 exec nginx -p "$prefix/" -c "$prefix/nginx.conf" -e stderr -g "daemon off;"

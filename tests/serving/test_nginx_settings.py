@@ -25,8 +25,13 @@ from tests.support.wire import assert_problem, get, post
 @pytest.fixture(scope="module")
 def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
     """Gunicorn for all tests here."""
-    with Gunicorn(tmp_path_factory.mktemp("gunicorn") / "log", {"AIP_HEALTH_ROUTE": "/he.alth"}) as server:
+    with Gunicorn(
+        tmp_path_factory.mktemp("gunicorn") / "log", {"AIP_HEALTH_ROUTE": "/he.alth", "CORS_ORIGINS": ORIGIN}
+    ) as server:
         yield server
+
+
+ORIGIN = "https://app.example.com"
 
 
 @pytest.fixture
@@ -71,6 +76,8 @@ def rendered(**settings: str) -> str:
         ("CONNECTIONS_PER_ADDRESS", "0"),
         ("TRUSTED_PROXIES", "proxy"),
         ("TRUSTED_PROXIES", "10.0.0.0/8;"),
+        ("CORS_ORIGINS", "app.example.com"),
+        ("CORS_ORIGINS", "https://a.example/"),
         ("UPSTREAM", "api"),
         ("LISTEN", "here"),
     ],
@@ -228,3 +235,32 @@ def test_an_address_may_have_few_connections(gunicorn: Gunicorn) -> None:
         wait_until(lambda: len(slow.refused()) == 7)
         assert_problem(get(nginx.port, "/prediction"), 503, "/prediction")
         assert get(nginx.port, "/prediction", "127.0.0.2").status == get(nginx.port, "/readyz").status == 200
+
+
+def test_every_answer_has_the_headers_of_cors_once(gunicorn: Gunicorn) -> None:
+    """Those of the service, and nginx' own errors; for other origins it has none."""
+    with Nginx(gunicorn.port, CORS_ORIGINS=f"http://localhost:3000, {ORIGIN}", MAX_BODY_BYTES=1000) as nginx:
+        for path, length, status in (
+            ("/prediction", 100, 200),
+            ("/nothing", 1, 404),
+            ("/metrics", 1, 404),
+            ("/", 1001, 413),
+        ):
+            answer = post(nginx.port, path, BODY.ljust(length), Origin=ORIGIN)
+            assert answer.status == status
+            assert answer.all("Access-Control-Allow-Origin") == [ORIGIN]
+            assert answer.all("Access-Control-Expose-Headers") == [
+                "X-Request-ID, Retry-After, Inference-Header-Content-Length"
+            ]
+            assert answer.all("Vary") == ["Origin"]
+            stranger = post(nginx.port, path, BODY.ljust(length), Origin=f"{ORIGIN}.evil.net")
+            assert stranger.all("Access-Control-Allow-Origin") == []
+            assert stranger.all("Vary") == ["Origin"]
+
+
+def test_every_origin_may_be_allowed(gunicorn: Gunicorn) -> None:
+    """By a star, which nginx' own errors have, too."""
+    with Nginx(gunicorn.port, CORS_ORIGINS="*") as nginx:
+        answer = get(nginx.port, "/metrics", Origin="https://any.example")
+        assert answer.all("Access-Control-Allow-Origin") == ["*"]
+        assert answer.all("Vary") == get(nginx.port, "/metrics").all("Access-Control-Allow-Origin") == []
