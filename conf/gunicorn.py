@@ -97,8 +97,11 @@ http_parser = "python"  # the C parser on the registry takes bare line feeds
 limit_request_line = 8190  # nginx' own limits are lower, and its errors have our shape
 limit_request_fields = 120
 limit_request_field_size = 8190
-forwarder_headers = ""  # nothing here depends on the proxy's word for scheme or script name
+# Nothing here depends on the proxy's word for scheme or script name. Only for that reason may "everybody" be trusted,
+# which spares each request the look at its peer's address; the worker refuses to start otherwise.
+forwarder_headers = ""
 secure_scheme_headers: dict[str, str] = {}
+forwarded_allow_ips = "*"
 
 loglevel = _settings.log_level
 logger_class = ServiceLogger
@@ -131,8 +134,6 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
     gc.set_threshold(50_000, 20)  # requests leave no cycles, and many rows are many objects
     # Settings are asked for 26 times a request, by a method of Gunicorn's that attributes go before.
     vars(worker.cfg).update({name: setting.get() for name, setting in worker.cfg.settings.items()})
-    if not worker.cfg.forwarder_headers and not worker.cfg.secure_scheme_headers:
-        gunicorn_patches.heed_no_proxy()
     if slots := _slots(server):
         slots.enter(worker.slot)
 

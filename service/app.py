@@ -30,6 +30,7 @@ class Service(falcon.App[falcon.Request, falcon.Response]):
         super().__init__(middleware=[self._measurement, *_middleware(settings, repository)], cors_enable=False)
         self.repository = repository
         self.metrics = metrics
+        self.max_body_bytes = settings.max_body_bytes
         self.inventory = Inventory(repository)
         metrics.lives = self.inventory.has
         metrics.registry.register(self.inventory)
