@@ -29,6 +29,9 @@ from service.http import tracing
 from service.monitoring import logs
 from service.monitoring.multiprocess import Slots
 from service.processes import gunicorn_patches
+from service.processes.crashes import Crashes
+from service.processes.extra_workers import ExtraWorkers
+from service.processes.relay import Relay
 from service.processes.rollouts import Rollouts
 from service.settings import Settings, SettingsError, platform_port
 
@@ -118,14 +121,18 @@ def when_ready(server: Arbiter) -> None:
     _freeze()
     if preload_app:
         server.rollouts = Rollouts(server, server.app.wsgi().repository, _settings)
+    server.extra_workers, server.relay, server.crashes = ExtraWorkers(server), Relay(), Crashes()
     signal.signal(signal.SIGINT, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
     _start.finish()
 
 
 def pre_fork(server: Arbiter, worker: Worker) -> None:
     """Give the worker the first slot of counters that no living one has, rid of the versions that are gone."""
+    worker.relay = server.relay
     if slots := _slots(server):
         worker.slot = slots.free({each.slot for each in server.WORKERS.values()})
+        worker.crashes = server.crashes
+        worker.crashes.prepare(worker.slot)
         slots.prepare(worker.slot, server.app.wsgi().inventory.keeps)
 
 
@@ -136,6 +143,7 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
     vars(worker.cfg).update({name: setting.get() for name, setting in worker.cfg.settings.items()})
     if slots := _slots(server):
         slots.enter(worker.slot)
+        worker.crashes.enter(worker.slot)
 
 
 def post_worker_init(worker: Worker) -> None:
@@ -146,8 +154,9 @@ def post_worker_init(worker: Worker) -> None:
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:
-    """Forget what the worker had in hand."""
+    """Forget the request that the worker had in hand, if any, and remember that the worker ended with it."""
     if slots := _slots(server):
+        server.crashes.leave(worker.slot)
         slots.leave(worker.slot)
 
 
@@ -155,12 +164,14 @@ def on_exit(server: Arbiter) -> None:
     """Leave no watcher behind, and none of the counters' files."""
     if preload_app:
         server.rollouts.end()
+    server.relay.close()
     if slots := _slots(server):
         slots.close()
 
 
 def on_reload(server: Arbiter) -> None:
     """On SIGHUP, look at the models again before the new workers are forked."""
+    server.extra_workers.forget()
     if preload_app:
         server.rollouts.roll_out()
         server.app.wsgi().inventory.advance()

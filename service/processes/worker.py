@@ -1,17 +1,33 @@
-"""Gunicorn's worker for this service: it has the app answer."""
+"""Gunicorn's worker for this service: it has the app answer, and gives connections away while that takes long."""
 
 from __future__ import annotations
 
+import threading
 import time
 from io import BytesIO
+from selectors import EVENT_READ
 from typing import Any
 
 from gunicorn.http import wsgi
 
 from service.monitoring.metrics import Metrics
 from service.processes.connection import Arrived, Connection
+from service.processes.crashes import MOST_CRASHES, Crashes, request_key
 from service.processes.event_loop import LOOK_SECONDS, EventLoop
+from service.processes.extra_workers import LONG_SECONDS
 from service.processes.gunicorn_patches import WholeResponse, problem, refusal
+from service.processes.relay import Relay
+
+_CRASHED = f"{MOST_CRASHES} workers crashed while they answered this request. It is not tried again."
+
+_RETRY_SECONDS = 0.02
+"""How soon a connection is given again that had no room in the relay."""
+
+_GIVEN_AT_ONCE = 16
+
+
+class CrashedError(Exception):
+    """Too many workers crashed while they answered a request; the message is its id."""
 
 
 class Worker(EventLoop):
@@ -20,6 +36,9 @@ class Worker(EventLoop):
 
     To hand a request over to a thread, as Gunicorn's own worker does, costs more than a prediction.
     """
+
+    crashes: Crashes | None = None
+    relay: Relay | None = None
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -43,9 +62,21 @@ class Worker(EventLoop):
         self.metrics = getattr(self.wsgi, "metrics", None) or Metrics()
         self.most = getattr(self.wsgi, "max_body_bytes", 0)
 
+    def run(self) -> None:
+        """Answer requests; beside them, a thread sleeps and looks now and then whether one takes long."""
+        self._answered: Connection | None = None
+        self._since = 0.0
+        self._alone = threading.Lock()
+        self._alone.acquire()
+        if self.relay is not None:
+            self.poller.register(self.relay, EVENT_READ, self._take_over)
+            threading.Thread(target=self._watch_over, daemon=True).start()
+        super().run()
+
     def answer(self, connection: Connection) -> None:
         """Answer a request; the next one on this connection has its turn after those on others."""
         arrived = connection.take()
+        self._answered = connection
         began = time.monotonic()
         if began - self.looked >= LOOK_SECONDS:
             self.looked = began
@@ -72,18 +103,36 @@ class Worker(EventLoop):
             self.alive = False
         if not (self.alive and self.cfg.keepalive and arrived.complete):
             response.force_close()
-        return response, self._call(environ, response, began)
+        self._note(environ, arrived, began)
+        content = self._call(environ, response, began)
+        if self.crashes is not None:
+            self.crashes.end()
+        return response, content
+
+    def _note(self, environ: dict[str, Any], arrived: Arrived, began: float) -> None:
+        """Note the request, if it has an id by which it may come again."""
+        request_id = environ.get("HTTP_X_REQUEST_ID")
+        if self.crashes is not None and request_id:
+            key = request_key(request_id, arrived.request.uri, arrived.body)
+            if not self.crashes.begin(key, began):
+                raise CrashedError(request_id)
 
     def _call(self, environ: dict[str, Any], response: WholeResponse, began: float) -> Any:
-        """Call the app."""
-        content = self.wsgi(environ, response.start_response)
+        """Call the app. Meanwhile, `_watch_over` may give the other connections away."""
+        self._since = began
+        self._alone.release()
         try:
-            for piece in content:
-                response.write(piece)
-            response.close()
-        except BaseException:
-            _finish(content)
-            raise
+            content = self.wsgi(environ, response.start_response)
+            try:
+                for piece in content:
+                    response.write(piece)
+                response.close()
+            except BaseException:
+                _finish(content)
+                raise
+        finally:
+            self._alone.acquire()
+            self._since = 0.0
         if (seconds := time.monotonic() - began) > LOOK_SECONDS:
             for queue in self.queues:  # no client could do anything meanwhile
                 queue.extend(seconds)
@@ -91,11 +140,54 @@ class Worker(EventLoop):
 
     def refuse(self, connection: Connection, status: int, error: Exception | None = None, head: bytes = b"") -> None:
         """Answer a request that the app does not see, or failed at, without a word of it in the log."""
-        if status == 500:
+        detail = ""
+        if isinstance(error, CrashedError):
+            detail = _CRASHED
+            self.log.error(detail, extra={"request_id": str(error)})
+            self.metrics.answered(None, None, status, 0.0)
+        elif status == 500:
             self.log.error("A request failed outside of the app.", exc_info=error)
         elif error is not None:
             self.log.debug("A request is malformed: %s", type(error).__name__)
-        self.send(connection, problem(status, head or connection.start), keeps=False)
+        self.send(connection, problem(status, head or connection.start, detail), keeps=False)
+
+    def _watch_over(self) -> None:
+        """
+        Give the other connections away if one request takes long: the work of the second thread, which sleeps else.
+
+        It cannot work while native code keeps Python's lock; ONNX Runtime and scikit-learn let go of it.
+        """
+        while True:
+            since = self._since
+            if not since or time.monotonic() - since < LONG_SECONDS or self._give_away(since):
+                time.sleep(LONG_SECONDS / 4)
+            else:
+                time.sleep(_RETRY_SECONDS)
+
+    def _give_away(self, since: float) -> bool:
+        """Give all connections away but the one that is answered; false if some have no room in the relay yet."""
+        with self._alone:
+            if self._since != since or self.relay is None:
+                return True
+            for connection in (*self.idle, *self.arriving, *self.large):
+                content = None if connection is self._answered else connection.again()
+                if content is not None and not self.relay.give(connection.sock, content):
+                    return False
+                if content is not None:
+                    self.close(connection)
+        return True
+
+    def _take_over(self) -> None:
+        """Take connections that other workers give."""
+        for _ in range(_GIVEN_AT_ONCE):
+            given = self.relay.take() if self.relay else None
+            if given is None:
+                return
+            client, received = given
+            try:
+                self.begin(client, client.getpeername(), client.getsockname(), received)
+            except OSError:  # the client has gone
+                client.close()
 
 
 def _finish(content: Any) -> None:
