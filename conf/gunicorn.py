@@ -30,6 +30,9 @@ from service.monitoring import logs
 from service.monitoring.multiprocess import WorkerSlots
 from service.processes import confinement, gunicorn_patches
 from service.processes.announcement import Announcement
+from service.processes.crashes import Crashes
+from service.processes.extra_workers import ExtraWorkers
+from service.processes.relay import Relay
 from service.processes.rollouts import Rollouts
 from service.settings import Settings, SettingsError, platform_port
 
@@ -98,8 +101,11 @@ http_parser = "python"  # the C parser on the registry takes bare line feeds
 limit_request_line = 8190  # nginx' own limits are lower, and its errors have our shape
 limit_request_fields = 120
 limit_request_field_size = 8190
-forwarder_headers = ""  # nothing here depends on the proxy's word for scheme or script name
+# Nothing here depends on the proxy's word for scheme or script name. Only for that reason may "everybody" be trusted,
+# which spares each request the look at its peer's address; the worker refuses to start otherwise.
+forwarder_headers = ""
 secure_scheme_headers: dict[str, str] = {}
+forwarded_allow_ips = "*"
 
 loglevel = _settings.log_level
 logger_class = ServiceLogger
@@ -126,6 +132,7 @@ def when_ready(server: Arbiter) -> None:
         server.announcement.update()
         if sys.stderr.isatty():
             print(server.announcement.text(), file=sys.stderr, flush=True)  # noqa: T201 (for a person)
+    server.extra_workers, server.relay, server.crashes = ExtraWorkers(server), Relay(), Crashes()
     signal.signal(signal.SIGINT, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
     confinement.tell(_counters(server))
     _start.finish()
@@ -133,8 +140,11 @@ def when_ready(server: Arbiter) -> None:
 
 def pre_fork(server: Arbiter, worker: Worker) -> None:
     """Give the worker the first slot of counters that no living one has, rid of the versions that are gone."""
+    worker.relay = server.relay
     if slots := _slots(server):
         worker.slot = slots.free({each.slot for each in server.WORKERS.values()})
+        worker.crashes = server.crashes
+        worker.crashes.prepare(worker.slot)
         slots.prepare(worker.slot, server.app.wsgi().gauges.may_be_shown)
 
 
@@ -143,10 +153,9 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
     gc.set_threshold(50_000, 20)  # requests leave no cycles, and many rows are many objects
     # Settings are asked for 26 times a request, by a method of Gunicorn's that attributes go before.
     vars(worker.cfg).update({name: setting.get() for name, setting in worker.cfg.settings.items()})
-    if not worker.cfg.forwarder_headers and not worker.cfg.secure_scheme_headers:
-        gunicorn_patches.heed_no_proxy()
     if slots := _slots(server):
         slots.enter(worker.slot)
+        worker.crashes.enter(worker.slot)
     confinement.confine(worker.cfg, _counters(server))
 
 
@@ -158,8 +167,9 @@ def post_worker_init(worker: Worker) -> None:
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:
-    """Forget what the worker had in hand."""
+    """Forget the request that the worker had in hand, if any, and remember that the worker ended with it."""
     if slots := _slots(server):
+        server.crashes.leave(worker.slot)
         slots.leave(worker.slot)
 
 
@@ -168,12 +178,14 @@ def on_exit(server: Arbiter) -> None:
     if preload_app:
         server.rollouts.end()
         server.announcement.end()
+    server.relay.close()
     if slots := _slots(server):
         slots.close()
 
 
 def on_reload(server: Arbiter) -> None:
     """On SIGHUP, read the API keys and look at the models again before the new workers are forked."""
+    server.extra_workers.forget()
     if preload_app:
         server.app.wsgi().reload_keys()  # first, because models may take long
         server.rollouts.roll_out()

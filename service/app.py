@@ -47,6 +47,7 @@ class Service(falcon.App[falcon.Request, falcon.Response]):
         super().__init__(middleware=[self._measurement, RequestId(), *optional, validation], cors_enable=False)
         self.repository = repository
         self.metrics = metrics
+        self.max_body_bytes = settings.max_body_bytes
         self.gauges = ModelGauges(repository)
         metrics.lives = self.gauges.serves
         metrics.registry.register(self.gauges)
