@@ -341,8 +341,11 @@ def test_no_process_has_a_thread_of_a_library(serve: Serve, runtime: str) -> Non
     wait_until(lambda: len(server.workers()) == 2)
     ask(server, "/prediction")
 
-    for pid, threads in (server.process.pid, 1), *((worker, 2) for worker in server.workers()):
-        assert len(list(Path(f"/proc/{pid}/task").iterdir())) == threads
+    def threads(pid: int) -> int:
+        return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+    wait_until(lambda: all(threads(worker) == 2 for worker in server.workers()))
+    assert threads(server.process.pid) == 1
     assert server.stop() == 0
 
 
