@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
@@ -53,6 +53,10 @@ class ServiceLogger(Logger):  # type: ignore[misc]
         logs.configure(cfg.loglevel)
         for handler in self.error_log.handlers:
             handler.setFormatter(logs.formatter())
+
+    def exception(self, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log the error in hand without its message: Gunicorn calls this if a request fails outside the app, too."""
+        self.error_log.error(msg, *args, **kwargs, extra={"traceback": logs.traceback(sys.exc_info()[1])})
 
 
 class Preloaded:
