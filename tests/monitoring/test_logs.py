@@ -67,7 +67,7 @@ def test_an_error_of_a_request_is_logged_without_its_message(
     """Its frames and its type say where it came from; so do those of the error that led to it."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     logs.configure("info")
-    secret = "-".join(["4929", "1234"])  # the frames show the code
+    secret = f"{4929}-{1234}"  # the frames show the code, and not the value
     with pytest.raises(RuntimeError) as caught:
         raise_from_each_other(secret)
     logger.error("request failed", extra={"traceback": logs.traceback(caught.value)})
