@@ -4,40 +4,65 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+SERVING := .venv/.serving
 KSERVE := .venv-kserve/.ready
+KUBERNETES := .venv-kubernetes/.ready
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(READY)  ## make .venv with everything, from pinned and hashed requirements
 
-$(READY): requirements-dev.txt
+# The environment comes in stages: what serves converted models, by `make serve`; scikit-learn and what packages models,
+# by the first `add`, or by `serve` if a model needs it; the rest by `make install`.
+PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check
+# The files of the API browser; the package asks for Django, which nothing here needs.
+DOCS := $(PIP_INSTALL) --quiet --no-deps --require-hashes -r requirements-docs.txt
+ITSELF := $(PIP_INSTALL) --quiet --no-deps --no-build-isolation --editable .
+
+$(SERVING): requirements-onnx.txt requirements-docs.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
+	@echo "Making .venv with what serving needs; make install brings everything:"
+	$(PYTHON) -m venv .venv
+	$(PIP_INSTALL) --no-compile --require-hashes -r requirements-onnx.txt
+	$(DOCS)
+	$(ITSELF)
+	@touch $@
+
+$(READY): requirements-dev.txt requirements-docs.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes -r requirements-dev.txt
-	@touch $@
+	$(PIP_INSTALL) --require-hashes -r requirements-dev.txt
+	$(DOCS)
+	$(ITSELF)
+	@touch $(SERVING) $@
 
 $(KSERVE): requirements-kserve.txt  # KServe's client holds protobuf and pandas back: an environment of its own
 	$(PYTHON) -m venv .venv-kserve
 	.venv-kserve/bin/pip install --disable-pip-version-check --quiet --require-hashes -r requirements-kserve.txt
 	@touch $@
 
-serve: $(READY)  ## serve the models on http://127.0.0.1:8000
-	$(BIN)/gunicorn -c conf/gunicorn.py
+$(KUBERNETES): requirements-kubernetes.txt  # kubectl and the validators need other releases of common packages
+	$(PYTHON) -m venv .venv-kubernetes
+	.venv-kubernetes/bin/pip install --disable-pip-version-check --quiet --require-hashes -r requirements-kubernetes.txt
+	@touch $@
+
+serve: $(SERVING)  ## serve the models on http://127.0.0.1:8000, or PORT=9000
+	@$(BIN)/model-server serve $(if $(PORT),--port $(PORT))
 
 dev: $(READY)  ## the same, reloading on every change of code
-	$(BIN)/gunicorn -c conf/gunicorn.py --reload
+	@$(BIN)/model-server serve $(if $(PORT),--port $(PORT)) -- --reload
 
 up:  ## build and start the containers: nginx on port 80, the service behind it
-	docker compose up --build --detach --wait
+	@conf/up.sh
 
 down:  ## stop the containers
 	docker compose down
 
-test: $(READY) $(KSERVE)  ## run the tests, without the long ones and those of the containers
+test: $(READY) $(KSERVE) $(KUBERNETES)  ## run the tests, without the long ones and those of the containers
 	$(BIN)/pytest -m "not long" -n auto --dist loadgroup --cov
 
-test-all: $(READY) $(KSERVE)  ## run all tests that need no containers, as CI does
+test-all: $(READY) $(KSERVE) $(KUBERNETES)  ## run all tests that need no containers, as CI does
 	$(BIN)/pytest -n auto --dist loadgroup --cov
 
 docker-test: $(READY)  ## run the tests of the containers; they need Docker and port 80
@@ -54,7 +79,10 @@ lint: $(READY)  ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile.api Dockerfile.nginx
-	$(BIN)/gixy conf/nginx.conf
+	@set -e; directory=$$(mktemp -d); export NGINX_VERSION=1.30.0; conf/nginx/start.sh --render $$directory; \
+		echo '$(BIN)/gixy nginx.conf'; $(BIN)/gixy $$directory/nginx.conf; \
+		RATE_LIMIT=1/s CONNECTIONS_PER_ADDRESS=1 TRUSTED_PROXIES=10.0.0.0/8 CORS_ORIGINS='*' conf/nginx/start.sh --render $$directory; \
+		$(BIN)/gixy $$directory/nginx.conf; rm -r $$directory
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
@@ -65,10 +93,20 @@ format: $(READY)  ## rewrite the code in the project's style
 
 lock: $(READY)  ## compile requirements*.txt from pyproject.toml
 	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra sklearn pyproject.toml -o requirements.txt
+		--extra sklearn --extra install pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		-c requirements.txt pyproject.toml -o requirements-onnx.txt
+		--extra install -c requirements.txt pyproject.toml -o requirements-onnx.txt
+	echo pyarrow | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		- -o requirements-arrow.txt
 	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra sklearn --extra packaging --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+		--extra sklearn --extra install --extra packaging --extra arrow --extra dev \
+		-c requirements.txt -c requirements-arrow.txt pyproject.toml -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--extra sklearn --extra install --extra packaging -c requirements-dev.txt pyproject.toml \
+		-o requirements-packaging.txt
 	echo kserve | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		- -o requirements-kserve.txt
+	printf 'checkov\nkubectl-cli-bin\nkubernetes-validate\n' | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header - -o requirements-kubernetes.txt
+	echo drf-spectacular-sidecar | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-deps - -o requirements-docs.txt

@@ -27,8 +27,9 @@ from gunicorn.workers.base import Worker
 
 from service.http import tracing
 from service.monitoring import logs
-from service.monitoring.multiprocess import Slots
-from service.processes import gunicorn_patches
+from service.monitoring.multiprocess import WorkerSlots
+from service.processes import confinement, gunicorn_patches
+from service.processes.announcement import Announcement
 from service.processes.crashes import Crashes
 from service.processes.extra_workers import ExtraWorkers
 from service.processes.relay import Relay
@@ -90,8 +91,8 @@ keepalive = 75  # past nginx' keepalive_timeout for upstreams, so that it is ngi
 preload_app = "--reload" not in sys.argv  # models are loaded once and shared; a reload of code must load it anew
 wsgi_app = f"service.app:main(forks={preload_app})"
 
-timeout = 30  # past nginx' read timeout, so that the client gets nginx' 504
-graceful_timeout = 30  # what is in hand when it stops may finish
+timeout = _settings.request_seconds + 5  # past nginx' read timeout, so that the client gets nginx' 504
+graceful_timeout = timeout  # requests that have begun when it stops may finish
 max_requests = 0  # nothing leaks, and new workers start cold
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # the heartbeat must not wait for a disk
 control_socket_disable = True  # it needs a writable home, and a thread in a process that forks
@@ -110,9 +111,15 @@ loglevel = _settings.log_level
 logger_class = ServiceLogger
 
 
-def _slots(server: Arbiter) -> Slots | None:
+def _slots(server: Arbiter) -> WorkerSlots | None:
     """Where the workers count, if the app was preloaded."""
     return server.app.wsgi().metrics.slots if preload_app else None
+
+
+def _counters(server: Arbiter) -> Path | None:
+    """The directory in which the workers count, if the app was preloaded."""
+    slots = _slots(server)
+    return slots.directory if slots else None
 
 
 def when_ready(server: Arbiter) -> None:
@@ -120,9 +127,14 @@ def when_ready(server: Arbiter) -> None:
     _forget(server)
     _freeze()
     if preload_app:
-        server.rollouts = Rollouts(server, server.app.wsgi().repository, _settings)
+        server.rollouts = Rollouts(server, server.app.wsgi().repository, _settings, server.app.wsgi().watched_files)
+        server.announcement = Announcement(server.cfg.address[0], server.cfg.workers, server.app.wsgi().repository)
+        server.announcement.update()
+        if sys.stderr.isatty():
+            print(server.announcement.text(), file=sys.stderr, flush=True)  # noqa: T201 (for a person)
     server.extra_workers, server.relay, server.crashes = ExtraWorkers(server), Relay(), Crashes()
     signal.signal(signal.SIGINT, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
+    confinement.tell(_counters(server))
     _start.finish()
 
 
@@ -133,17 +145,18 @@ def pre_fork(server: Arbiter, worker: Worker) -> None:
         worker.slot = slots.free({each.slot for each in server.WORKERS.values()})
         worker.crashes = server.crashes
         worker.crashes.prepare(worker.slot)
-        slots.prepare(worker.slot, server.app.wsgi().inventory.keeps)
+        slots.prepare(worker.slot, server.app.wsgi().gauges.may_be_shown)
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:
-    """Let the worker count there, and spare each request what need not be done for it."""
+    """Let the worker count there, take its other rights, and spare each request what need not be done for it."""
     gc.set_threshold(50_000, 20)  # requests leave no cycles, and many rows are many objects
     # Settings are asked for 26 times a request, by a method of Gunicorn's that attributes go before.
     vars(worker.cfg).update({name: setting.get() for name, setting in worker.cfg.settings.items()})
     if slots := _slots(server):
         slots.enter(worker.slot)
         worker.crashes.enter(worker.slot)
+    confinement.confine(worker.cfg, _counters(server))
 
 
 def post_worker_init(worker: Worker) -> None:
@@ -164,17 +177,20 @@ def on_exit(server: Arbiter) -> None:
     """Leave no watcher behind, and none of the counters' files."""
     if preload_app:
         server.rollouts.end()
+        server.announcement.end()
     server.relay.close()
     if slots := _slots(server):
         slots.close()
 
 
 def on_reload(server: Arbiter) -> None:
-    """On SIGHUP, look at the models again before the new workers are forked."""
+    """On SIGHUP, read the API keys and look at the models again before the new workers are forked."""
     server.extra_workers.forget()
     if preload_app:
+        server.app.wsgi().reload_keys()  # first, because models may take long
         server.rollouts.roll_out()
-        server.app.wsgi().inventory.advance()
+        server.app.wsgi().gauges.rotate()
+        server.announcement.update()
         _forget(server)
         _freeze()
 
@@ -182,7 +198,7 @@ def on_reload(server: Arbiter) -> None:
 def _forget(server: Arbiter) -> None:
     """Have versions that come, or come back, begin at 0; no worker that lives shows them."""
     if slots := _slots(server):
-        slots.reset(server.app.wsgi().inventory.had)
+        slots.reset(server.app.wsgi().gauges.served_before)
 
 
 def _freeze() -> None:

@@ -1,4 +1,4 @@
-"""The command line: `python -m service COMMAND`."""
+"""The command line: `model-server COMMAND`, or `python -m service COMMAND`."""
 
 from __future__ import annotations
 
@@ -7,87 +7,72 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before any import that starts threads
 
 import argparse
-import logging
 import sys
-import time
+import traceback
 from collections.abc import Sequence
-from pathlib import Path
 
-from service.app import open_repository
+from service import __version__
+from service.commands import add, check, key, openapi, predict, reload, remove, serve, show
+from service.commands import list as listing
+from service.commands.command import DEBUG, EXITS, CommandError, Commands, Exit, program
 from service.settings import Settings, SettingsError
 
-_NEXT = """
-It serves when the service starts. One that runs takes it by itself where MODELS_POLL_SECONDS is set; else tell it:
-  pkill -HUP -o -f 'gunicorn -c conf/gunicorn.py'    one that was started by make serve or gunicorn
-  docker compose kill -s HUP api                     one in containers"""
+_ABOUT = """Serves fitted scikit-learn models over HTTP, and scores files with them.
+
+first steps:
+  {program} add wine model.joblib --data sample.csv    package a model of your own
+  {program} serve                                      serve it on http://127.0.0.1:8000/
+  {program} predict wine rows.csv -o scored.csv        or score a file without a server"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit status says whether it succeeded."""
-    parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    text = "verify every model version below MODELS_DIR; exit 1 where one is refused"
-    check = commands.add_parser("check", help=text, description=text)
-    check.set_defaults(run=_check)
-    text = "package the model in FILE for serving: a .joblib, .pkl, .skops or .onnx file (a pickle runs what is in it)"
-    add = commands.add_parser("add", help=text, description=text)
-    add.add_argument("name", metavar="NAME", help="the model's name in the URL")
-    add.add_argument("file", metavar="FILE", type=Path, help="the fitted model")
-    add.add_argument("--data", metavar="SAMPLE.csv", type=Path, required=True, help="rows like those of the fit")
-    add.add_argument("--version", metavar="N", type=int, help="its number; one more than the highest without it")
-    add.add_argument("--classes", metavar="A,B,C", help="what to call the classes, in the order of classes_")
-    add.set_defaults(run=_add)
-    parsed = parser.parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
     try:
-        return int(parsed.run(Settings.from_environ(os.environ), parsed))
+        return int(given.run(Settings.from_environ(os.environ), given))
     except SettingsError as ex:
         parser.error(str(ex))
+    except CommandError as ex:
+        return _failed(given, str(ex))
+    except KeyboardInterrupt:
+        print("\nInterrupted: nothing was written.", file=sys.stderr)
+        return Exit.INTERRUPTED
+    except BrokenPipeError:  # as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.FAILED
+    except Exception as ex:  # noqa: BLE001 (a person gets a sentence, and the traceback by --debug)
+        hint = "" if "debug" in given else " (--debug shows where)"
+        return _failed(given, f"A fault of this program: {type(ex).__name__}: {ex}{hint}")
 
 
-def _check(settings: Settings, _: argparse.Namespace) -> int:
-    logging.getLogger("service").addHandler(logging.NullHandler())  # the log of a load is what is printed here
-    repository = open_repository(settings)
-    refused = False
-    for name, entry in repository.entries.items():
-        for version, model in entry.versions.items():
-            print(f"{name}/{version}: ok, serves through {model.runtime.platform}")
-        for version, reason in entry.refused.items():
-            print(f"{name}/{version}: refused: {reason}")
-            refused = True
-    if not repository.entries:
-        print(f"There is no model below {settings.models_dir}.")
-    return int(refused or not repository.ready)
+def _parser() -> argparse.ArgumentParser:
+    name = program()
+    parser = argparse.ArgumentParser(
+        prog=name,
+        description=_ABOUT.format(program=name),
+        epilog=f"{name} COMMAND --help explains a command, with an example.\n\n{EXITS}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"model-server {__version__}")
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=DEBUG)
+    commands = Commands(parser)
+    for each in (add, check, listing, show, remove, predict, serve, reload, key, openapi):
+        each.register(commands)
+    return parser
 
 
-def _add(settings: Settings, given: argparse.Namespace) -> int:
-    from service.packaging.add import add, summary
-    from service.packaging.errors import PackagingError
+def _failed(given: argparse.Namespace, sentence: str) -> int:
+    if "debug" in given:
+        traceback.print_exc()
+    print(f"{program()} {given.command}: {sentence}", file=sys.stderr)
+    return Exit.FAILED
 
-    started = time.monotonic()
 
-    def report(step: str) -> None:
-        print(f"{time.monotonic() - started:6.1f} s  {step}", flush=True)
-
-    classes = given.classes.split(",") if given.classes else None
-    try:
-        directory = add(
-            given.name,
-            given.file,
-            given.data,
-            version=given.version,
-            classes=classes,
-            root=settings.models_dir,
-            report=report,
-        )
-    except PackagingError as ex:
-        print(f"python -m service add: {ex}", file=sys.stderr)
-        return 1
-    report("done")
-    print()
-    print(summary(directory))
-    print(_NEXT)
-    return 0
+def run() -> None:
+    """Run the command that the shell was given: what `model-server` calls."""
+    sys.exit(main())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

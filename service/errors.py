@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Protocol
+
+
+class Fault(StrEnum):
+    """Why a version is not served, as anybody may know it: /readyz asks for no key, and the full reason tells more."""
+
+    MANIFEST = "Its manifest is not valid."
+    FILES = "A file is missing, or is not the one in its manifest."
+    NEEDS = "It needs a library or a setting that this service does not have."
+    MODEL = "Its model could not be loaded, or did not answer its golden rows as expected."
+    REWRITTEN = "Its files were changed after it was loaded; a version never changes."
+    OTHER = "It could not be loaded."
 
 
 class ServiceError(Exception):
@@ -27,6 +39,10 @@ class NotJSON(ServiceError):
 
 class NotCSV(ServiceError):
     """The body is no CSV (RFC 4180)."""
+
+
+class NotColumnar(ServiceError):
+    """The body is no Parquet file, or no Arrow stream."""
 
 
 class MalformedQuery(ServiceError):
@@ -55,6 +71,10 @@ class TooManyRows(ServiceError):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"At most {most} rows are taken at once.")
+
+
+class TooLarge(ServiceError):
+    """The body takes more memory, once it is decompressed, than the service gives it."""
 
 
 class ModelNotFound(ServiceError):

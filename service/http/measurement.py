@@ -10,6 +10,7 @@ import falcon
 
 from service.errors import InvalidInput
 from service.http.context import EXCHANGE, log_fields
+from service.http.deadline import check_deadline
 from service.monitoring.metrics import Inference, Metrics
 from service.prediction import Prediction
 from service.repository.model import Model
@@ -73,6 +74,8 @@ class Measurement:
         kept = vars(req.context)
         model, inference, fault = kept.get("model"), kept.get("inference"), kept.get("fault")
         self._metrics.answered(req.uri_template, model, resp.status, seconds)
+        if (key := kept.get("key_name")) is not None:
+            self._metrics.carried(key)
         if inference is not None:
             self._metrics.predicted(inference)
         if model is not None and isinstance(fault, InvalidInput):
@@ -82,7 +85,8 @@ class Measurement:
 
 
 def predict(req: falcon.Request, model: Model, table: Table) -> Prediction:
-    """Have a model predict a table, and keep what the measurement will count."""
+    """Have a model predict a table, unless the client's deadline is past, and keep what the measurement will count."""
+    check_deadline(req)
     started = perf_counter()
     prediction = model.runtime.predict(table)
     req.context.inference = Inference(model, table, prediction, perf_counter() - started)

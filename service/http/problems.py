@@ -16,10 +16,12 @@ _log = logging.getLogger(__name__)
 STATUS: dict[type[errors.ServiceError], int] = {
     errors.NotJSON: 400,
     errors.NotCSV: 400,
+    errors.NotColumnar: 400,
     errors.MalformedQuery: 400,
     errors.MalformedTensor: 400,
     errors.ModelNotFound: 404,
     errors.TooManyRows: 413,
+    errors.TooLarge: 413,
     errors.InvalidInput: 422,
     errors.ModelNotReady: 503,
 }
@@ -71,7 +73,7 @@ def _status(ex: errors.ServiceError) -> int:
 
 
 def _http(req: falcon.Request, resp: falcon.Response, ex: falcon.HTTPError, params: dict[str, Any]) -> None:
-    """Answer an HTTP error; Falcon's own sentences are not shown."""
+    """Answer an HTTP error; the description is kept, but for a header that Falcon cannot read."""
     if isinstance(ex, falcon.HTTPMethodNotAllowed) and _names_a_verb(req):
         ex = falcon.HTTPNotFound()
     status = falcon.http_status_to_code(ex.status)
@@ -80,8 +82,10 @@ def _http(req: falcon.Request, resp: falcon.Response, ex: falcon.HTTPError, para
     if isinstance(ex, Problem):
         _write(req, resp, status, str(ex.description), ex.pointer, ex.members)
         return
-    detail = _DETAILS.get(status, "The request cannot be answered.")
-    _write(req, resp, status, detail.format(allow=headers.get("Allow", "")))
+    detail = _DETAILS.get(status, "The request cannot be answered.").format(allow=headers.get("Allow", ""))
+    if ex.description and not isinstance(ex, falcon.HTTPInvalidHeader):
+        detail = ex.description
+    _write(req, resp, status, detail)
 
 
 def _names_a_verb(req: falcon.Request) -> bool:

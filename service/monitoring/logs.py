@@ -7,7 +7,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-_FIELDS = ("request_id", "route", "traceparent", "status", "seconds", "model", "version", "rows")
+_FIELDS = ("request_id", "route", "key", "traceparent", "status", "seconds", "model", "version", "rows")
 """What a record may carry beside its message."""
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import timeit
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +12,15 @@ import numpy as np
 from service.packaging import save_model
 from service.packaging.errors import PackagingError
 from service.packaging.save_onnx import save_onnx
-from service.repository.manifest import ONNX, PICKLE, SKOPS, Manifest, read
+from service.packaging.source import Source, read_sample
 from service.repository.model import Refused
 from service.repository.skops_file import load_skops, trusted_types
-from service.runtimes.onnx_runtime import OnnxRuntime
-from service.runtimes.runtime import Runtime
-from service.runtimes.sklearn_runtime import SklearnRuntime
 from service.signature import Label
-from service.table import Table
-
-_MOST_FEATURES = 20
-"""Of more features, the summary shows the first."""
 
 
 def add(
     name: str,
-    file: Path,
-    data: Path,
+    source: Source,
     *,
     version: int | None,
     classes: list[Label] | None,
@@ -38,66 +28,22 @@ def add(
     report: Callable[[str], object],
 ) -> Path:
     """
-    Package the model in a file (.joblib, .pkl, .pickle, .skops or .onnx) with sample rows from a CSV file.
+    Package the model in a file (.joblib, .pkl, .pickle, .skops or .onnx) with its sample rows.
 
     A pickle runs what is in it: to name it here is to trust it.
 
     Raises:
         PackagingError: one of the files cannot be used; the message says why and what to do.
     """
-    sample = _csv(data)
+    file = source.model
+    report(f"reading {source.data.name}{f', {source.found}' if source.found else ''}")
+    sample = read_sample(source.data)
     report(f"loading {file.name}")
     if file.suffix == ".onnx":
         return save_onnx(_content(file), sample, name=name, version=version, classes=classes, root=root)
     estimator = _estimator(file)
     rows = _matching(estimator, sample)
     return save_model(estimator, rows, name=name, version=version, classes=classes, root=root, report=report)
-
-
-def summary(directory: Path) -> str:
-    """What a person wants to know of a version: what it takes and gives, how it serves, how fast, how large."""
-    manifest = read(directory)
-    signature = manifest.signature
-    lines = [f"{manifest.name}/{manifest.version}: a {manifest.task.replace('_', ' ')}", "", "It takes"]
-    lines += [f"  {each.name:24s} {each.type:9s} {each.wants}" for each in signature.features[:_MOST_FEATURES]]
-    if len(signature.features) > _MOST_FEATURES:
-        lines.append(f"  and {len(signature.features) - _MOST_FEATURES} more")
-    lines += ["It gives", f"  {', '.join(output.name for output in signature.outputs)}"]
-    if signature.classes is not None:
-        lines.append(f"  of the classes {', '.join(map(str, signature.classes[:_MOST_FEATURES]))}")
-    lines += ["It serves through", f"  {_served(manifest)}", "One row takes"]
-    lines += [f"  {microseconds:8.0f} us  {kind}" for kind, microseconds in _speeds(directory, manifest).items()]
-    size = sum(each.stat().st_size for each in directory.iterdir())
-    lines += ["On disk", f"  {size / 1e6:.2f} MB in {directory}"]
-    return "\n".join(lines)
-
-
-def _served(manifest: Manifest) -> str:
-    proof = manifest.proof
-    if not proof.holds and PICKLE in manifest.files:
-        return "scikit-learn, from a pickle, for skops cannot hold it: the service takes it with ALLOW_PICKLE=1 only"
-    if not proof.holds:
-        return f"scikit-learn, for as ONNX: {proof.reason}"
-    if not proof.rows:
-        return f"ONNX Runtime; {proof.reason}"
-    parts = ", ".join(f"{count} {part}" for part, count in proof.parts.items() if count)
-    return f"ONNX Runtime: no label differs on {proof.rows} rows ({parts}), largest difference {proof.difference:.1e}"
-
-
-def _speeds(directory: Path, manifest: Manifest) -> dict[str, float]:
-    """Microseconds for the example row, by each runtime that there is an artifact for."""
-    signature = manifest.signature
-    table = Table.from_rows(signature, [signature.example])
-    runtimes: dict[str, Runtime] = {}
-    if ONNX in manifest.files:
-        runtimes["ONNX Runtime"] = OnnxRuntime((directory / ONNX).read_bytes(), signature)
-    if SKOPS in manifest.files:
-        with suppress(PackagingError):  # where ONNX serves, it may be of types that are not listed
-            runtimes["scikit-learn"] = SklearnRuntime(_skops(directory / SKOPS), signature)
-    return {
-        kind: min(timeit.repeat(lambda: runtime.predict(table), number=5, repeat=5)) / 5 * 1e6  # noqa: B023 (called here)
-        for kind, runtime in runtimes.items()
-    }
 
 
 def _estimator(file: Path) -> Any:
@@ -137,18 +83,6 @@ def _pickle(file: Path) -> Any:
             raise PackagingError(f"{file.name} cannot be read: {ex.strerror}.") from ex
         except Exception as ex:  # a pickle may raise anything
             raise PackagingError(f"{file.name} cannot be loaded: {type(ex).__name__}: {ex}.") from ex
-
-
-def _csv(file: Path) -> Any:
-    import pandas as pd
-
-    try:
-        sample = pd.read_csv(file)
-    except (OSError, ValueError) as ex:
-        raise PackagingError(f"{file.name} cannot be read as CSV: {ex}") from ex
-    if sample.empty:
-        raise PackagingError(f"{file.name} has no rows below its header.")
-    return sample
 
 
 def _matching(estimator: Any, sample: Any) -> Any:

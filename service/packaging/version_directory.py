@@ -8,17 +8,26 @@ import shutil
 import tempfile
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
-from pathlib import Path
+from pathlib import Path, PosixPath
 
 from service.packaging.errors import PackagingError
 from service.repository.directory import FILENAME, NAME, VERSION
-from service.repository.manifest import Golden, Manifest, Proof, Versions, digest
+from service.repository.manifest import Golden, Importances, Manifest, Proof, Versions, digest
+from service.repository.summary import summary
 from service.signature import Signature
 
 
 def publish(
-    home: Path, number: int, signature: Signature, artifacts: dict[str, bytes], proof: Proof, golden: Golden
-) -> Path:
+    home: Path,
+    number: int,
+    signature: Signature,
+    artifacts: dict[str, bytes],
+    proof: Proof,
+    golden: Golden,
+    *,
+    importances: Importances | None = None,
+    description: str | None = None,
+) -> VersionPath:
     """
     Write a version with its manifest, all at once; gives its directory.
 
@@ -41,8 +50,18 @@ def publish(
         proof=proof,
         golden=golden,
         versions=Versions(platform.python_version(), installed("scikit-learn"), installed("numpy")),
+        importances=importances,
+        description=description,
     )
-    return _write(home, number, artifacts | {FILENAME: manifest.encode()})
+    return VersionPath(_write(home, number, artifacts | {FILENAME: manifest.encode()}))
+
+
+class VersionPath(PosixPath):
+    """The directory of a version; a notebook shows the summary of what is in it."""
+
+    def _repr_html_(self) -> str:
+        """The summary as HTML, as notebooks ask for it."""
+        return summary(Path(self)).html()
 
 
 def _write(home: Path, number: int, files: dict[str, bytes]) -> Path:

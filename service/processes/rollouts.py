@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +22,9 @@ _COMMAND = [sys.executable, "-S", "-E", "-m", "service.processes.watcher"]  # wi
 _LEAST_SECONDS_BETWEEN_STARTS = 1.0
 
 
+Files = Callable[[], Sequence[tuple[str, object]]]
+
+
 class Watch:
     """
     The watcher's process.
@@ -29,24 +32,32 @@ class Watch:
     It is a program of its own and not a fork, which would hold the models of its time long after they are replaced.
     """
 
-    def __init__(self, root: Path, seconds: float, master: int) -> None:
+    def __init__(self, settings: Settings, master: int) -> None:
         """
         Describe the watcher.
 
         Args:
-            root: the models directory.
-            seconds: between two looks.
+            settings: the models directory, and the seconds between two looks.
             master: the process that it signals.
         """
-        self._given = {"root": str(root.absolute()), "seconds": seconds, "master": master}
-        self._seen: Mapping[str, object] = {}
+        self._given: dict[str, object] = {
+            "root": str(settings.models_dir.absolute()),
+            "seconds": settings.models_poll_seconds,
+            "master": master,
+        }
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
 
-    def start(self, seen: Mapping[str, object]) -> None:
-        """Watch for what is not as it was seen, and no more for what was not as it had been seen before."""
+    def start(self, seen: Mapping[str, object], files: Sequence[tuple[str, object]] = ()) -> None:
+        """
+        Start the watcher, or start it again. From now on it reports whatever differs from the given state.
+
+        Args:
+            seen: the versions in the models directory: `ModelRepository.seen`.
+            files: the path of each further file, and its fingerprint when it was read.
+        """
         self.end()
-        self._seen = seen
+        self._given |= {"seen": seen, "files": files}
         self._spawn()
 
     def keep(self) -> None:
@@ -76,13 +87,13 @@ class Watch:
     def _tell(self, pipe: IO[bytes] | None) -> None:
         if pipe is not None:
             with pipe:
-                pipe.write(json.dumps({**self._given, "seen": self._seen}).encode())
+                pipe.write(json.dumps(self._given).encode())
 
 
 class Rollouts:
     """Has the repository refreshed at each SIGHUP, in the master, and the watcher send it where that is wanted."""
 
-    def __init__(self, arbiter: Any, repository: ModelRepository, settings: Settings) -> None:
+    def __init__(self, arbiter: Any, repository: ModelRepository, settings: Settings, files: Files = tuple) -> None:
         """
         Begin to watch.
 
@@ -90,20 +101,22 @@ class Rollouts:
             arbiter: Gunicorn's.
             repository: the one that its workers are forked with.
             settings: where the models are, and how often to look.
+            files: gives the path of each further file to watch, and its fingerprint when it was read.
         """
         self._arbiter = arbiter
         self._repository = repository
+        self._files = files
         self._watch: Watch | None = None
         if settings.models_poll_seconds:
-            self._watch = Watch(settings.models_dir, settings.models_poll_seconds, arbiter.pid)
-            self._watch.start(repository.seen)
+            self._watch = Watch(settings, arbiter.pid)
+            self._watch.start(repository.seen, files())
             arbiter.manage_workers = _both(arbiter.manage_workers, self._watch.keep)
 
     def roll_out(self) -> None:
         """Look at the models again, before the new workers are forked."""
         self._repository.refresh(self._go_on)
         if self._watch is not None:
-            self._watch.start(self._repository.seen)
+            self._watch.start(self._repository.seen, self._files())
 
     def end(self) -> None:
         """Watch no more."""

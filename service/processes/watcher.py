@@ -1,5 +1,5 @@
 """
-Watches the models directory, and sends Gunicorn's master SIGHUP once there is something new that is whole.
+Watches the models directory and the file of API keys, and sends Gunicorn's master SIGHUP for what is new.
 
 A process of its own, with nothing but the standard library, so that it is small and holds no page of the models. It
 compares the dates of files, for network mounts tell of no changes; only what has changed is read, once.
@@ -12,11 +12,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from service.repository.directory import FILENAME, SETTLE_SECONDS, complete, digest, scan
+from service.repository.directory import FILENAME, SETTLE_SECONDS, complete, digest, fingerprint, scan
 
 _MOST_BLIND_SECONDS = 1.0
 """How long it may outlive the master."""
@@ -37,6 +37,30 @@ class Change(NamedTuple):
     since: float
     whole: bool | None = None
     ripe: bool = False
+
+
+class FileWatcher:
+    """Decides at each look whether a file was replaced or rewritten, and has been at rest since the look before."""
+
+    def __init__(self, path: Path, seen: Sequence[int] | None) -> None:
+        """
+        Watch a file.
+
+        Args:
+            path: the file.
+            seen: its `fingerprint` when the master read it.
+        """
+        self._path = path
+        self._told = self._last = seen and list(seen)
+
+    def look(self) -> bool:
+        """Whether the master is to read the file again. A file that is gone is no news: its content stays in force."""
+        state, last = fingerprint(self._path), self._last
+        self._last = state
+        if state is None or state == self._told or state != last:
+            return False
+        self._told = state
+        return True
 
 
 class Watcher:
@@ -116,9 +140,11 @@ def main() -> None:
     """Watch until the master is gone; standard input says what to watch, for whom, and how often."""
     given = json.load(sys.stdin)
     master, seconds = given["master"], given["seconds"]
-    watcher = Watcher(Path(given["root"]), given["seen"])
+    models = Watcher(Path(given["root"]), given["seen"])
+    files = [FileWatcher(Path(path), seen) for path, seen in given["files"]]
     while _waited(seconds, master):
-        if watcher.look() and os.getppid() == master:
+        news = [models.look(), *(each.look() for each in files)]
+        if any(news) and os.getppid() == master:
             os.kill(master, signal.SIGHUP)
 
 

@@ -28,6 +28,15 @@ SETTLE_SECONDS = 5.0
 """A directory in which nothing has changed for so long is not being copied any more."""
 
 
+def fingerprint(file: Path) -> list[int] | None:
+    """Numbers that differ if a file was replaced or rewritten; None if it is not there. Links are followed."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return [found.st_mtime_ns, found.st_size, found.st_ino]
+
+
 class State(NamedTuple):
     """
     A directory at one moment.

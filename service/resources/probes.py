@@ -7,9 +7,13 @@ from typing import Any
 import falcon
 import msgspec
 
+from service.http.context import key_name
 from service.http.problems import Problem
 from service.monitoring.metrics import CONTENT_TYPE, Metrics
 from service.repository.repository import Entry, ModelRepository
+from service.settings import Settings
+
+_HIDDEN = "Send an API key to read the reason."
 
 
 class Health:
@@ -23,29 +27,38 @@ class Health:
 
 
 class Readiness:
-    """Every model has a version that was verified when it was loaded."""
+    """Every model has a version that was verified when it was loaded, or any has, as READY says."""
 
-    def __init__(self, repository: ModelRepository) -> None:
+    def __init__(self, repository: ModelRepository, settings: Settings) -> None:
         self._repository = repository
+        self._locked = settings.api_keys_file is not None
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer 200 or 503, with what serves and what was refused."""
-        models = {name: _state(entry) for name, entry in self._repository.entries.items()}
+        """Answer 200 or 503, with the versions that serve and those that were refused, each with its kind of fault."""
+        reasons = not self._locked or key_name(req) is not None
+        models = {name: _state(entry, reasons) for name, entry in self._repository.entries.items()}
         if not self._repository.ready:
-            detail = "There is no model." if not models else "Not every model has a version that could be loaded."
+            which = "No" if not any(each["ready"] for each in models.values()) else "Not every"
+            detail = f"{which} model has a version that could be loaded." if models else "There is no model."
             raise Problem(503, detail, members={"ready": False, "models": models})
         resp.data = msgspec.json.encode({"ready": True, "models": models})
 
     on_head = on_get
 
 
-def _state(entry: Entry) -> dict[str, Any]:
+def _state(entry: Entry, reasons: bool) -> dict[str, Any]:
+    """
+    The state of a model.
+
+    If keys are set, the kinds of faults are only for those who send one. The log and `check` have the full reasons.
+    """
+    faults = entry.faults if reasons else dict.fromkeys(entry.faults, _HIDDEN)
     return {
         "ready": entry.latest is not None,
         "version": entry.latest.version if entry.latest else None,
         "versions": [int(version) for version in entry.versions],
-        "refused": entry.refused,
-        "waiting": entry.waiting,
+        "refused": {version: each for version, each in faults.items() if version in entry.refused},
+        "waiting": {version: each for version, each in faults.items() if version in entry.waiting},
     }
 
 

@@ -67,7 +67,7 @@ def test_a_model_of_types_that_are_not_listed_serves_as_onnx(
 
     assert added(tmp_path, model.fit(rows, labels), pd.DataFrame(rows)) == 0
     assert read(root / "m" / "1").runtime == "onnx"
-    assert "us  ONNX Runtime" in capsys.readouterr().out
+    assert "ms  ONNX Runtime" in capsys.readouterr().out
 
 
 def test_an_archive_that_is_no_skops_file_says_so(

@@ -59,7 +59,7 @@ def hangups() -> Iterator[list[int]]:
 @pytest.fixture
 def watch(root: Path, hangups: list[int]) -> Iterator[Watch]:
     """A watcher of that directory, for this process."""
-    watch = Watch(root, 0.05, os.getpid())
+    watch = Watch(Settings(models_dir=root, models_poll_seconds=0.05), os.getpid())
     yield watch
     watch.end()
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from service.app import open_repository
-from service.processes.watcher import Watcher
-from service.repository.directory import FILENAME, SETTLE_SECONDS
+from service.processes.watcher import FileWatcher, Watcher
+from service.repository.directory import FILENAME, SETTLE_SECONDS, fingerprint
 from service.repository.manifest import ONNX
 from service.settings import Settings
 from tests.support.versions import copy_version, edit, flipped
@@ -211,3 +211,41 @@ def test_links_are_followed(iris_dir: Path, tmp_path: Path) -> None:
     watched.repository.refresh()
     watched.watcher = watched.watch()
     assert not any(watched.looks(3, SETTLE_SECONDS))
+
+
+def test_a_replaced_file_of_keys_is_news_at_the_second_look(tmp_path: Path) -> None:
+    """Once: renamed over, rewritten, or swapped by a link as Kubernetes does."""
+    file = tmp_path / "keys"
+    file.write_text("a")
+    watcher = FileWatcher(file, fingerprint(file))
+    assert not watcher.look()
+    for change in (_renamed, _rewritten, _linked):
+        change(file)
+        assert [watcher.look() for _ in range(3)] == [False, True, False], change.__name__
+
+
+def test_a_file_of_keys_that_is_gone_is_no_news(tmp_path: Path) -> None:
+    """Its keys stay in force until it is back."""
+    file = tmp_path / "keys"
+    file.write_text("a")
+    watcher = FileWatcher(file, fingerprint(file))
+    file.unlink()
+    assert not any(watcher.look() for _ in range(3))
+    file.write_text("b")
+
+    assert [watcher.look() for _ in range(3)] == [False, True, False]
+
+
+def _renamed(file: Path) -> None:
+    file.with_name("new").write_text("b")
+    file.with_name("new").rename(file)
+
+
+def _rewritten(file: Path) -> None:
+    file.write_text("cc")
+
+
+def _linked(file: Path) -> None:
+    file.with_name("other").write_text("d")
+    file.with_name("link").symlink_to("other")
+    file.with_name("link").rename(file)

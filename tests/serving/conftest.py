@@ -34,6 +34,7 @@ _NEEDS = {
     "test_crashes.py": {"nginx": NGINX},
     "test_metrics.py": {"nginx": NGINX, "Prometheus": PROMETHEUS},
     "test_nginx.py": {"nginx": NGINX},
+    "test_nginx_settings.py": {"nginx": NGINX},
     "test_request_id.py": {"nginx": NGINX},
     "test_traffic.py": {"nginx": NGINX},
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import pickle
 import shutil
 import signal
 import socket
@@ -21,11 +22,14 @@ import numpy as np
 import pytest
 import skops.io
 from sklearn.datasets import load_iris
+from sklearn.linear_model import LinearRegression
 
-from service.repository.manifest import ONNX, SKOPS
+from service.packaging import save_model
+from service.repository.manifest import ONNX, PICKLE, SKOPS
 from tests.conftest import IRIS_CLASSES, IRIS_FEATURES
 from tests.serving.conftest import GUNICORN, ROOT, Gunicorn, wait_until
-from tests.support.versions import copy_version, flipped
+from tests.support.escapes import Escapes
+from tests.support.versions import copy_version, edit, flipped, rewrite
 
 Serve = Callable[..., Gunicorn]
 
@@ -382,3 +386,47 @@ def test_a_wrong_setting_ends_the_start_with_a_sentence(name: str, value: str) -
     sentence = ended.stderr.splitlines()[-1]
     assert sentence.startswith(f"{name}: ")
     assert sentence.endswith(".")
+
+
+def test_a_model_that_runs_code_cannot_use_the_rights_of_the_service(serve: Serve, tmp_path: Path) -> None:
+    """Its workers write counters and no other file, start no program, and connect to nothing."""
+    home = tmp_path / "home"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        home.mkdir()
+        (home / "run").symlink_to("/bin/true")
+        model = Escapes(str(home), listener.getsockname()[1]).fit(np.zeros((2, 1)))
+        assert model.predict([[0.0]]).tolist() == [3.0]
+        (home / "written").unlink()
+        nothing = LinearRegression().fit(np.zeros((2, 1)), np.zeros(2))
+        directory = save_model(nothing, np.zeros((2, 1)), name="escapes", root=tmp_path / "models")
+        rewrite(directory, PICKLE, pickle.dumps(model))
+        edit(directory, lambda manifest: manifest["files"].pop(SKOPS))
+        server = serve(MODELS_DIR=tmp_path / "models", ALLOW_PICKLE=1, RUNTIME="sklearn", WEB_CONCURRENCY=1)
+
+        assert ask(server, "/prediction", b'{"instances": [[1]]}')["predictions"] == [0.0]
+        assert not (home / "written").exists()
+        status = Path(f"/proc/{server.workers()[0]}/status").read_text()
+        assert "NoNewPrivs:\t1" in status
+        with urllib.request.urlopen(f"{server.url}/metrics", timeout=30) as response:
+            assert b'inference_rows_total{model="escapes",version="1"} 1.0' in response.read()
+    assert "workers may write only in /dev/shm/serving-metrics-" in server.log.read_text()
+
+
+def test_a_log_is_opened_anew_after_it_was_renamed(serve: Serve, tmp_path: Path) -> None:
+    """Workers keep the right to write where their log is."""
+    home = tmp_path / "logs"
+    home.mkdir()
+    log = home / "gunicorn.log"
+    server = serve("--error-logfile", str(log), WEB_CONCURRENCY=1)
+    worker = server.workers()
+    log.rename(home / "gunicorn.log.1")
+    server.signal(signal.SIGUSR1)
+    wait_until(lambda: log.exists() and len(_log_files(worker[0], log)) > 0)
+
+    assert server.workers() == worker
+    assert ask(server, "/prediction", BODY)["predictions"] == ["Setosa"]
+
+
+def _log_files(pid: int, log: Path) -> list[Path]:
+    """The descriptors of a process that lead to a file."""
+    return [each for each in Path(f"/proc/{pid}/fd").iterdir() if each.resolve() == log]

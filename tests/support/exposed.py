@@ -28,12 +28,13 @@ class Exposed(Struct, frozen=True):
 def exposed(iris: Path, root: Path) -> dict[str, Exposed]:
     """The metrics by the name that their type gives them."""
     copy_version(iris, root / "models", version=1)
-    settings, metrics = Settings(models_dir=root / "models"), Metrics()
+    (root / "keys").write_text("key\n")
+    settings, metrics = Settings(models_dir=root / "models", api_keys_file=root / "keys"), Metrics()
     app = create_app(settings, open_repository(settings, metrics), metrics)
     metrics.workers.set(1)
     client = falcon.testing.TestClient(app)
     for row in ([50, 3.5, 1.4, 0.2], [1]):
-        client.simulate_post("/prediction", json={"instances": [row]})
+        client.simulate_post("/prediction", json={"instances": [row]}, headers={"X-API-Key": "key"})
     mixed, _ = make_mixed(root / "mixed")
     mixed.simulate_post("/prediction", json={"instances": [[1, 2, True, "klein", "Ulm", "x"]]})
 

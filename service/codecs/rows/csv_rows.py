@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.codecs.json_reader import json_number
+from service.codecs.rows.csv_fast_path import read_matrix
 from service.errors import InvalidInput, NotCSV, TooManyRows, names_of
 from service.signature import Feature, Signature
 from service.table import CellRefused, Table, float_array
@@ -30,6 +31,7 @@ _FLAGS = {"true": 1.0, "True": 1.0, "TRUE": 1.0, "false": 0.0, "False": 0.0, "FA
 """As JSON writes them, and as pandas and R do."""
 
 _numbers = msgspec.json.Decoder(list[float | None])
+_NONE: NDArray[Any] = np.empty(0)
 
 Record = tuple[int, list[str]]
 """The number of the line on which a record starts, and its cells."""
@@ -52,6 +54,9 @@ class CSVTable:
             InvalidInput: it is not what the model takes; the sentence names line and column.
             TooManyRows: it holds too many rows.
         """
+        table = self._plain_table(body)
+        if table is not None:
+            return table
         _check_text(body)
         try:
             return self._table(body)
@@ -59,6 +64,46 @@ class CSVTable:
             fault = InvalidInput(ex.detail, feature=ex.feature)  # a traceback would hold the rows
         deque(_records(body), maxlen=0)  # what is not CSV further down comes first
         raise self._hint(body) or fault
+
+    def decode_records(self, records: Sequence[Record], names: Sequence[str]) -> Table:
+        """
+        Decode records whose cells belong to these columns: those of the features, each once, and any others.
+
+        Raises:
+            InvalidInput: as `decode`.
+        """
+        by_name = {feature.name: feature for feature in self._signature.features}
+        positions = [names.index(name) for name in self._names]
+        arrays = _arrays([by_name.get(name) for name in names], records)
+        try:
+            return Table.from_columns(self._signature, [arrays[position] for position in positions])
+        except CellRefused as ex:
+            raise _fault(records[ex.row][0], positions[ex.column], ex) from None
+
+    def decode_plain(self, lines: bytes, names: Sequence[str]) -> Table | None:
+        """
+        The table of lines that hold nothing but numbers, in columns of these names, each feature's and no other.
+
+        None where they hold anything else, or what the model does not take: `decode_records` then says what.
+        """
+        if not self._signature.numeric or self._signature.flags is not None:
+            return None
+        matrix = read_matrix(lines, len(names))
+        if matrix is None or len(matrix) > self._max_rows:
+            return None
+        order = [names.index(name) for name in self._names]
+        try:
+            return Table.from_matrix(self._signature, matrix if order == sorted(order) else matrix[:, order])
+        except CellRefused:
+            return None
+
+    def _plain_table(self, body: bytes) -> Table | None:
+        """The table of a body that holds nothing but numbers below its header, if it has one; else None."""
+        first, _, lines = body.partition(b"\n")
+        names = first.decode(errors="replace").rstrip("\r").split(",")
+        if not self._is_header(names):
+            return self.decode_plain(body, self._names)
+        return self.decode_plain(lines, names)
 
     def _table(self, body: bytes) -> Table:
         records = _records(body)
@@ -127,8 +172,8 @@ def _records(body: bytes) -> Iterator[Record]:
         raise NotCSV(f"Line {line}: {detail}") from None
 
 
-def _arrays(features: Sequence[Feature], block: Sequence[Record]) -> list[NDArray[Any]]:
-    """One array for each column of some records."""
+def _arrays(features: Sequence[Feature | None], block: Sequence[Record]) -> list[NDArray[Any]]:
+    """One array for each column of some records; an empty one where the column belongs to no feature."""
     width = len(features)
     for line, cells in block:
         if len(cells) != width:
@@ -137,7 +182,7 @@ def _arrays(features: Sequence[Feature], block: Sequence[Record]) -> list[NDArra
     arrays = []
     for position, (feature, column) in enumerate(zip(features, turned, strict=True)):
         try:
-            arrays.append(_array(feature, column, position))
+            arrays.append(_NONE if feature is None else _array(feature, column, position))
         except CellRefused as ex:
             raise _fault(block[ex.row][0], ex.column, ex) from None
     return arrays

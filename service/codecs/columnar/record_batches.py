@@ -1,0 +1,115 @@
+"""Arrow record batches: rows to tables, and predictions to batches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from service.codecs.rows.columns import Column
+from service.errors import InvalidInput, names_of
+from service.signature import Feature, Signature, label_text
+from service.table import CellRefused, Table
+
+_INDEX = re.compile(r"__index_level_\d+__")
+"""What pandas calls the index of a DataFrame that it writes."""
+
+_EXTENSION = b"ARROW:extension:name"
+
+
+def feature_columns(signature: Signature, schema: Any, *, others: bool) -> list[int]:
+    """
+    The position of each feature in a schema.
+
+    Args:
+        signature: what the model takes.
+        schema: that of the batches.
+        others: whether there may be columns that are no features; pandas' index may always be there.
+
+    Raises:
+        InvalidInput: a feature is missing, or there twice, or of a type that the model does not take.
+    """
+    names: list[str] = schema.names
+    known = set(signature.names)
+    for name in names:
+        if not others and name not in known and not _INDEX.fullmatch(name):
+            raise InvalidInput(f"There is an unknown column; the model takes {names_of(signature.features)}.")
+    positions = []
+    for feature in signature.features:
+        if names.count(feature.name) != 1:
+            there = "is missing" if feature.name not in names else "appears more than once"
+            raise InvalidInput(f"The column {feature.name} {there}.", feature=feature.name)
+        positions.append(names.index(feature.name))
+        _check_type(feature, schema.field(positions[-1]))
+    return positions
+
+
+def table_of(signature: Signature, batch: Any, positions: Sequence[int], first: int = 1) -> Table:
+    """
+    The table of a batch whose features are in the columns at these positions, and whose first row has this number.
+
+    Raises:
+        InvalidInput: the model does not take a value; the sentence names the row.
+    """
+    features = zip(signature.features, positions, strict=True)
+    columns = [_values(feature, batch.column(position)) for feature, position in features]
+    try:
+        return Table.from_columns(signature, columns)
+    except CellRefused as ex:
+        raise InvalidInput(f"Row {first + ex.row}: {ex.detail}", feature=ex.feature) from None
+
+
+def arrow_column(column: Column) -> Any:
+    """A column of a prediction as an Arrow array."""
+    if column.labels is None:
+        return pa.array(np.ascontiguousarray(column.values))
+    labels = column.labels if _one_type(column.labels) else [label_text(each) for each in column.labels]
+    return pa.array(labels).take(pa.array(column.values))
+
+
+def _one_type(labels: Sequence[Any]) -> bool:
+    return len(set(map(type, labels))) == 1
+
+
+def _check_type(feature: Feature, field: Any) -> None:
+    kind = field.type
+    extended = isinstance(kind, pa.BaseExtensionType) or _EXTENSION in (field.metadata or {})
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if extended or not (pa.types.is_null(kind) or _fits(feature, kind)):
+        shown = "an extension type" if extended else str(kind)[:40]
+        raise InvalidInput(f"{feature.name} must be {feature.wants}; its column is {shown}.", feature=feature.name)
+
+
+def _fits(feature: Feature, kind: Any) -> bool:
+    if not feature.numeric:
+        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+    if feature.type == "bool":
+        return bool(pa.types.is_boolean(kind))
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _values(feature: Feature, column: Any) -> NDArray[Any]:
+    """A column as tables hold it: float64 with NaN, or objects that are str or None."""
+    if pa.types.is_dictionary(column.type):
+        return _decoded(feature, column)
+    if not feature.numeric:
+        return np.array([*column.to_pylist(), None], dtype=object)[:-1]
+    if pa.types.is_null(column.type):
+        return np.full(len(column), np.nan)
+    numbers = pc.cast(column, pa.float64(), safe=False)
+    return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _decoded(feature: Feature, column: Any) -> NDArray[Any]:
+    """A column of a dictionary's positions: each text is made once, however many rows have it."""
+    values = _values(feature, column.dictionary)
+    missing = np.full(1, np.nan) if feature.numeric else np.full(1, None, dtype=object)
+    positions = pc.fill_null(pc.cast(column.indices, pa.int64()), len(values)).to_numpy(zero_copy_only=False)
+    found: NDArray[Any] = np.concatenate([values, missing])[positions]
+    return found

@@ -1,0 +1,8 @@
+"""
+The command line, one module for each command: its arguments and what it does.
+
+    command.py         what all commands share: help, errors, exit status
+    terminal.py        colours and progress on a terminal, plain lines in a pipe
+    versions.py        the model versions that a command is about
+    add.py  check.py  list.py  show.py  remove.py  predict.py  serve.py  reload.py  key.py  openapi.py
+"""

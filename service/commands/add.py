@@ -1,0 +1,84 @@
+"""`add`: from a file with a fitted model to a version that serves."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from service.commands import packages
+from service.commands.command import CommandError, Commands, Exit, add_models, program, with_models
+from service.commands.terminal import Steps, painted
+from service.repository.summary import summary
+from service.settings import Settings
+
+_ABOUT = """Package a fitted model for serving. FILE is a .joblib, .pkl, .skops or .onnx file, or the directory of an
+MLflow model. A pickle runs what is in it: to name it here is to trust it.
+
+The features, their types and the classes are read from the model and from sample rows: some hundred rows like those
+that it was fitted on, as CSV or Parquet with a header. Without --data they are looked for beside the model: the input
+example of an MLflow model, or a .csv or .parquet file with the model's name, or sample, X_train or train.
+
+The model is converted to ONNX and compared with the original row by row; it serves as ONNX if no label differs."""
+
+_NEXT = """Serve it
+  {program} serve           starts the service
+  {program} reload          tells one that runs; with MODELS_POLL_SECONDS it looks by itself
+  docker compose kill -s HUP api      tells one that runs in containers"""
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add(
+        "add", run, "package a fitted model for serving", _ABOUT, "wine model.joblib --data sample.csv"
+    )
+    parser.add_argument("name", metavar="NAME", help="the model's name in the URL")
+    parser.add_argument("file", metavar="FILE", type=Path, help="the fitted model")
+    parser.add_argument("--data", metavar="SAMPLE.csv", type=Path, help="rows like those of the fit")
+    parser.add_argument("--version", metavar="N", type=int, help="its number; one more than the highest without it")
+    parser.add_argument("--classes", metavar="A,B,C", help="names for the classes, in the order of classes_")
+    parser.add_argument("--dry-run", action="store_true", help="do everything, and write nothing")
+    add_models(parser)
+
+
+def run(settings: Settings, given: argparse.Namespace) -> int:
+    """Package it, and show what became of it."""
+    packages.need_packaging()
+    from service.packaging.errors import PackagingError
+
+    root = with_models(settings, given).models_dir
+    try:
+        _add(given, root)
+    except PackagingError as ex:
+        raise CommandError(str(ex)) from ex
+    return Exit.DONE
+
+
+def _add(given: argparse.Namespace, root: Path) -> None:
+    from service.packaging import source
+    from service.packaging.add import add
+    from service.packaging.version_directory import place
+
+    home, number = place(root, given.name, given.version)
+    steps = Steps()
+    with _target(home.parent, dry_run=given.dry_run) as target:
+        directory = add(
+            given.name,
+            source.find(given.file, given.data),
+            version=number,
+            classes=given.classes.split(",") if given.classes else None,
+            root=Path(target),
+            report=steps.begin,
+        )
+        steps.begin("measuring")
+        found = summary(directory, next_steps=not given.dry_run)
+        steps.begin("done")
+        steps.end()
+    title, _, text = found.text().partition("\n")
+    print(f"\n{painted(title, 'bold')}\n{text.replace(str(target), str(root))}")
+    print("\nNothing was written (--dry-run)." if given.dry_run else _NEXT.format(program=program()))
+
+
+def _target(root: Path, *, dry_run: bool) -> AbstractContextManager[Path | str]:
+    return tempfile.TemporaryDirectory() if dry_run else nullcontext(root)

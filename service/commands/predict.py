@@ -1,0 +1,142 @@
+"""`predict`: score a file without a server."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+
+from service.commands import versions
+from service.commands.command import CommandError, Commands, Exit, add_models, with_models
+from service.commands.terminal import StatusLine, painted
+from service.scoring.errors import ScoringError
+from service.scoring.formats import FORMATS, STANDARD, Format, format_of
+from service.settings import Settings
+
+_ABOUT = """Score a file with the same answers as over HTTP: same checks, same model, same arithmetic, no server.
+
+The output has the columns of the input and, beside them, `prediction` and `probability_<class>` (or `score`). A row
+that the model does not take is left out, and told with its line and a sentence; --errors FILE collects these as
+JSON lines. The output takes its place when all is done: Ctrl-C leaves no half file. Parquet and Arrow need pyarrow."""
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    example = "iris rows.csv -o scored.csv --keep id --errors refused.jsonl"
+    parser = commands.add("predict", run, "score a file without a server", _ABOUT, example)
+    parser.add_argument("name", metavar="NAME", help="the model")
+    parser.add_argument("input", metavar="INPUT", help=".csv, .jsonl, .parquet or .arrow; - is standard input")
+    parser.add_argument("-o", "--output", metavar="FILE", default=STANDARD, help="standard output without it")
+    parser.add_argument("--version", metavar="N", type=int, help="the model's version; the highest without it")
+    parser.add_argument("--format", choices=FORMATS, help="of the input, if its suffix does not say it")
+    parser.add_argument("--output-format", choices=FORMATS, help="of the output; else by its suffix, else the input's")
+    parser.add_argument("--keep", metavar="A,B", help='the columns to keep; all without it, none with ""')
+    parser.add_argument(
+        "--errors", metavar="FILE", help="write the refused rows' lines, pointers and sentences to FILE"
+    )
+    parser.add_argument("--strict", action="store_true", help="end at the first row that is refused, and write nothing")
+    parser.add_argument(
+        "--jobs", metavar="N", type=_positive, help="processes that score; one for each core without it"
+    )
+    parser.add_argument("--chunk-rows", metavar="N", type=_positive, default=10_000, help="rows scored at once (10000)")
+    add_models(parser)
+
+
+def run(settings: Settings, given: argparse.Namespace) -> int:
+    """Score, and say how it went on standard error."""
+    from service.scoring.pool import cores
+    from service.scoring.score import Task, score
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        form, output_form = _formats(given)
+    except ScoringError as ex:
+        raise CommandError(str(ex)) from None
+    task = Task(
+        input=given.input,
+        output=given.output,
+        input_format=form,
+        output_format=output_form,
+        keep=None if given.keep is None else tuple(filter(None, given.keep.split(","))),
+        chunk_rows=given.chunk_rows,
+        jobs=given.jobs or cores(),
+        errors=given.errors,
+        strict=given.strict,
+    )
+    model, refused = versions.load(with_models(settings, given), given.name, given.version, given.chunk_rows)
+    for reason in refused:
+        print(f"warning: {reason}", file=sys.stderr)
+    meter = _Meter()
+    try:
+        summary = score(model, task, meter.show)
+    except ScoringError as ex:
+        raise CommandError(str(ex)) from None
+    finally:
+        meter.clear()
+    meter.finish(f"{model.name}/{model.version}", summary.rows)
+    if not summary.refused:
+        return Exit.DONE
+    for each in summary.first if given.errors is None else ():
+        print(f"  {summary.place} {each.number}: {each.detail}", file=sys.stderr)
+    there = "see them all with --errors FILE" if given.errors is None else f"see {given.errors}"
+    message = f"{summary.refused:,} rows were refused and left out: {there}"
+    print(painted(message, "yellow", sys.stderr), file=sys.stderr)
+    return Exit.SOME_REFUSED
+
+
+def _formats(given: argparse.Namespace) -> tuple[Format, Format]:
+    """The formats of the input and the output; the second is the first if nothing else says it."""
+    source = format_of(given.input, given.format)
+    if given.output == STANDARD:
+        return source, given.output_format or source
+    try:
+        return source, format_of(given.output, given.output_format)
+    except ScoringError:
+        return source, source
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+class _Meter:
+    """Rows, rows a second and the time left."""
+
+    def __init__(self) -> None:
+        self._line = StatusLine()
+        self._started = time.monotonic()
+
+    def show(self, progress: object) -> None:
+        """Draw them."""
+        from service.scoring.score import Progress
+
+        assert isinstance(progress, Progress)  # noqa: S101 (for mypy)
+        seconds = max(time.monotonic() - self._started, 1e-6)
+        text = f"{progress.rows:,} rows  {progress.rows / seconds:,.0f} rows/s"
+        if progress.total:
+            part = min(progress.done / progress.total, 1.0)
+            left = seconds / part - seconds if part else 0.0
+            text = f"{_bar(part)} {part:4.0%}  {text}  {left:,.0f} s left"
+        self._line.draw(text + (f"  {progress.refused:,} refused" if progress.refused else ""))
+
+    def clear(self) -> None:
+        """Take them away."""
+        self._line.clear()
+
+    def finish(self, label: str, rows: int) -> None:
+        """Say the outcome."""
+        seconds = max(time.monotonic() - self._started, 1e-6)
+        print(f"{rows:,} rows scored by {label} in {seconds:.1f} s, {rows / seconds:,.0f} rows/s", file=sys.stderr)
+
+
+def _bar(part: float, width: int = 24) -> str:
+    filled = round(part * width)
+    return f"[{'#' * filled}{'.' * (width - filled)}]"

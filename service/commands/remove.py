@@ -1,0 +1,58 @@
+"""`remove`: take a model, or one of its versions, away."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from service.commands import versions
+from service.commands.command import CommandError, Commands, Exit, add_models, program, with_models
+from service.commands.terminal import is_terminal
+from service.settings import Settings
+
+_ABOUT = """Remove a version of a model from the disk, or all of them without --version. A service that runs goes on
+serving what it has loaded until it is told to look again; without a version left below it, a model is not served."""
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add("remove", run, "remove a model, or one of its versions", _ABOUT, "iris --version 1 --yes")
+    parser.add_argument("name", metavar="NAME", help="the model")
+    parser.add_argument("--version", metavar="N", type=int, help="the version; all without it")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    add_models(parser)
+
+
+def run(settings: Settings, given: argparse.Namespace) -> int:
+    """Ask, and remove."""
+    directories = versions.find(with_models(settings, given).models_dir, given.name, given.version)
+    labels = ", ".join(f"{given.name}/{each.name}" for each in directories)
+    if not given.yes:
+        _ask(labels)
+    for directory in directories:
+        _remove(directory)
+    with contextlib.suppress(OSError):  # there is more in it, such as a train.py
+        directories[0].parent.rmdir()
+    print(f"{labels} removed. Tell a service that runs: {program()} reload")
+    return Exit.DONE
+
+
+def _ask(labels: str) -> None:
+    if not is_terminal(sys.stdin):
+        raise CommandError(f"To remove {labels}, add --yes: there is nobody to ask.")
+    if input(f"Remove {labels} from the disk? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise CommandError("Nothing was removed.")
+
+
+def _remove(directory: Path) -> None:
+    """Rename it first: then it is there as a whole, or not at all."""
+    gone = directory.with_name(f".{directory.name}.{os.getpid()}.removed")
+    try:
+        directory.rename(gone)
+        shutil.rmtree(gone)
+    except OSError as ex:
+        raise CommandError(f"{directory} cannot be removed: {ex.strerror}.") from None

@@ -1,0 +1,152 @@
+"""A model version for a person: what it takes and gives, how it serves, how fast, and what to do next."""
+
+from __future__ import annotations
+
+import html
+import shlex
+import timeit
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from service.repository.manifest import ONNX, PICKLE, SKOPS, Manifest, read
+from service.repository.model import Refused
+from service.repository.skops_file import load_skops, trusted_types
+from service.runtimes.onnx_runtime import OnnxRuntime
+from service.runtimes.runtime import Runtime
+from service.runtimes.sklearn_runtime import SklearnRuntime
+from service.signature import Feature, label_text
+from service.table import Table
+
+_MOST_FEATURES = 20
+"""Of more features, the summary shows the first."""
+
+_FEW = 6
+"""A curl command names the features if there are no more."""
+
+_ADDRESS = "http://127.0.0.1:8000"
+
+
+class Summary(Struct, frozen=True):
+    """
+    A summary in parts.
+
+    Attributes:
+        title: what it is.
+        parts: each with its heading and its lines.
+    """
+
+    title: str
+    parts: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def text(self) -> str:
+        """As plain text."""
+        lines = [self.title, ""]
+        for heading, content in self.parts:
+            lines += [heading, *(f"  {line}" for line in content)]
+        return "\n".join(lines)
+
+    def html(self) -> str:
+        """As HTML, for a notebook."""
+        rows = "".join(
+            f'<tr><th style="text-align:left;vertical-align:top">{html.escape(heading)}</th>'
+            f'<td style="text-align:left"><pre style="margin:0">{html.escape(chr(10).join(content))}</pre></td></tr>'
+            for heading, content in self.parts
+        )
+        return f"<p><b>{html.escape(self.title)}</b></p><table>{rows}</table>"
+
+
+def summary(directory: Path, *, next_steps: bool = True) -> Summary:
+    """
+    The summary of a version on disk; one row is predicted to see how long that takes.
+
+    Raises:
+        OSError, msgspec.MsgspecError: its files cannot be read.
+    """
+    manifest = read(directory)
+    size = sum(each.stat().st_size for each in directory.iterdir())
+    speeds = [f"{milliseconds:.3f} ms  {kind}" for kind, milliseconds in _speeds(directory, manifest).items()]
+    parts = [
+        ("It takes", (*_aligned(manifest.features),)),
+        ("It gives", _given(manifest)),
+        ("It serves through", (served(manifest),)),
+        ("One row takes", tuple(speeds)),
+        ("On disk", (f"{size / 1e6:.2f} MB in {directory}",)),
+    ]
+    if next_steps:
+        parts.append(("Ask it", (curl(manifest),)))
+    return Summary(f"{manifest.name}/{manifest.version}: {_task(manifest)}", tuple(parts))
+
+
+def served(manifest: Manifest) -> str:
+    """What serves a version, and why."""
+    proof = manifest.proof
+    if not proof.holds and PICKLE in manifest.files:
+        return "scikit-learn, from a pickle, for skops cannot hold it: the service takes it with ALLOW_PICKLE=1 only"
+    if not proof.holds:
+        return f"scikit-learn, for as ONNX: {proof.reason}"
+    if not proof.rows:
+        return f"ONNX Runtime; {proof.reason}"
+    parts = ", ".join(f"{count} {part}" for part, count in proof.parts.items() if count)
+    return f"ONNX Runtime: no label differs on {proof.rows} rows ({parts}), largest difference {proof.difference:.1e}"
+
+
+def curl(manifest: Manifest) -> str:
+    """A command that asks the model about its example row."""
+    names, values = manifest.signature.names, manifest.signature.example
+    row: Any = dict(zip(names, values, strict=True)) if len(names) <= _FEW else values
+    body = shlex.quote(msgspec.json.encode({"instances": [row]}).decode())
+    return f"curl {_ADDRESS}/v1/models/{manifest.name}:predict -H 'Content-Type: application/json' -d {body}"
+
+
+def described(feature: Feature) -> str:
+    """What a feature takes, and how that was found."""
+    found = feature.wants
+    if feature.categories is not None and feature.open:
+        known = ", ".join(label_text(each) for each in feature.categories[:_FEW])
+        found += f"; the model knows {known}{' and more' if len(feature.categories) > _FEW else ''}"
+    if feature.range is not None:
+        found += ", {:.6g} to {:.6g} in the sample".format(*feature.range)
+    return f"{found} (column of {feature.dtype})" if feature.dtype else found
+
+
+def _aligned(features: tuple[Feature, ...]) -> list[str]:
+    shown = features[:_MOST_FEATURES]
+    width = max(len(each.name) for each in shown)
+    lines = [f"{each.name:{width}s}  {each.type:8s}  {described(each)}" for each in shown]
+    return lines if len(features) == len(shown) else [*lines, f"and {len(features) - len(shown)} more"]
+
+
+def _task(manifest: Manifest) -> str:
+    task = manifest.task.replace("_", " ")
+    return f"{'an' if task[0] in 'aeiou' else 'a'} {task}"
+
+
+def _given(manifest: Manifest) -> tuple[str, ...]:
+    given = ", ".join(output.name for output in manifest.outputs)
+    if manifest.classes is None:
+        return (given,)
+    more = len(manifest.classes) - _MOST_FEATURES
+    shown = ", ".join(map(label_text, manifest.classes[:_MOST_FEATURES]))
+    return given, f"of the classes {shown}{f' and {more} more' if more > 0 else ''}"
+
+
+def _speeds(directory: Path, manifest: Manifest) -> dict[str, float]:
+    """Milliseconds for the example row, by each runtime that there is an artifact for."""
+    signature = manifest.signature
+    table = Table.from_rows(signature, [signature.example])
+    runtimes: dict[str, Runtime] = {}
+    if ONNX in manifest.files:
+        runtimes["ONNX Runtime"] = OnnxRuntime((directory / ONNX).read_bytes(), signature)
+    if SKOPS in manifest.files:
+        # It may be of types that are not listed, and scikit-learn need not be installed.
+        with suppress(Refused, ImportError):
+            estimator = load_skops((directory / SKOPS).read_bytes(), trusted_types())
+            runtimes["scikit-learn"] = SklearnRuntime(estimator, signature)
+    return {
+        kind: min(timeit.repeat(lambda: runtime.predict(table), number=5, repeat=5)) / 5 * 1e3  # noqa: B023 (called here)
+        for kind, runtime in runtimes.items()
+    }

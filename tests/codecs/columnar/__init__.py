@@ -1,0 +1,1 @@
+"""Tests of Parquet and Arrow."""
