@@ -31,7 +31,7 @@ MOST = 16 * 1024 * 1024
 
 ROW = b'{"instances":[[5.1,3.5,1.4,0.2]]}'
 POST = b"POST /prediction HTTP/1.1\r\nHost: a\r\n"
-MANY = b'{"instances":[' + b",".join([b"[5.1,3.5,1.4,0.2]"] * 100_000) + b"]}"
+MANY = b'{"instances":[' + b",".join([b"[5.1,3.5,1.4,0.2]"] * 30_000) + b"]}"
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Client = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -92,9 +92,34 @@ async def one_byte_short(reader: asyncio.StreamReader, writer: asyncio.StreamWri
     await reader.read(1)
 
 
+async def taking_long(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A request that keeps its worker busy for 20 seconds."""
+    writer.write(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
+    await reader.read(1)
+
+
 async def idle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """A connection that says nothing."""
     await reader.read(1)
+
+
+LONG = """
+import time
+
+from service.app import main as build
+
+
+class Long:
+    def on_get(self, req, resp):
+        time.sleep(20)
+
+
+def main():
+    app = build(forks=True)
+    app.add_route("/long", Long())
+    return app
+"""
+"""The service with a path that takes long."""
 
 
 class Scene(NamedTuple):
@@ -114,6 +139,7 @@ SCENES = {
     "answers that are not read": Scene(unread_answer, 100),
     "largest bodies, one byte short": Scene(one_byte_short, 100),
     "idle connections": Scene(idle, 2500),
+    "requests that take 20 s": Scene(taking_long, 2),
 }
 
 
@@ -140,9 +166,11 @@ async def _attack(client: Client, number: int, port: int) -> None:
     await asyncio.gather(*(repeat() for _ in range(number)))
 
 
-def attack(client: Client, number: int, port: int) -> None:
-    """Be so many clients, until the process is ended."""
-    asyncio.run(_attack(client, number, port))
+def attack(name: str, port: int) -> None:
+    """Be the clients of a scene, until the process is ended."""
+    client, number = SCENES[name]
+    if client is not None:
+        asyncio.run(_attack(client, number, port))
 
 
 class Others:
@@ -192,23 +220,23 @@ class Peak(threading.Thread):
 
 def scene(name: str, seconds: float, root: Path) -> str:
     """One line of the table."""
-    client, number = SCENES[name]
+    number = SCENES[name].number
     port = free_port()
     command: list[str | Path] = [BIN / "gunicorn", "-c", root / "conf" / "gunicorn.py", "-b", f"127.0.0.1:{port}"]
     with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "long.py").write_text(LONG)
+        command += ["--pythonpath", directory, "long:main()"]
         server = Program(command, Path(directory) / "log", cwd=root, environ={"WEB_CONCURRENCY": "2"})
         _wait(port)
         peak = Peak(server.pid)
         peak.start()
-        attacker = multiprocessing.get_context("spawn").Process(target=attack, args=(client, number, port))
-        if client is not None:
-            attacker.start()
-            time.sleep(2)
+        attacker = multiprocessing.get_context("spawn").Process(target=attack, args=(name, port))
+        attacker.start()
+        time.sleep(2)
         others = Others(port, seconds)
         others.run()
-        if client is not None:
-            attacker.kill()
-            attacker.join()
+        attacker.kill()
+        attacker.join()
         server.stop()
     return _line(name, number, others, peak.most)
 
@@ -230,8 +258,8 @@ def _line(name: str, number: int, others: Others, memory: float) -> str:
     served = sorted(others.served) or [float("nan")]
     p99 = served[int(len(served) * 0.99)] * 1e3
     median = statistics.median(served) * 1e3
-    answered = len(others.served)
-    return f"| {number} | {name} | {answered} | {others.failed} | {median:.1f} | {p99:.1f} | {memory:.0f} |"
+    times = f"{median:.1f} | {p99:.1f} | {served[-1] * 1e3:.0f}"
+    return f"| {number} | {name} | {len(others.served)} | {others.failed} | {times} | {memory:.0f} |"
 
 
 def main(arguments: Iterable[str] | None = None) -> None:
@@ -241,8 +269,8 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser.add_argument("--only", choices=SCENES, action="append", help="one scene")
     parser.add_argument("--root", type=Path, default=ROOT, help="another copy of the service's code")
     options = parser.parse_args(arguments if arguments is None else list(arguments))
-    print("| clients | kind | others served | failed | median ms | p99 ms | MB of the workers, at most |")
-    print("|---|---|---|---|---|---|---|")
+    print("| clients | kind | others served | failed | median ms | p99 ms | longest ms | MB of the workers, at most |")
+    print("|---|---|---|---|---|---|---|---|")
     for name in options.only or SCENES:
         print(scene(name, options.seconds, options.root.resolve()), flush=True)
 
