@@ -40,6 +40,7 @@ def _cpus() -> int:
 gunicorn_patches.install()
 memory.return_memory()
 
+reload_extra_files = [str(path) for path in (ROOT / "service" / "static").glob("*.*")]  # of make dev
 chdir = str(ROOT)  # so that the command works from anywhere
 bind = "127.0.0.1:8000"
 if _port:
