@@ -18,6 +18,9 @@ Row = Sequence[Value]
 FEW = 32
 """Up to so many numbers, Python is faster than NumPy."""
 
+_CHECKED = 1024 * 1024
+"""Numbers whose limits are looked at together: each takes a few bytes beside its own meanwhile."""
+
 _BLOCK = 8192
 """Numbers that are written at once: what struct takes them from stays in the CPU's cache."""
 
@@ -96,6 +99,18 @@ class Table(Struct, frozen=True, eq=False):
             return cls(rows, np.stack([column.astype(np.float64) for column in columns], axis=1))
         return cls(rows, None, tuple(columns))
 
+    @classmethod
+    def joined(cls, tables: Sequence[Table]) -> Table:
+        """Make a table of the rows of several, in order."""
+        filled = [each for each in tables if each.rows] or tables[:1]
+        if len(filled) == 1:
+            return filled[0]
+        rows = sum(each.rows for each in filled)
+        if filled[0].matrix is not None:
+            return cls(rows, np.concatenate([each.matrix for each in filled if each.matrix is not None]))
+        columns = zip(*(each.columns for each in filled), strict=True)
+        return cls(rows, None, tuple(np.concatenate(parts) for parts in columns))
+
     def reordered(self, order: Sequence[int]) -> Table:
         """The same rows, with their columns in another order: the first is that at `order[0]`."""
         if self.matrix is None:
@@ -117,19 +132,26 @@ class Table(Struct, frozen=True, eq=False):
         """
         if signature.common_limit is not None and _within(matrix, signature.common_limit):
             return cls(len(matrix), matrix)
-        accepted = np.abs(matrix) <= signature.limits
-        if signature.whole is not None:
-            accepted[:, signature.whole] &= _whole(matrix[:, signature.whole])
-        if signature.flags is not None:
-            accepted[:, signature.flags] = _flag(matrix[:, signature.flags])
-        for position, numbers in signature.coded:
-            accepted[:, position] &= np.isin(matrix[:, position], numbers)
-        if signature.gaps is not None:
-            accepted |= np.isnan(matrix) & signature.gaps
-        if not np.logical_and.reduce(accepted, axis=None):
-            row, column = np.argwhere(~accepted)[0].tolist()
-            _refuse(signature.features[column], matrix[row, column].item(), row, column)
+        step = max(_CHECKED // matrix.shape[1], 1)
+        for start in range(0, len(matrix), step):
+            _check_matrix(signature, matrix[start : start + step], start)
         return cls(len(matrix), matrix)
+
+
+def _check_matrix(signature: Signature, matrix: NDArray[np.float64], start: int) -> None:
+    """Refuse the first number of these rows that is not taken; `start` is the position of the first row."""
+    accepted = np.abs(matrix) <= signature.limits
+    if signature.whole is not None:
+        accepted[:, signature.whole] &= _whole(matrix[:, signature.whole])
+    if signature.flags is not None:
+        accepted[:, signature.flags] = _flag(matrix[:, signature.flags])
+    for position, numbers in signature.coded:
+        accepted[:, position] &= np.isin(matrix[:, position], numbers)
+    if signature.gaps is not None:
+        accepted |= np.isnan(matrix) & signature.gaps
+    if not np.logical_and.reduce(accepted, axis=None):
+        row, column = np.argwhere(~accepted)[0].tolist()
+        _refuse(signature.features[column], matrix[row, column].item(), start + row, column)
 
 
 def _within(matrix: NDArray[np.float64], limit: float) -> bool:
@@ -207,10 +229,11 @@ def _flag(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _check_strings(feature: Feature, column: NDArray[Any], position: int) -> None:
-    for text in set(column.tolist()):
-        refusal = feature.refusal(text)
-        if refusal:
-            raise CellRefused(column.tolist().index(text), position, feature.name, refusal)
+    cells = column.tolist()
+    refused = {text: refusal for text in set(cells) if (refusal := feature.refusal(text))}
+    if refused:
+        row = next(row for row, text in enumerate(cells) if text in refused)
+        raise CellRefused(row, position, feature.name, refused[cells[row]])
 
 
 def _whole(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:

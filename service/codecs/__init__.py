@@ -1,1 +1,1 @@
-"""Bytes to tables, and predictions to bytes: one module for each format. No HTTP."""
+"""Bytes to tables and back, one module for each format. Nothing here knows HTTP."""

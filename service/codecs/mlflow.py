@@ -88,7 +88,7 @@ class Shapes:
         seen: set[str] = set()
         if set(self._signature.names) >= _TENSOR:
             return False
-        reader = Reader(bytes(value).decode(errors="replace"))
+        reader = Reader(memoryview(value))
         next(reader.elements())
         for key in reader.members():
             seen.add(key)

@@ -212,7 +212,8 @@ class CSVRows:
 
     def _read_quoted(self) -> list[Record]:
         reader = csv.reader(io.StringIO(self._lines.text.decode(), newline=""), strict=True)
-        records, line = [], self._lines.first
+        records: list[Record] = []
+        line = self._lines.first
         for cells in reader:
             if cells:
                 records.append((line, cells))

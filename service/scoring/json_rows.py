@@ -162,7 +162,7 @@ def _scalar(value: Raw | None) -> object:
 def _repeated(line: bytes) -> str | None:
     """The first key that an object has twice, if any."""
     seen: set[str] = set()
-    reader = Reader(line.decode())
+    reader = Reader(line)
     for key in reader.members():
         if key in seen:
             return key

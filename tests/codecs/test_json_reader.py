@@ -27,13 +27,13 @@ def build(reader: Reader) -> Any:
 @given(text=json_texts())
 def test_what_is_read_is_what_json_says(text: str) -> None:
     """Every value, every key, also where keys repeat."""
-    assert build(Reader(text)) == json.loads(text, parse_int=float, object_pairs_hook=list)
+    assert build(Reader(text.encode())) == json.loads(text, parse_int=float, object_pairs_hook=list)
 
 
 @given(text=json_texts())
 def test_a_skip_ends_where_the_value_does(text: str) -> None:
     """Whatever is in it; what follows is read as if it stood alone."""
-    reader = Reader(f'[{text},"next"]')
+    reader = Reader(f'[{text},"next"]'.encode())
     read = []
     for position in reader.elements():
         if position == 0:
@@ -47,7 +47,7 @@ def test_a_skip_ends_where_the_value_does(text: str) -> None:
 @pytest.mark.parametrize("text", ["a" * 1_000_000, '\\"' * 500_000, "\\\\" * 500_000])
 def test_skipping_a_long_string_takes_no_memory(text: str) -> None:
     """A client may put as much as a body may hold where nobody looks."""
-    reader = Reader(f'["{text}"]')
+    reader = Reader(f'["{text}"]'.encode())
     tracemalloc.start()
     reader.skip()
     _, most = tracemalloc.get_traced_memory()

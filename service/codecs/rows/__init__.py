@@ -1,1 +1,1 @@
-"""Bodies of rows: instances, data frames and CSV, and the answers to them."""
+"""Bodies of rows."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import deque
+import re
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
@@ -23,8 +23,18 @@ from service.errors import InvalidInput, NotCSV, TooManyRows, names_of
 from service.signature import Feature, Signature
 from service.table import CellRefused, Table, float_array
 
-_BLOCK = 4096
-"""Rows that are texts at one time; they take ten times the memory of numbers."""
+_BLOCK_ROWS, _BLOCK_CELLS = 4096, 64 * 1024
+"""What is texts at one time at most; they take ten times the memory of numbers."""
+
+_UNUSUAL = 2
+"""A body with so many times the lines or the commas that rows need is taken apart by `_RECORD`."""
+
+_QUOTED = rb'(?<![^,\r\n])"(?:[^"]++|"")*+"'
+_BLANK = re.compile(rb"[\r\n]*+")
+_RECORD = re.compile(rb'(?:[^"\r\n]++|(?<![^,\r\n])"(?:[^"]++|"")*+(?:"|\Z)|")*+')
+_FIELD = re.compile(rb'(?:[^",]++|' + _QUOTED + rb'|")*+,')
+_RIGHT = re.compile(rb'(?:[^"]++|' + _QUOTED + rb'(?=[,\r\n]|\Z)|(?<=[^,\r\n])")*+')
+"""What is CSV: a quotation mark at the start of a field has another one at its end; any other is part of a field."""
 
 _NUMERALS = b"0123456789+-.eE,"
 _FLAGS = {"true": 1.0, "True": 1.0, "TRUE": 1.0, "false": 0.0, "False": 0.0, "FALSE": 0.0}
@@ -33,8 +43,8 @@ _FLAGS = {"true": 1.0, "True": 1.0, "TRUE": 1.0, "false": 0.0, "False": 0.0, "FA
 _numbers = msgspec.json.Decoder(list[float | None])
 _NONE: NDArray[Any] = np.empty(0)
 
-Record = tuple[int, list[str]]
-"""The number of the line on which a record starts, and its cells."""
+Record = tuple[int, Sequence[Any]]
+"""The number of the line on which a record starts, and its cells; if there are too many, anything of that length."""
 
 
 class CSVTable:
@@ -44,6 +54,7 @@ class CSVTable:
         self._signature = signature
         self._names = list(signature.names)
         self._max_rows = max_rows
+        self._block = max(1, min(_BLOCK_ROWS, _BLOCK_CELLS // len(signature.features)))
 
     def decode(self, body: bytes) -> Table:
         """
@@ -54,16 +65,21 @@ class CSVTable:
             InvalidInput: it is not what the model takes; the sentence names line and column.
             TooManyRows: it holds too many rows.
         """
-        table = self._plain_table(body)
-        if table is not None:
-            return table
-        _check_text(body)
         try:
-            return self._table(body)
-        except InvalidInput as ex:
-            fault = InvalidInput(ex.detail, feature=ex.feature)  # a traceback would hold the rows
-        deque(_records(body), maxlen=0)  # what is not CSV further down comes first
-        raise self._hint(body) or fault
+            if not body.isascii():
+                body.decode()
+        except UnicodeDecodeError as ex:
+            raise NotCSV(f"The body is not UTF-8: see byte {ex.start}.") from None
+        body = body.removeprefix(b"\xef\xbb\xbf")
+        try:
+            plain = self._plain_table(body)
+            return self._table(body) if plain is None else plain
+        except InvalidInput:
+            _check_quotes(body)  # what is not CSV further down comes first
+            raise
+        except csv.Error:
+            _check_quotes(body)
+            raise NotCSV("The body is not CSV.") from None
 
     def decode_records(self, records: Sequence[Record], names: Sequence[str]) -> Table:
         """
@@ -72,13 +88,7 @@ class CSVTable:
         Raises:
             InvalidInput: as `decode`.
         """
-        by_name = {feature.name: feature for feature in self._signature.features}
-        positions = [names.index(name) for name in self._names]
-        arrays = _arrays([by_name.get(name) for name in names], records)
-        try:
-            return Table.from_columns(self._signature, [arrays[position] for position in positions])
-        except CellRefused as ex:
-            raise _fault(records[ex.row][0], positions[ex.column], ex) from None
+        return _Block(self._signature, names).table(records)
 
     def decode_plain(self, lines: bytes, names: Sequence[str]) -> Table | None:
         """
@@ -106,86 +116,141 @@ class CSVTable:
         return self.decode_plain(lines, names)
 
     def _table(self, body: bytes) -> Table:
-        records = _records(body)
+        records = self._records(body)
         first = next(records, None)
         if first is None:
             raise NotCSV("The body is empty.")
         header = self._is_header(first[1])
-        names = first[1] if header else self._names
-        order = [names.index(name) for name in self._names]
-        columns = self._columns(records if header else chain([first], records), names)
+        rows = _Block(self._signature, first[1] if header else self._names)
         try:
-            return Table.from_columns(self._signature, [columns[position] for position in order])
-        except CellRefused as ex:
-            line, _ = next(islice(_records(body), ex.row + header, None))
-            raise _fault(line, order[ex.column], ex) from None
+            return Table.joined([*self._tables(rows, records if header else chain([first], records))])
+        except InvalidInput:
+            if not header and not set(self._names).isdisjoint(first[1][:_BLOCK_CELLS]):
+                detail = f"it must have each of {names_of(self._signature.features)} once, and nothing else."
+                raise InvalidInput(f"Line {first[0]} is no header: {detail}") from None
+            raise
 
-    def _columns(self, records: Iterator[Record], names: Sequence[str]) -> list[NDArray[Any]]:
-        """One array for each column of the body, made block by block."""
-        by_name = {feature.name: feature for feature in self._signature.features}
-        features = [by_name[name] for name in names]
-        blocks: list[list[NDArray[Any]]] = []
-        rows = 0
-        while block := list(islice(records, _BLOCK)):
-            rows += len(block)
-            if rows > self._max_rows:
+    def _tables(self, rows: _Block, records: Iterator[Record]) -> Iterator[Table]:
+        """A table for each block of records."""
+        taken = 0
+        while block := list(islice(records, min(self._block, self._max_rows - taken) or 1)):
+            if taken == self._max_rows:
                 raise TooManyRows(self._max_rows)
-            blocks.append(_arrays(features, block))
-        if not blocks:
+            taken += len(block)
+            yield rows.table(block)
+        if not taken:
             raise InvalidInput("There are no rows below the header.")
-        return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
 
-    def _is_header(self, cells: list[str]) -> bool:
+    def _is_header(self, cells: Sequence[Any]) -> bool:
         return len(cells) == len(self._names) and sorted(cells) == sorted(self._names)
 
-    def _hint(self, body: bytes) -> InvalidInput | None:
-        """The fault of a first line that has some of the names only; None where there is no such line."""
-        line, cells = next(_records(body))
-        if self._is_header(cells) or set(self._names).isdisjoint(cells):
-            return None
-        names = names_of(self._signature.features)
-        return InvalidInput(f"Line {line} is no header: it must have each of {names} once, and nothing else.")
+    def _records(self, body: bytes) -> Iterator[Record]:
+        """The records of a body that is UTF-8, blank lines left out."""
+        # The module's own limit is 128 KiB; it holds for every reader of the process, so it is never lowered.
+        csv.field_size_limit(max(csv.field_size_limit(), len(body)))
+        lines, width = _line_ends(body, 0, len(body)) + 1, len(self._names)
+        if lines > _UNUSUAL * self._max_rows or body.count(b",") > _UNUSUAL * width * lines:
+            return _unusual_records(body, width)
+        return _records(body)
 
 
-def _check_text(body: bytes) -> None:
-    try:
-        if not body.isascii():
-            body.decode()
-    except UnicodeDecodeError as ex:
-        raise NotCSV(f"The body is not UTF-8: see byte {ex.start}.") from None
+class _Block:
+    """
+    Makes tables of records.
+
+    Args:
+        names: the names of the columns, in the order in which they stand.
+    """
+
+    def __init__(self, signature: Signature, names: Sequence[str]) -> None:
+        by_name = {feature.name: feature for feature in signature.features}
+        self._signature = signature
+        self._features = [by_name.get(name) for name in names]  # None for a column that belongs to no feature
+        places = {name: place for place, name in enumerate(names)}
+        self._order = [places[name] for name in signature.names]
+
+    def table(self, block: Sequence[Record]) -> Table:
+        """
+        The table of some records.
+
+        Raises:
+            InvalidInput: the fault of the first that has one.
+        """
+        try:
+            return self._decode(block)
+        except (CellRefused, InvalidInput):
+            start, stop = 0, len(block)
+        while stop - start > 1:
+            middle = (start + stop) // 2
+            try:
+                self._decode(block[start:middle])
+                start = middle
+            except (CellRefused, InvalidInput):
+                stop = middle
+        try:
+            return self._decode(block[start:stop])
+        except CellRefused as ex:
+            detail = f"Line {block[start][0]}, column {ex.column + 1}: {ex.detail}"
+            raise InvalidInput(detail, feature=ex.feature) from None
+
+    def _decode(self, block: Sequence[Record]) -> Table:
+        for line, cells in block:
+            if len(cells) != len(self._features):
+                raise InvalidInput(f"Line {line} has {len(cells)} of {len(self._features)} values.")
+        columns: Iterator[tuple[str, ...]] = zip(*(cells for _, cells in block), strict=True)
+        arrays = [
+            _NONE if feature is None else _array(feature, cells, position)
+            for position, (feature, cells) in enumerate(zip(self._features, columns, strict=True))
+        ]
+        try:
+            return Table.from_columns(self._signature, [arrays[position] for position in self._order])
+        except CellRefused as ex:
+            raise CellRefused(ex.row, self._order[ex.column], ex.feature, ex.detail) from None
+
+
+def _check_quotes(body: bytes) -> None:
+    right = _RIGHT.match(body)
+    end = right.end() if right else 0
+    if end < len(body):
+        line = _line_ends(body, 0, end) + 1
+        raise NotCSV(f"Line {line}: a quoted field is not closed, or something follows its closing quote.")
+
+
+def _line_ends(body: bytes, start: int, end: int) -> int:
+    found = (body.count(each, start, end) for each in (b"\n", b"\r"))
+    return sum(found) - body.count(b"\r\n", start, end)
 
 
 def _records(body: bytes) -> Iterator[Record]:
-    """The records of a body that is UTF-8, blank lines left out."""
-    # The module's own limit is 128 KiB; it holds for every reader of the process, so it is never lowered.
-    csv.field_size_limit(max(csv.field_size_limit(), len(body)))
-    text = io.TextIOWrapper(io.BytesIO(body), "utf-8-sig", newline="")
-    reader = csv.reader(text, strict=True)
+    reader = csv.reader(io.TextIOWrapper(io.BytesIO(body), "utf-8", newline=""), strict=True)
     line = 1
-    try:
-        for cells in reader:
-            if cells:
-                yield line, cells
-            line = reader.line_num + 1
-    except csv.Error:
-        detail = "a quoted field is not closed, or something follows its closing quote."
-        raise NotCSV(f"Line {line}: {detail}") from None
+    for cells in reader:
+        if cells:
+            yield line, cells
+        line = reader.line_num + 1
 
 
-def _arrays(features: Sequence[Feature | None], block: Sequence[Record]) -> list[NDArray[Any]]:
-    """One array for each column of some records; an empty one where the column belongs to no feature."""
-    width = len(features)
-    for line, cells in block:
-        if len(cells) != width:
-            raise InvalidInput(f"Line {line} has {len(cells)} of {width} values.")
-    turned: Iterator[tuple[str, ...]] = zip(*(cells for _, cells in block), strict=True)
-    arrays = []
-    for position, (feature, column) in enumerate(zip(features, turned, strict=True)):
-        try:
-            arrays.append(_NONE if feature is None else _array(feature, column, position))
-        except CellRefused as ex:
-            raise _fault(block[ex.row][0], ex.column, ex) from None
-    return arrays
+def _unusual_records(body: bytes, width: int) -> Iterator[Record]:
+    """The same for a body of many blank lines, of fields with many lines, or of lines with many fields."""
+    line, end = 1, 0
+    while (start := _end(_BLANK, body, end)) < len(body):
+        line += _line_ends(body, end, start)
+        end = _end(_RECORD, body, start)
+        record = body[start:end]
+        cells = _cells(record) if record.count(b",") > _BLOCK_CELLS else 0
+        yield line, range(cells) if cells > width else next(csv.reader([record.decode()], strict=True))
+        line += _line_ends(body, start, end)
+
+
+def _end(pattern: re.Pattern[bytes], body: bytes, at: int) -> int:
+    match = pattern.match(body, at)
+    return match.end() if match else at
+
+
+def _cells(record: bytes) -> int:
+    if b'"' not in record:
+        return record.count(b",") + 1
+    return sum(1 for _ in _FIELD.finditer(record)) + 1
 
 
 def _array(feature: Feature, cells: Sequence[str], position: int) -> NDArray[Any]:
@@ -219,7 +284,3 @@ def _number(feature: Feature, row: int, cell: str, position: int) -> float:
     if number is None:
         raise CellRefused(row, position, feature.name, f"{feature.name} must be {feature.wants}.")
     return number
-
-
-def _fault(line: int, position: int, refused: CellRefused) -> InvalidInput:
-    return InvalidInput(f"Line {line}, column {position + 1}: {refused.detail}", feature=refused.feature)

@@ -1,26 +1,30 @@
 """
 DataFrames as JSON: split into names and rows (`dataframe_split`), or columns by name (`inputs`).
 
-As in `instances`, the way that is right is typed decoding; a body that is wrong is walked once more.
+As in `instances`, the way that is right is typed decoding, and what it does not take is walked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence, Sized
 from copy import copy
+from functools import partial
 from typing import Any
 
 import msgspec
 import numpy as np
 from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from service.codecs.json_reader import Reader
 from service.codecs.rows.explain import Explainer, unknown
-from service.codecs.rows.instances import body_type, cell_type, quotes_beside
+from service.codecs.rows.instances import Rows, body_type, cell_type, strings_beside
+from service.codecs.rows.pieces import Pieces, cut_values, strings
+from service.codecs.rows.row_decoder import UNFIT, RowDecoder
 from service.errors import InvalidInput, TooManyRows, names_of, pointer
 from service.signature import Feature, Signature
-from service.table import CellRefused, Table, float_array
+from service.table import Table, float_array
 
 SPLIT = "dataframe_split"
 COLUMNS = "inputs"
@@ -34,137 +38,61 @@ class _Split(Struct, forbid_unknown_fields=True):
     index: Raw | UnsetType = UNSET
 
 
-class SplitFrames:
+class SplitFrames(RowDecoder):
     """Decodes `{"dataframe_split": {"columns": [name, ...], "data": [row, ...]}}`; names beat positions."""
 
     def __init__(self, signature: Signature, max_rows: int, ignored: Collection[str]) -> None:
+        super().__init__(SPLIT, ignored)
         self._signature = signature
         self._max_rows = max_rows
-        self._ignored = ignored
-        self._explainer = _SplitExplainer(signature, max_rows, ignored)
         self._decoder = msgspec.json.Decoder(body_type(_Split, SPLIT, ignored))
-        self._cells = {feature.name: cell_type(feature) for feature in signature.features}
+        self._in_order = Rows(signature, max_rows, objects=False)
 
-    def decode(self, body: bytes) -> Table:
-        """
-        Decode a body.
-
-        Raises:
-            NotJSON, InvalidInput, TooManyRows: as `Instances.decode` does.
-        """
+    def _at_once(self, body: bytes) -> Table | None:
         try:
             found = self._decoder.decode(body)
-            split = found.rows
-            beside = quotes_beside(found, self._ignored) + quotes_beside(split, ["index"])
-            cells = tuple(self._cells[name] for name in split.columns)
-            rows = msgspec.json.decode(split.data, type=list[tuple[cells]])  # type: ignore[valid-type]
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError):
-            raise self._explainer.fault(body) from None
-        if len(rows) > self._max_rows:
-            raise TooManyRows(self._max_rows)
-        if (
-            not rows
-            or sorted(split.columns) != sorted(self._cells)
-            or body.count(b'"') != beside + _split_quotes(split, rows)
-        ):
-            self._explainer.check(body)
-        signature = ordered(self._signature, split.columns)
-        try:
-            return Table.from_rows(signature, rows).reordered([split.columns.index(name) for name in self._cells])
-        except CellRefused as ex:
-            raise InvalidInput(ex.detail, pointer(SPLIT, "data", ex.row, ex.column), ex.feature) from None
+            split, data = found.rows, bytes(found.rows.data)
+            beside = strings_beside(found, self._ignored) + strings_beside(split, _PARTS[2:])
+        except UNFIT:
+            return None
+        if sorted(split.columns) != sorted(self._signature.names) or not data.startswith(b"["):
+            return None
+        if strings(body) != beside + strings(data) + len(split.columns) + len((SPLIT, *_PARTS[:2])):
+            return None
+        table = self._rows(split.columns).fits(data[1:-1])
+        return None if table is None or table.rows > self._max_rows else self._ordered(table, split.columns)
 
+    def _rows(self, names: Sequence[str]) -> Rows:
+        if tuple(names) == self._signature.names:
+            return self._in_order
+        return Rows(ordered(self._signature, names), self._max_rows, objects=False)
 
-class ColumnFrames:
-    """Decodes `{"inputs": {name: [value, ...], ...}}`."""
+    def _ordered(self, table: Table, names: Sequence[str]) -> Table:
+        return table.reordered([names.index(name) for name in self._signature.names])
 
-    def __init__(self, signature: Signature, max_rows: int, ignored: Collection[str]) -> None:
-        self._signature = signature
-        self._max_rows = max_rows
-        self._ignored = ignored
-        self._explainer = _ColumnsExplainer(signature, max_rows, COLUMNS, ignored)
-        self._decoder = msgspec.json.Decoder(body_type(dict[str, Raw], COLUMNS, ignored))
-        self._columns = [(each, msgspec.json.Decoder(list[cell_type(each)])) for each in signature.features]  # type: ignore[misc]
-
-    def decode(self, body: bytes) -> Table:
-        """
-        Decode a body.
-
-        Raises:
-            NotJSON, InvalidInput, TooManyRows: as `Instances.decode` does.
-        """
-        try:
-            found = self._decoder.decode(body)
-            beside, given = quotes_beside(found, self._ignored), found.rows
-            columns: list[list[Any]] = [decoder.decode(given[feature.name]) for feature, decoder in self._columns]
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError):
-            raise self._explainer.fault(body) from None
-        if len(columns[0]) > self._max_rows:
-            raise TooManyRows(self._max_rows)
-        texts = sum(type(cell) is str for column in columns for cell in column) if not self._signature.numeric else 0
-        quotes = beside + 2 * (1 + len(columns) + texts)
-        lengths = set(map(len, columns))
-        if len(lengths) > 1 or 0 in lengths or len(given) > len(columns) or body.count(b'"') != quotes:
-            self._explainer.check(body)
-        arrays = [
-            float_array(column) if feature.numeric else np.array(column, object)
-            for (feature, _), column in zip(self._columns, columns, strict=True)
-        ]
-        try:
-            return Table.from_columns(self._signature, arrays)
-        except CellRefused as ex:
-            name = self._signature.names[ex.column]
-            raise InvalidInput(ex.detail, pointer(COLUMNS, name, ex.row), ex.feature) from None
-
-
-def ordered(signature: Signature, names: Collection[str]) -> Signature:
-    """A signature with its features in the order of these names."""
-    by_name = {feature.name: feature for feature in signature.features}
-    return replace(signature, features=tuple(by_name[name] for name in names))
-
-
-def _split_quotes(split: _Split, rows: list[tuple[Any, ...]]) -> int:
-    """How many quotation marks such a body takes at least beside its index: no more are there if no key is repeated."""
-    texts = sum(type(cell) is str for row in rows for cell in row)
-    return 2 * (3 + len(split.columns) + texts)
-
-
-class _SplitExplainer(Explainer):
-    """Walks bodies of `dataframe_split` that are wrong."""
-
-    def __init__(self, signature: Signature, max_rows: int, ignored: Collection[str]) -> None:
-        super().__init__(signature, max_rows, SPLIT, ignored)
-        self._signature = signature
-
-    def rows(self, reader: Reader, at: str) -> None:
-        """Walk the object that comes next."""
+    def _read(self, reader: Reader, at: str) -> Table:
         if reader.peek() != "{":
             raise InvalidInput(_SPLIT_FORM, at)
         ahead = copy(reader)
         names: list[str] = []
         seen: set[str] = set()
+        table: Table | None = None
         for key in reader.members():
-            self._check_part(key, seen, at)
+            _check_part(key, seen, at)
             seen.add(key)
             if key == "columns":
                 names = self._columns(reader, at + pointer(key))
             elif key == "data":
-                signature = ordered(self._signature, names or self._names(ahead, at))
-                _ArraysExplainer(signature, self._max_rows).rows(reader, at + pointer(key))
+                names = names or self._names_behind(ahead, at)
+                table = self._rows(names).read(reader, at + pointer(key))
             else:
                 reader.skip()
-        for key in _PARTS[:2]:
-            if key not in seen:
-                raise InvalidInput(f"{key} is missing. {_SPLIT_FORM}", at + pointer(key))
+        if table is None:
+            missing = "data" if names else "columns"
+            raise InvalidInput(f"{missing} is missing. {_SPLIT_FORM}", at + pointer(missing))
+        return self._ordered(table, names)
 
-    @staticmethod
-    def _check_part(key: str, seen: Collection[str], at: str) -> None:
-        if key not in _PARTS:
-            raise unknown(SPLIT, ", ".join(_PARTS), at, key)
-        if key in seen:
-            raise InvalidInput(f"{key} appears more than once.", at + pointer(key))
-
-    def _names(self, reader: Reader, at: str) -> list[str]:
+    def _names_behind(self, reader: Reader, at: str) -> list[str]:
         """The names, where they stand behind the rows."""
         for key in reader.members():
             if key == "columns":
@@ -175,65 +103,134 @@ class _SplitExplainer(Explainer):
     def _columns(self, reader: Reader, at: str) -> list[str]:
         if reader.peek() != "[":
             raise InvalidInput("columns must be an array of feature names.", at)
-        names: list[str] = []
+        known = self._signature.features
+        names: dict[str, None] = {}
         for position in reader.elements():
             name = reader.scalar() if reader.peek() == '"' else None
-            if not isinstance(name, str) or name not in self._by_name:
-                raise InvalidInput(
-                    f"This is no feature; the model takes {names_of(self._features)}.", at + pointer(position)
-                )
+            if not isinstance(name, str) or name not in self._signature.names:
+                raise InvalidInput(f"This is no feature; the model takes {names_of(known)}.", at + pointer(position))
             if name in names:
                 raise InvalidInput(f"{name} appears more than once.", at + pointer(position))
-            names.append(name)
-        for feature in self._features:
+            names[name] = None
+        for feature in known:
             if feature.name not in names:
                 raise InvalidInput(f"columns lacks {feature.name}.", at)
-        return names
+        return list(names)
 
 
-class _ArraysExplainer(Explainer):
-    """Walks rows that must be arrays."""
+class ColumnFrames(RowDecoder):
+    """Decodes `{"inputs": {name: [value, ...], ...}}`."""
 
-    def row(self, reader: Reader, at: str) -> None:
-        """Walk the row that comes next."""
-        if reader.peek() != "[":
-            raise InvalidInput(f"A row is an array of {len(self._features)} values, in the order of columns.", at)
-        super().row(reader, at)
+    def __init__(self, signature: Signature, max_rows: int, ignored: Collection[str]) -> None:
+        super().__init__(COLUMNS, ignored)
+        self._signature = signature
+        self._max_rows = max_rows
+        self._decoder = msgspec.json.Decoder(body_type(dict[str, Raw], COLUMNS, ignored))
+        self._columns = {each.name: _Column(each, max_rows) for each in signature.features}
 
+    def _at_once(self, body: bytes) -> Table | None:
+        try:
+            found = self._decoder.decode(body)
+            beside, given = strings_beside(found, self._ignored), found.rows
+            values = sum(strings(bytes(raw)) for raw in given.values())
+            arrays = [column.array(given[name]) for name, column in self._columns.items()]
+            if len(given) > len(arrays) or not 0 < len(arrays[0]) <= self._max_rows:
+                return None
+            if strings(body) != beside + values + len(arrays) + 1 or len(set(map(len, arrays))) > 1:
+                return None
+            return Table.from_columns(self._signature, arrays)
+        except UNFIT:
+            return None
 
-class _ColumnsExplainer(Explainer):
-    """Walks bodies of columns that are wrong."""
-
-    def rows(self, reader: Reader, at: str) -> None:
-        """Walk the object of columns that comes next."""
-        lengths: dict[str, int] = {}
+    def _read(self, reader: Reader, at: str) -> Table:
+        if reader.peek() != "{":  # what brought the body here is another member of this name
+            raise InvalidInput(f"{COLUMNS} appears more than once.", at)
+        arrays: dict[str, NDArray[Any]] = {}
         for key in reader.members():
-            feature = self._by_name.get(key)
-            if feature is None:
-                raise unknown(COLUMNS, names_of(self._features), at, key)
-            if key in lengths:
+            column = self._columns.get(key)
+            if column is None:
+                raise unknown(COLUMNS, names_of(self._signature.features), at, key)
+            if key in arrays:
                 raise InvalidInput(f"{key} appears more than once.", at + pointer(key))
-            lengths[key] = self._column(reader, feature, at + pointer(key))
-        self._check_lengths(lengths, at)
+            arrays[key] = column.read(reader, at + pointer(key))
+        self._check_lengths(arrays, at)
+        return Table.of(self._signature, [arrays[name] for name in self._signature.names])
 
-    def _column(self, reader: Reader, feature: Feature, at: str) -> int:
-        if reader.peek() != "[":
-            raise InvalidInput(f"{feature.name} must be an array of values, one for each row.", at, feature.name)
-        row = -1
-        for row in reader.elements():
-            if row == self._max_rows:
-                raise TooManyRows(self._max_rows)
-            self.cell(reader, feature, at + pointer(row))
-        return row + 1
-
-    def _check_lengths(self, lengths: dict[str, int], at: str) -> None:
-        first = self._features[0].name
-        for feature in self._features:
-            name = feature.name
-            if name not in lengths:
+    def _check_lengths(self, arrays: Mapping[str, Sized], at: str) -> None:
+        first = self._signature.names[0]
+        for name in self._signature.names:
+            if name not in arrays:
                 raise InvalidInput(f"{name} is missing.", at + pointer(name), name)
-            if lengths[name] != lengths[first]:
-                detail = f"{name} has {lengths[name]} values, and {first} has {lengths[first]}."
+            if len(arrays[name]) != len(arrays[first]):
+                detail = f"{name} has {len(arrays[name])} values, and {first} has {len(arrays[first])}."
                 raise InvalidInput(detail, at + pointer(name), name)
-        if not lengths[first]:
+        if not len(arrays[first]):
             raise InvalidInput(f"{COLUMNS} holds no rows.", at)
+
+
+class _Column:
+    """Decodes the values of one feature."""
+
+    def __init__(self, feature: Feature, max_rows: int) -> None:
+        self._feature = feature
+        self._max_rows = max_rows
+        self._signature = Signature("regressor", (feature,), ())
+        self._explainer = Explainer((feature,))
+        self._decoder = msgspec.json.Decoder(list[cell_type(feature)])  # type: ignore[misc]
+        self._pieces = Pieces(cut_values, self._fits, len)
+
+    def array(self, text: bytes | Raw) -> NDArray[Any]:
+        """
+        The values of a JSON array, of which the ranges are not looked at.
+
+        Raises:
+            msgspec.MsgspecError, UnicodeDecodeError: they are not of the feature's type.
+        """
+        values = self._decoder.decode(text)
+        return float_array(values) if self._feature.numeric else np.array(values, object)
+
+    def read(self, reader: Reader, at: str) -> NDArray[Any]:
+        """
+        Decode the array that comes next.
+
+        Raises:
+            InvalidInput: it is none, or a value is at fault.
+            TooManyRows: there are too many.
+        """
+        if reader.peek() != "[":
+            raise InvalidInput(
+                f"{self._feature.name} must be an array of values, one for each row.", at, self._feature.name
+            )
+        body, (start, end) = bytes(reader.data), reader.array()
+        if Reader(body, start).peek() == "]":
+            return np.empty(0)
+        parts = self._pieces.decode(body, start, end, self._max_rows, partial(self._walk, body, at))
+        if parts is None:
+            raise InvalidInput("The body is not what this model takes.", "")
+        return np.concatenate(parts)
+
+    def _fits(self, text: bytes) -> NDArray[Any] | None:
+        try:
+            array = self.array(b"[%b]" % text)
+            Table.from_columns(self._signature, [array])
+        except UNFIT:
+            return None
+        return array if len(array) else None
+
+    def _walk(self, body: bytes, at: str, start: int, position: int) -> None:
+        if position >= self._max_rows:
+            raise TooManyRows(self._max_rows)
+        self._explainer.cell(Reader(body, start), self._feature, at + pointer(position))
+
+
+def ordered(signature: Signature, names: Collection[str]) -> Signature:
+    """A signature with its features in the order of these names."""
+    by_name = {feature.name: feature for feature in signature.features}
+    return replace(signature, features=tuple(by_name[name] for name in names))
+
+
+def _check_part(key: str, seen: Collection[str], at: str) -> None:
+    if key not in _PARTS:
+        raise unknown(SPLIT, ", ".join(_PARTS), at, key)
+    if key in seen:
+        raise InvalidInput(f"{key} appears more than once.", at + pointer(key))

@@ -1,12 +1,12 @@
-"""Finds out what is wrong with a body of rows, and where: the first fault from left to right."""
+"""Says what is wrong with a row, or with the syntax of a body, and where: the first fault from left to right."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 
-from service.codecs.json_reader import Reader, json_text
-from service.errors import InvalidInput, ServiceError, TooManyRows, names_of, pointer
-from service.signature import Feature, Signature
+from service.codecs.json_reader import Reader
+from service.errors import InvalidInput, names_of, pointer
+from service.signature import Feature
 
 IGNORED = ("signature_name", "parameters")
 """Members beside the rows that TensorFlow Serving's and Vertex AI's clients send."""
@@ -16,88 +16,29 @@ _LONGEST_KEY = 100
 
 
 class Explainer:
-    """Walks bodies that are wrong for one model: objects with one member that holds the rows, and ignored ones."""
+    """Walks rows of one model."""
 
-    def __init__(
-        self, signature: Signature, max_rows: int, member: str = "instances", ignored: Collection[str] = IGNORED
-    ) -> None:
-        self._member = member
-        self._ignored = ignored
-        self._form = f'The body must be a JSON object: {{"{member}": [row, ...]}}.'
-        self._features = signature.features
-        self._by_name = {feature.name: feature for feature in signature.features}
-        self._max_rows = max_rows
-
-    def fault(self, body: bytes) -> ServiceError:
-        """The fault of a body that has one."""
-        try:
-            self.check(body)
-        except ServiceError as ex:
-            return ex
-        return InvalidInput("The body is not what this model takes.", "")
-
-    def check(self, body: bytes) -> None:
-        """
-        Walk a body.
-
-        Raises:
-            NotJSON, InvalidInput, TooManyRows: as `Instances.decode` does.
-        """
-        reader = Reader(json_text(body))
-        if reader.peek() != "{":
-            raise InvalidInput(self._form, "")
-        seen: set[str] = set()
-        for key in reader.members():
-            self._read_member(reader, key, seen)
-            seen.add(key)
-        if self._member not in seen:
-            raise InvalidInput(f"{self._member} is missing. {self._form}", pointer(self._member))
-
-    def check_line(self, line: bytes, number: int) -> None:
-        """
-        Walk one line of JSON lines: a row.
-
-        Raises:
-            NotJSON, InvalidInput: as `Instances.decode_lines` does.
-        """
-        try:
-            self.row(Reader(json_text(line, f"Line {number}")), "")
-        except InvalidInput as ex:
-            raise InvalidInput(f"Line {number}: {ex.detail}", ex.pointer, ex.feature) from None
-
-    def _read_member(self, reader: Reader, key: str, seen: set[str]) -> None:
-        if key in seen:
-            raise InvalidInput(f"{key} appears more than once.", pointer(key))
-        if key == self._member:
-            self.rows(reader, pointer(key))
-        elif key in self._ignored:
-            reader.skip()
-        else:
-            raise unknown("The body", self._member, "", key)
-
-    def rows(self, reader: Reader, at: str) -> None:
-        """Walk the rows that come next; `at` points to them."""
-        name = at.rpartition("/")[2]
-        if reader.peek() != "[":
-            raise InvalidInput(f"{name} must be an array of rows.", at)
-        row = -1
-        for row in reader.elements():
-            if row == self._max_rows:
-                raise TooManyRows(self._max_rows)
-            self.row(reader, at + pointer(row))
-        if row < 0:
-            raise InvalidInput(f"{name} holds no rows.", at)
+    def __init__(self, features: Sequence[Feature], *, objects: bool = True) -> None:
+        self._features = features
+        self._by_name = {feature.name: feature for feature in features}
+        self._objects = objects
 
     def row(self, reader: Reader, at: str) -> None:
-        """Walk the row that comes next."""
-        match reader.peek():
-            case "[":
-                self._array(reader, at)
-            case "{":
-                self._object(reader, at)
-            case _:
-                width = len(self._features)
-                raise InvalidInput(f"A row is an array of {width} values or an object by feature name.", at)
+        """
+        Walk the row that comes next; `at` points to it.
+
+        Raises:
+            InvalidInput: its first fault.
+        """
+        first, width = reader.peek(), len(self._features)
+        if first == "[":
+            self._array(reader, at)
+        elif not self._objects:
+            raise InvalidInput(f"A row is an array of {width} values, in the order of columns.", at)
+        elif first == "{":
+            self._object(reader, at)
+        else:
+            raise InvalidInput(f"A row is an array of {width} values or an object by feature name.", at)
 
     def _array(self, reader: Reader, at: str) -> None:
         width, values = len(self._features), 0

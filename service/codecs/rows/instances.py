@@ -2,102 +2,202 @@
 Rows as JSON: `{"instances": [row, ...]}`, a row being an array in feature order or an object by feature name; or one
 row a line.
 
-The way that is right is one typed decoding by msgspec. Where that fails, `explain` walks the body once more.
+The way that is right is typed decoding by msgspec. Of rows that it does not take, the first is walked by `explain`.
 """
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections import deque
+from collections.abc import Collection, Iterator
+from functools import partial
+from itertools import islice
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType, defstruct, field
 from msgspec.structs import astuple
 
-from service.codecs.json_reader import json_text
+from service.codecs.json_reader import Reader, json_text
 from service.codecs.rows.explain import IGNORED, Explainer
 from service.codecs.rows.instances_fast_path import FlatRows
-from service.errors import InvalidInput, NotJSON, TooManyRows, pointer
+from service.codecs.rows.pieces import PIECE, Pieces, cut_lines, cut_rows, strings
+from service.codecs.rows.row_decoder import UNFIT, RowDecoder
+from service.errors import InvalidInput, NotJSON, ServiceError, TooManyRows, pointer
 from service.signature import Feature, Signature, Value
-from service.table import CellRefused, Table
+from service.table import Table
 
 _UNTYPED = re.compile(r'[\x00-\x1f"\\]')
 """What msgspec does not take in the name of a struct's field."""
 
 _LARGE, _NARROW = 64 * 1024, 16
-"""Bytes from which on, and values up to which in a row, a body is faster read as one list of numbers."""
+"""Bytes from which on, and values up to which in a row, rows are faster read as one list of numbers."""
 
-_FEWEST_QUOTES = 2
-"""Around the name of the member: a body with no more holds neither objects nor strings."""
+_SPACE = b" \t\n\r"  # RFC 8259, section 2
+_LINE = re.compile(rb"[^ \t\r\n][^\n]*")
+_NO_ROWS = Table(0)
+_any = msgspec.json.Decoder(Raw)
 
 
-class Instances:
-    """Decodes bodies for one model. Immutable, safe to share. `member` holds the rows, `ignored` may be beside it."""
+class Rows:
+    """
+    Rows for one signature.
+
+    Args:
+        objects: whether a row may be an object by feature name, and not only an array in feature order.
+    """
+
+    def __init__(self, signature: Signature, max_rows: int, *, objects: bool = True) -> None:
+        self._signature = signature
+        self._max_rows = max_rows
+        self._explainer = Explainer(signature.features, objects=objects)
+        self._array = tuple[tuple(map(cell_type, signature.features))]  # type: ignore[misc]
+        self._struct = _row_type(signature) if objects else None
+        named = self._struct or dict[str, float | bool | str | None]
+        self.type: Any = self._array | named if objects else self._array
+        self._decoder = msgspec.json.Decoder(list[self.type])  # type: ignore[name-defined]
+        self._line = msgspec.json.Decoder(self.type)
+        narrow = signature.numeric and signature.flags is None and len(signature.features) <= _NARROW
+        self._flat = FlatRows(len(signature.features)) if narrow else None
+        texts = [(i, feature) for i, feature in enumerate(signature.features) if not feature.numeric]
+        self._texts = len(texts)
+        self._optional_texts = [i for i, feature in texts if feature.missing]
+        self._pieces = Pieces(cut_rows, self.fits, attrgetter("rows"))
+        self._line_pieces = Pieces(cut_lines, self._lines_fit, attrgetter("rows"))
+
+    def table(self, rows: list[Any], found: float) -> Table | None:
+        """
+        The table of decoded rows, in whose text this many strings were found; None if a key is repeated.
+
+        Each key and each string takes one. The decoder asks for each key, and lets a repeated one pass: then there are
+        more.
+
+        Raises:
+            one of `UNFIT`: the model does not take them.
+        """
+        objects = sum([type(row) is not tuple for row in rows]) if found or self._struct is None else 0
+        if objects:
+            rows = [row if type(row) is tuple else self._by_position(row) for row in rows]
+            if self._struct is None:
+                rows = msgspec.convert(rows, list[self._array])  # type: ignore[name-defined]
+        table = Table.from_rows(self._signature, rows)
+        missing = sum(table.columns[i].tolist().count(None) for i in self._optional_texts)
+        expected = len(self._signature.features) * objects + self._texts * len(rows) - missing
+        return table if found == expected else None
+
+    def decode(self, body: bytes, start: int, end: int, at: str) -> Table | None:
+        """
+        Decode the rows of an array between two bytes of a body; `at` points to it.
+
+        Returns:
+            The table; None if it is not what the model takes, and no row is at fault.
+
+        Raises:
+            NotJSON: the body is no JSON document.
+            InvalidInput: a row is at fault.
+            TooManyRows: there are too many.
+        """
+        tables = self._pieces.decode(body, start, end, self._max_rows, partial(self._walk, body, at))
+        return None if tables is None else Table.joined(tables)
+
+    def decode_lines(self, body: bytes) -> Table | None:
+        """Decode JSON lines, as `decode` does."""
+        tables = self._line_pieces.decode(body, 0, len(body), self._max_rows, partial(self._walk_line, body))
+        return None if tables is None else Table.joined(tables)
+
+    def read(self, reader: Reader, at: str) -> Table:
+        """Decode the array that comes next, as `decode` does."""
+        if reader.peek() != "[":
+            raise InvalidInput(f"{_name(at)} must be an array of rows.", at)
+        table = self.decode(bytes(reader.data), *reader.array(), at)
+        if table is None:
+            raise InvalidInput("The body is not what this model takes.", "")
+        return table
+
+    def _by_position(self, row: Any) -> tuple[Value, ...]:
+        if self._struct is not None:
+            return astuple(row)
+        names = self._signature.names
+        if len(row) > len(names):
+            raise KeyError
+        return tuple([row[name] for name in names])
+
+    def fits(self, text: bytes) -> Table | None:
+        """The table of rows, a comma between any two; None if they are not what the model takes."""
+        try:
+            if self._struct is None and len(text) > 2 * PIECE:  # a long object may have many members
+                self._explainer.row(Reader(json_text(text)), "")
+            table = self._flat_table(text) if self._flat and _LARGE < len(text) <= 2 * PIECE else None
+            if table is not None:
+                return table
+            rows = self._decoder.decode(b"[%b]" % text)
+            return self.table(rows, strings(text)) if rows else None
+        except (*UNFIT, ServiceError):
+            return None
+
+    def _flat_table(self, text: bytes) -> Table | None:
+        matrix = self._flat.decode(text) if self._flat else None
+        return None if matrix is None else Table.from_matrix(self._signature, matrix)
+
+    def _lines_fit(self, text: bytes) -> Table | None:
+        try:
+            rows = [self._line.decode(line) for line in _LINE.findall(text)]
+            return self.table(rows, strings(text)) if rows else _NO_ROWS
+        except UNFIT:
+            return None
+
+    def _walk(self, body: bytes, at: str, start: int, position: int) -> None:
+        reader = Reader(json_text(body), start)
+        if position >= self._max_rows:
+            raise TooManyRows(self._max_rows)
+        if reader.peek() == "]":
+            raise InvalidInput(f"{_name(at)} holds no rows.", at)
+        self._explainer.row(reader, at + pointer(position))
+
+    def _walk_line(self, body: bytes, start: int, position: int) -> None:
+        if position >= self._max_rows:
+            raise TooManyRows(self._max_rows)
+        number = body.count(b"\n", 0, start) + 1
+        line = body[start : body.find(b"\n", start) + 1 or None]
+        try:
+            self._explainer.row(Reader(json_text(line, f"Line {number}")), "")
+        except InvalidInput as ex:
+            raise InvalidInput(f"Line {number}: {ex.detail}", ex.pointer, ex.feature) from None
+
+
+class Instances(RowDecoder):
+    """Decodes bodies of rows for one model. `member` holds the rows, `ignored` may be beside it."""
 
     def __init__(
         self, signature: Signature, max_rows: int, member: str = "instances", ignored: Collection[str] = IGNORED
     ) -> None:
-        self._signature = signature
-        self._member = member
-        self._ignored = ignored
+        super().__init__(member, ignored)
         self._max_rows = max_rows
-        row = _row_type(signature)
-        either = tuple[tuple(map(cell_type, signature.features))] | (row or dict[str, Any])  # type: ignore[misc]
-        self._decoder = msgspec.json.Decoder(body_type(Annotated[list[either], Meta(min_length=1)], member, ignored))  # type: ignore[valid-type]
-        self._line = msgspec.json.Decoder(either)
-        self._explainer = Explainer(signature, max_rows, member, ignored)
-        self._typed = row is not None
-        narrow = signature.numeric and signature.flags is None and len(signature.features) <= _NARROW
-        self._flat = FlatRows(len(signature.features), member) if narrow else None
-        names = signature.names
-        self._values: Callable[[Any], tuple[Value, ...]] = astuple if row else lambda row: tuple(map(row.get, names))
+        self._rows = Rows(signature, max_rows)
+        rows: Any = Annotated[list[self._rows.type], Meta(min_length=1)]  # type: ignore[name-defined]
+        self._decoder = msgspec.json.Decoder(body_type(rows, member, ignored))
+        space = rb"[%b]*" % _SPACE
+        self._start = re.compile(space.join([b"", rb"\{", b'"%b"' % member.encode(), b":", rb"\["]))
 
-    def _row(self, row: Any) -> tuple[Value, ...]:
-        return row if type(row) is tuple else self._values(row)
-
-    def decode(self, body: bytes) -> Table:
-        """
-        Decode a body.
-
-        Raises:
-            NotJSON: it is no JSON document.
-            InvalidInput: it is not what the model takes.
-            TooManyRows: it holds too many rows.
-        """
-        table = self._flat_table(body) if len(body) > _LARGE else None
-        if table is not None:
-            return table
+    def _at_once(self, body: bytes) -> Table | None:
         try:
             found = self._decoder.decode(body)
-            quotes = body.count(b'"') - _FEWEST_QUOTES
-            if quotes:
-                quotes -= quotes_beside(found, self._ignored)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise self._explainer.fault(body) from None
-        instances = found.rows
-        if len(instances) > self._max_rows:
-            raise TooManyRows(self._max_rows)
-        rows = instances if quotes == 0 else [self._row(row) for row in instances]
-        if not self._typed or quotes != self._quotes(instances, rows):
-            self._explainer.check(body)
-        try:
-            return Table.from_rows(self._signature, rows)
-        except CellRefused as ex:
-            raise InvalidInput(
-                ex.detail, pointer(self._member, ex.row, self._cell(instances, ex)), ex.feature
-            ) from None
+            if len(found.rows) > self._max_rows:
+                return None
+            return self._rows.table(found.rows, strings(body) - 1 - strings_beside(found, self._ignored))
+        except UNFIT:
+            return None
 
-    def _flat_table(self, body: bytes) -> Table | None:
-        """The table of a body that is read as one list of numbers; None where it is not, or is not what is taken."""
-        matrix = self._flat.decode(body) if self._flat else None
-        if matrix is None or len(matrix) > self._max_rows:
+    def _directly(self, body: bytes) -> Table | None:
+        """The rows of a body that has no other member."""
+        start, end = self._start.match(body), body.rfind(b"]")
+        if start is None or body[end + 1 :].strip(_SPACE) != b"}":
             return None
-        try:
-            return Table.from_matrix(self._signature, matrix)
-        except CellRefused:
-            return None
+        return self._rows.decode(body, start.end(), end, pointer(self._member))
+
+    def _read(self, reader: Reader, at: str) -> Table:
+        return self._rows.read(reader, at)
 
     def decode_lines(self, body: bytes) -> Table:
         """
@@ -107,57 +207,40 @@ class Instances:
             NotJSON, InvalidInput, TooManyRows: as `decode`.
         """
         try:
-            return self._table(body)
+            table = self._rows.decode_lines(body)
         except InvalidInput:
-            for number, line in self._lines(body):  # what is not JSON further down comes first
-                json_text(line, f"Line {number}")
+            self._check_lines(body)  # what is not JSON further down comes first
             raise
-
-    def _table(self, body: bytes) -> Table:
-        found = [self._decode_line(line, number) for number, line in self._lines(body)]
-        if not found:
+        if table is None:
+            raise InvalidInput("The body is not what this model takes.", "")
+        if not table.rows:
             raise NotJSON("The body is empty.")
-        quotes = body.count(b'"')
-        rows = found if quotes == 0 else [self._row(row) for row in found]
-        if not self._typed or quotes != self._quotes(found, rows):
-            for number, line in self._lines(body):
-                self._explainer.check_line(line, number)
+        return table
+
+    def _check_lines(self, body: bytes) -> None:
+        """See that each line that is taken is JSON, and that there are no more."""
         try:
-            return Table.from_rows(self._signature, rows)
-        except CellRefused as ex:
-            number = next(number for row, (number, _) in enumerate(self._lines(body)) if row == ex.row)
-            raise InvalidInput(f"Line {number}: {ex.detail}", pointer(self._cell(found, ex)), ex.feature) from None
+            deque((_any.decode(line[0]) for line in islice(_LINE.finditer(body), self._max_rows)), maxlen=0)
+            if not body.isascii():
+                body.decode()
+        except UNFIT:
+            for number, line in islice(_lines(body), self._max_rows):
+                json_text(line, f"Line {number}")
+        if next(islice(_LINE.finditer(body), self._max_rows, None), None):
+            raise TooManyRows(self._max_rows)
 
-    def _lines(self, body: bytes) -> Iterator[tuple[int, bytes]]:
-        """The lines that are not blank, with their numbers."""
-        filled = ((number, line) for number, line in enumerate(io.BytesIO(body), 1) if not line.isspace())
-        for row, each in enumerate(filled):
-            if row == self._max_rows:
-                raise TooManyRows(self._max_rows)
-            yield each
 
-    def _decode_line(self, line: bytes, number: int) -> Any:
-        try:
-            return self._line.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            self._explainer.check_line(line, number)
-            raise InvalidInput(f"Line {number} is not what this model takes.", "") from None
+def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, with their numbers."""
+    number, at = 1, 0
+    for line in _LINE.finditer(body):
+        number += body.count(b"\n", at, line.start())
+        at = line.start()
+        yield number, body[body.rfind(b"\n", 0, at) + 1 : line.end() + 1]
 
-    def _cell(self, rows: list[Any], refused: CellRefused) -> str | int:
-        """A cell's position in its array, or its name in its object."""
-        return refused.column if type(rows[refused.row]) is tuple else self._signature.names[refused.column]
 
-    def _quotes(self, instances: list[Any], rows: list[tuple[Value, ...]]) -> int:
-        """
-        How many quotation marks these rows take at least.
-
-        A body that has just as many repeats no key, which msgspec would not tell: each key takes two.
-        """
-        if rows is instances:
-            return 0
-        objects = sum(type(row) is not tuple for row in instances)
-        texts = 0 if self._signature.numeric else sum(type(cell) is str for row in rows for cell in row)
-        return 2 * len(self._signature.features) * objects + 2 * texts
+def _name(at: str) -> str:
+    return at.rpartition("/")[2]
 
 
 def _row_type(signature: Signature) -> Any:
@@ -174,15 +257,15 @@ def body_type(rows: Any, member: str, ignored: Collection[str]) -> Any:
     return defstruct("Body", [("rows", rows, field(name=member)), *skipped], forbid_unknown_fields=True)
 
 
-def quotes_beside(body: Any, ignored: Collection[str]) -> int:
+def strings_beside(body: Any, ignored: Collection[str]) -> float:
     """
-    How many quotation marks the ignored members of a body take.
+    How many strings the ignored members of a body take, their names among them.
 
     Raises:
         UnicodeDecodeError: they are not UTF-8, which their decoding has not looked at.
     """
     given = [bytes(raw) for name in ignored if (raw := getattr(body, name)) is not UNSET]
-    return sum(2 + raw.decode().count('"') for raw in given)
+    return sum(1 + strings(raw) for raw in given if raw.isascii() or raw.decode())
 
 
 def cell_type(feature: Feature) -> Any:

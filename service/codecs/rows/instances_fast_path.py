@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from service.table import float_array
 
-_SPACE = b" \t\n\r"  # RFC 8259, section 2
-
 
 class FlatRows:
-    """Reads bodies `{"member": [[number, ...], ...]}` of one width, and leaves all others alone. Safe to share."""
+    """Reads rows `[number, ...], ...` of one width, and leaves all others alone. Safe to share."""
 
-    def __init__(self, width: int, member: str) -> None:
+    def __init__(self, width: int) -> None:
         self._width = width
-        space = rb"[%s]*" % _SPACE
-        self._start = re.compile(space.join([b"", rb"\{", b'"%s"' % member.encode(), b":", rb"\[(?=\[)"]))
         self._decoder = msgspec.json.Decoder(list[float])
 
-    def decode(self, body: bytes) -> NDArray[np.float64] | None:
-        """The numbers, shape (rows, width); None where the body is anything else, be it right or wrong."""
-        start, end = self._start.match(body), body.rfind(b"]")
-        if start is None or body[end + 1 :].strip(_SPACE) != b"}":
-            return None
-        rows = bytearray(memoryview(body)[start.end() : end])
+    def decode(self, text: bytes) -> NDArray[np.float64] | None:
+        """The numbers, shape (rows, width); None where the text is anything else, be it right or wrong."""
+        rows = bytearray(text)
         if b"n" in rows or not _flatten(np.frombuffer(rows, np.uint8), self._width):  # null is not for a list of floats
             return None
         try:

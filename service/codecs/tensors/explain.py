@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import msgspec
 
-from service.codecs.json_reader import json_text
+from service.codecs.json_reader import Reader, json_text
 from service.errors import MalformedTensor, ServiceError, pointer
 
 MOST_DIMENSIONS = 16
@@ -27,6 +28,12 @@ WANTS = {
     "ready": "true or false",
 }
 """What each member must be, as the end of a sentence."""
+
+_LOOKED_INTO = frozenset({"inputs", "outputs", "parameters"})
+"""Members with objects that are known here; all others are passed over."""
+
+_LONGEST_KEY = 100
+"""Longer keys are not repeated to the caller."""
 
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _PATH = re.compile(r" - at `\$([^`]*)`$")
@@ -54,6 +61,39 @@ def fault(body: bytes, found: Exception) -> ServiceError:
     if name in ("inputs", "outputs") and parts[-1] != name:
         return MalformedTensor(f"{name} must hold objects only.", pointer(*parts))
     return MalformedTensor(f"{name} must be {WANTS[name]}.", pointer(*parts))
+
+
+def check_repeats(body: bytes, most: int) -> None:
+    """
+    See that no object of a body that was decoded has a member twice.
+
+    Args:
+        most: how many members are looked at; each takes microseconds, and a large body has millions.
+
+    Raises:
+        MalformedTensor: one has, or there are more.
+    """
+    _check_object(Reader(body), "", iter(range(most)))
+
+
+def _check_object(reader: Reader, at: str, budget: Iterator[int]) -> None:
+    seen: set[str] = set()
+    for key in reader.members():
+        if next(budget, None) is None:
+            raise MalformedTensor("The body has too many members that are not known here.", "")
+        if key in seen and len(key) > _LONGEST_KEY:
+            raise MalformedTensor("A member appears more than once.", at)
+        if key in seen:
+            raise MalformedTensor(f"{key} appears more than once.", at + pointer(key))
+        seen.add(key)
+        first = reader.peek()
+        if key in _LOOKED_INTO and first == "{":
+            _check_object(reader, at + pointer(key), budget)
+        elif key in _LOOKED_INTO and first == "[":
+            for position in reader.elements():
+                _check_object(reader, at + pointer(key, position), budget)
+        else:
+            reader.skip()
 
 
 def places(found: Exception) -> list[str]:

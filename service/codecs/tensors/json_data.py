@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -17,6 +19,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from service.codecs.json_reader import Reader
+from service.codecs.rows.pieces import Pieces
 from service.codecs.tensors.datatypes import Datatype, Place, objects
 from service.codecs.tensors.explain import places
 from service.errors import InvalidInput
@@ -71,27 +75,45 @@ class JSONData(Struct, frozen=True, eq=False):
             raise place.fault("BF16 is taken as binary data only.", "datatype")
         if datatype.dtype.kind == "O":
             _compare(_STRING.sub(b'""', self.raw), self.nested, shape, place)
-        values: list[Any] = []
+            return self._strings(datatype, shape, place)
+        if not math.prod(shape):
+            return np.empty(0, datatype.dtype)
+        start, end = (0, len(self.raw)) if self.nested else (self.raw.index(b"[") + 1, self.raw.rindex(b"]"))
+        pieces = Pieces(_cut, partial(self._fits, datatype), len)
+        walk = partial(self._walk, datatype, shape, place)
+        return np.concatenate(pieces.decode(self.raw, start, end, sys.maxsize, walk) or [])
+
+    def _plain(self, text: bytes) -> bytes:
+        """The values of a piece without the arrays between them."""
+        return text.translate(None, b"[]") if self.nested else text
+
+    def _fits(self, datatype: Datatype, text: bytes) -> NDArray[Any] | None:
         try:
-            values = datatype.values.decode(self._flat(datatype, shape))
-            return _array(values, datatype.dtype)
-        except OverflowError:
-            index = _first_past(values, datatype.dtype)
+            return _array(datatype.values.decode(b"[%b]" % self._plain(text)), datatype.dtype)
+        except (msgspec.ValidationError, OverflowError):
+            return None
+
+    def _walk(self, datatype: Datatype, shape: Sequence[int], place: Place, at: int, index: int) -> None:
+        """Say why a value is not taken."""
+        parts = self.parts(index, shape)
+        reader = Reader(self._plain(self.raw[at:].partition(b",")[0]))
+        if datatype.dtype.kind == "f" and reader.peek() != "[" and type(reader.scalar()) is float:
+            raise InvalidInput(f"inputs[{place.position}]: a number is too large.", place.pointer(*parts))
+        raise place.fault(f"{datatype.name} takes {datatype.takes}.", *parts)
+
+    def _strings(self, datatype: Datatype, shape: Sequence[int], place: Place) -> NDArray[Any]:
+        try:
+            return objects(datatype.values.decode(self._flat(shape)))
         except msgspec.ValidationError as ex:
             index = int(places(ex)[0])
-            if datatype.dtype.kind == "f" and str(ex).startswith("Number out of range"):
-                detail = f"inputs[{place.position}]: a number is too large."
-                raise InvalidInput(detail, place.pointer(*self.parts(index, shape))) from None
         raise place.fault(f"{datatype.name} takes {datatype.takes}.", *self.parts(index, shape))
 
-    def _flat(self, datatype: Datatype, shape: Sequence[int]) -> bytes:
-        """The values without the arrays between them."""
+    def _flat(self, shape: Sequence[int]) -> bytes:
+        """Strings without the arrays between them."""
         if not self.nested:
             return self.raw
         if not math.prod(shape):
             return b"[]"
-        if datatype.dtype.kind != "O":
-            return b"[" + self.raw.translate(None, b"[]") + b"]"
         values: list[Any] = msgspec.json.decode(self.raw)
         for _ in shape[1:]:
             values = list(chain.from_iterable(values))
@@ -114,8 +136,6 @@ def _array(values: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     Raises:
         OverflowError: a whole number does not fit.
     """
-    if dtype.kind == "O":
-        return objects(values)
     if dtype.kind == "f":
         with np.errstate(over="ignore"):  # it becomes infinite, as in binary data, which no model takes
             return float_array(values).astype(dtype, copy=False)
@@ -126,11 +146,9 @@ def _array(values: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     return numbers
 
 
-def _first_past(values: list[Any], dtype: np.dtype[Any]) -> int:
-    """The position of the first whole number that does not fit."""
-    limits = np.iinfo(dtype)
-    least, most = int(limits.min), int(limits.max)
-    return next(i for i, value in enumerate(values) if value is not None and not least <= value <= most)
+def _cut(text: bytes, at: int, target: int, end: int) -> int:
+    """The first comma; there are no strings."""
+    return text.find(b",", target, end)
 
 
 def _compare(text: bytes, nested: bool, shape: Sequence[int], place: Place) -> None:
@@ -143,7 +161,8 @@ def _compare(text: bytes, nested: bool, shape: Sequence[int], place: Place) -> N
     expected, found = math.prod(shape), _count(text, math.prod(shape))
     if expected != found:
         raise place.fault(_unequal(shape, found), "data")
-    if nested and text.translate(None, _SCALARS) != _outline(shape, len(text)):
+    empty = expected and b"[]" in text.translate(None, b" \t\n\r")  # its outline is that of an array of one value
+    if nested and (empty or text.translate(None, _SCALARS) != _outline(shape, len(text))):
         raise place.fault(f"data is nested otherwise than shape {list(shape)}.", "data")
 
 

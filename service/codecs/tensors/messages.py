@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from service.codecs.tensors.binary_data import BinaryData, to_binary
 from service.codecs.tensors.datatypes import DATATYPES, Datatype, Place, to_json
-from service.codecs.tensors.explain import MOST_DIMENSIONS, fault
+from service.codecs.tensors.explain import MOST_DIMENSIONS, check_repeats, fault
 from service.codecs.tensors.json_data import JSONData
 from service.errors import InvalidInput, MalformedTensor, pointer
 
@@ -132,6 +132,9 @@ class Result(Struct, frozen=True, eq=False):
 
 _decoder = msgspec.json.Decoder(_Request)
 
+_MOST_KNOWN, _MOST_UNKNOWN = 6, 1000
+"""Members of a tensor, and members of a body beside these that are looked at."""
+
 
 def decode(body: Body, most: int) -> Request:
     """
@@ -151,6 +154,8 @@ def decode(body: Body, most: int) -> Request:
     if len(request.inputs) > most:
         detail = f"There are {len(request.inputs)} tensors; the model takes at most {most}."
         raise InvalidInput(detail, "/inputs")
+    if body.json.count(b":") > _members(request):  # in a string, or of a member that is repeated or not known
+        check_repeats(body.json, _MOST_UNKNOWN + _MOST_KNOWN * len(request.inputs))
     binary = bool(request.parameters and request.parameters.binary_data_output)
     outputs = tuple(_wanted(request.outputs, binary)) if request.outputs else None
     return Request(tuple(_tensors(request.inputs, body.binary)), request.id, outputs, binary)
@@ -172,6 +177,25 @@ def encode(head: dict[str, Any], results: Iterable[Result]) -> tuple[bytes, int 
         outputs.append(output)
     json = msgspec.json.encode({**head, "outputs": outputs})
     return (b"".join([json, *binary]), len(json)) if binary else (json, None)
+
+
+def _members(request: _Request) -> int:
+    """How many members a request has whose values were kept."""
+    members = 1 + (request.id is not None)
+    if request.parameters is not None:
+        members += 1 + (request.parameters.binary_data_output is not None)
+    for each in request.inputs:
+        members += 3 + bool(each.data)
+        if each.parameters is not None:
+            members += 1 + (each.parameters.binary_data_size is not None)
+    return members if request.outputs is None else members + 1 + sum(map(_output_members, request.outputs))
+
+
+def _output_members(output: _Output) -> int:
+    parameters = output.parameters
+    if parameters is None:
+        return 1
+    return 2 + (parameters.binary_data is not None) + (parameters.classification is not None)
 
 
 def _wanted(outputs: Sequence[_Output], binary: bool) -> Iterator[Wanted]:

@@ -1,0 +1,76 @@
+"""How bodies that hold rows are decoded: at once if they are short and right, and else member by member."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+
+import msgspec
+
+from service.codecs.json_reader import Reader, json_text
+from service.codecs.rows.explain import unknown
+from service.errors import InvalidInput, NotJSON, pointer
+from service.table import CellRefused, Table
+
+UNFIT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, CellRefused, KeyError)
+"""What the decoding of a text raises that is not what a model takes, or not JSON."""
+
+_SHORT = 4096
+"""Bytes of a body up to which it is decoded at once."""
+
+
+class RowDecoder(ABC):
+    """Decodes bodies for one model: objects with one member that holds the rows, and ignored ones. Safe to share."""
+
+    def __init__(self, member: str, ignored: Collection[str]) -> None:
+        self._member = member
+        self._ignored = ignored
+        self._form = f'The body must be a JSON object: {{"{member}": [row, ...]}}.'
+
+    def decode(self, body: bytes) -> Table:
+        """
+        Decode a body.
+
+        Raises:
+            NotJSON: it is no JSON document.
+            InvalidInput: it is not what the model takes.
+            TooManyRows: it holds too many rows.
+        """
+        try:
+            table = self._at_once(body) if len(body) <= _SHORT else self._directly(body)
+            return self._walk(body) if table is None else table
+        except RecursionError:
+            raise NotJSON("The body is nested too deeply.") from None
+
+    @abstractmethod
+    def _at_once(self, body: bytes) -> Table | None:
+        """The table of a short body; None if it is not what the model takes."""
+
+    def _directly(self, body: bytes) -> Table | None:
+        """The table of a long body whose rows are found without a walk; None if they are not, or if it is wrong."""
+        return None
+
+    @abstractmethod
+    def _read(self, reader: Reader, at: str) -> Table:
+        """Decode what the member holds, which comes next; `at` points to it."""
+
+    def _walk(self, body: bytes) -> Table:
+        """Decode a body member by member, and raise its first fault from left to right."""
+        reader = Reader(json_text(body))
+        if reader.peek() != "{":
+            raise InvalidInput(self._form, "")
+        table: Table | None = None
+        seen: set[str] = set()
+        for key in reader.members():
+            if key in seen:
+                raise InvalidInput(f"{key} appears more than once.", pointer(key))
+            seen.add(key)
+            if key == self._member:
+                table = self._read(reader, pointer(key))
+            elif key in self._ignored:
+                reader.skip()
+            else:
+                raise unknown("The body", self._member, "", key)
+        if table is None:
+            raise InvalidInput(f"{self._member} is missing. {self._form}", pointer(self._member))
+        return table
