@@ -36,17 +36,8 @@ class Authority:
         request, serial = self._directory / "request.pem", f"{self._issued:04X}"
         certificate, key = directory / "new.pem", directory / "new.key"
         self._make(request, key, "-subj", "/CN=localhost", "-addext", _NAMES)
-        signed: list[str | Path] = [
-            "-CA",
-            self.certificate,
-            "-CAkey",
-            self._key,
-            "-set_serial",
-            f"0x{serial}",
-            "-copy_extensions",
-            "copy",
-        ]
-        openssl("x509", "-req", "-in", request, *signed, "-days", "2", "-out", certificate)
+        signed: list[str | Path] = ["-CA", self.certificate, "-CAkey", self._key, "-set_serial", f"0x{serial}"]
+        openssl("x509", "-req", "-in", request, *signed, "-copy_extensions", "copy", "-days", "2", "-out", certificate)
         key.chmod(0o644)
         key.rename(directory / "privkey.pem")
         certificate.rename(directory / "fullchain.pem")
