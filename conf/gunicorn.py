@@ -12,9 +12,11 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from service import private_names
 from service.processes.startup import Start
 
 _start = Start()  # before what takes long
+private_names.check("gunicorn", "onnxruntime", "prometheus_client")
 
 import ctypes
 import gc
