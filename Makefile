@@ -53,7 +53,7 @@ serve: $(SERVING)  ## serve the models on http://127.0.0.1:8000, or PORT=9000
 dev: $(READY)  ## the same, reloading on every change of code
 	@$(BIN)/model-server serve $(if $(PORT),--port $(PORT)) -- --reload
 
-up:  ## build and start the containers: nginx on port 80, the service behind it
+up:  ## build and start the containers: nginx on port 80, the service behind it; TLS=1 adds HTTPS
 	@conf/up.sh
 
 down:  ## stop the containers
@@ -81,7 +81,8 @@ lint: $(READY)  ## check style and types
 	$(BIN)/hadolint Dockerfile.api Dockerfile.nginx
 	@set -e; directory=$$(mktemp -d); export NGINX_VERSION=1.30.0; conf/nginx/start.sh --render $$directory; \
 		echo '$(BIN)/gixy nginx.conf'; $(BIN)/gixy $$directory/nginx.conf; \
-		RATE_LIMIT=1/s CONNECTIONS_PER_ADDRESS=1 TRUSTED_PROXIES=10.0.0.0/8 CORS_ORIGINS='*' conf/nginx/start.sh --render $$directory; \
+		export RATE_LIMIT=1/s CONNECTIONS_PER_ADDRESS=1 TRUSTED_PROXIES=10.0.0.0/8 CORS_ORIGINS=https://a.b TLS=1 HSTS_SECONDS=1; \
+		conf/nginx/start.sh --render $$directory; \
 		$(BIN)/gixy $$directory/nginx.conf; rm -r $$directory
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell

@@ -1,9 +1,13 @@
 #!/bin/sh
-# Build and start the containers, and say why if they do not start: make up
+# Build and start the containers, and say why if they do not start: make up, or make up TLS=1
 set -u
 
 compose() {
-    docker compose "$@"
+    if [ -n "${TLS:-}" ]; then
+        docker compose -f compose.yaml -f compose.override.yaml -f compose.tls.yaml "$@"
+    else
+        docker compose "$@"
+    fi
 }
 
 # Say why the containers of a service do not run, or do not get healthy.
@@ -33,9 +37,9 @@ trap 'rm -f "$output" "$output.status"' EXIT
 echo
 if grep -q 'port is already allocated\|address already in use' "$output"; then
     port=$(sed -n 's/.*0\.0\.0\.0:\([0-9]*\).*/\1/p' "$output" | head -n 1)
-    echo "Port ${port:-${HTTP_PORT:-80}} is in use by another program. This takes another one: HTTP_PORT=8080 make up"
+    echo "Port ${port:-${HTTP_PORT:-80}} is in use by another program. HTTP_PORT=8080 takes another one, HTTPS_PORT=8443 for TLS."
 elif grep -qi 'invalid hostPort\|invalid port\|invalid containerPort' "$output"; then
-    echo "HTTP_PORT: It must be a port, such as 8080."
+    echo "HTTP_PORT: It must be a port, such as 8080, and so must HTTPS_PORT, if it is set."
 else
     explain api
     explain nginx

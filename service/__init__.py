@@ -17,6 +17,7 @@ The packages. Each one's docstring lists its modules; a package imports only tho
     processes/    Gunicorn's master and workers, and the watcher of the models directory
     http/         steps that surround every request: its id, keys, validation, errors and measurement
     monitoring/   metrics, drift and logs
+    scoring/      files scored without a server, in chunks, on all cores
     packaging/    a fitted estimator becomes a model version on disk; nothing that serves imports it
     repository/   finds, verifies and loads model versions, and hands out immutable snapshots
     codecs/       bytes to tables, and predictions to bytes, one module for each format; no HTTP

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 COMPOSE = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+COMPOSE_TLS = (ROOT / "compose.tls.yaml").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(console|python)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
@@ -102,10 +104,8 @@ def test_every_setting_is_in_a_table() -> None:
     assert table.pop("WEB_CONCURRENCY") == "CPUs, at least 2"
     assert f'bind = "{table.pop("-b").strip("`")}"\n' in (ROOT / "conf" / "gunicorn.py").read_text(encoding="utf-8")
     assert {name: table.get(name) for name in expected} == expected
-    assert (
-        table.keys() - expected.keys()
-        == set(re.findall(r"\$\{(\w+_PORT)", COMPOSE)) | passed_to("nginx") - expected.keys()
-    )
+    named = set(re.findall(r"\$\{(HTTPS?_PORT|TLS_DIRECTORY)|- (HSTS_SECONDS)$", COMPOSE + COMPOSE_TLS, re.MULTILINE))
+    assert table.keys() - expected.keys() == {*filter(None, chain(*named)), *passed_to("nginx") - expected.keys()}
 
 
 def test_compose_passes_every_setting_on() -> None:

@@ -8,6 +8,9 @@
 #   UPSTREAM            the service: api:8000; a name is looked up again and again, by the first server of /etc/resolv.conf
 #   UPSTREAM_KEEPALIVE  idle connections to it that each worker keeps: 32
 #   LISTEN              the address and port, or the port alone: 8080
+#   LISTEN_TLS          the same for HTTPS: 8443
+#   TLS_DIRECTORY       where the certificate and its key are: /mnt/tls
+#   TLS_SHOWN_AS        the same, as the operator calls it: conf/tls
 #   NGINX_VERSION       the version of nginx for which the configuration is: that of the nginx here
 set -eu
 
@@ -53,6 +56,12 @@ read_settings() {
     setting UPSTREAM_KEEPALIVE 32 '[0-9]{1,4}' "It must be a number of connections, such as 32."
     setting NGINX_VERSION "$(nginx -v 2>&1 | sed 's|.*nginx/\([0-9.]*\).*|\1|')" '[0-9]+[.][0-9]+[.][0-9]+' \
         "It must be a version, such as 1.30.0, or nginx must be installed."
+    setting TLS '' 1 "It must be 1, or nothing."
+    setting HTTPS_PORT 443 '[0-9]{1,5}' "It must be a port, such as 8443."
+    setting HSTS_SECONDS '' '[0-9]{1,9}' "It must be a number of seconds, such as 31536000."
+    setting TLS_DIRECTORY /mnt/tls '/[A-Za-z0-9._/-]+' "It must be the path of a directory."
+    setting TLS_SHOWN_AS conf/tls '.+' "It must be the path of a directory."
+    setting LISTEN_TLS 8443 '([0-9.]+:)?[0-9]{1,5}' "It must be a port, or an address and a port, such as 127.0.0.1:8443."
     setting LISTEN 8080 '([0-9.]+:)?[0-9]{1,5}' "It must be a port, or an address and a port, such as 127.0.0.1:8080."
 }
 
@@ -67,6 +76,7 @@ derive() {
     for proxy in $(echo "$TRUSTED_PROXIES" | tr , ' '); do
         SET_REAL_IP_FROM="$SET_REAL_IP_FROM set_real_ip_from $proxy;"
     done
+    derive_tls
     derive_origins
     derive_rate
     [ "$UPSTREAM_KEEPALIVE" != 0 ] || UPSTREAM_KEEPALIVE=
@@ -82,6 +92,25 @@ derive() {
     esac
     KEEPALIVE_MIN_TIMEOUT=
     ! is_at_least 1 27 4 || KEEPALIVE_MIN_TIMEOUT=yes
+}
+
+derive_tls() {
+    HTTPS_SUFFIX='' HTTP2='' HTTP2_OF_LISTEN=
+    if [ -z "$TLS" ]; then
+        HSTS_SECONDS=
+        return
+    fi
+    [ "$HTTPS_PORT" = 443 ] || HTTPS_SUFFIX=":$HTTPS_PORT"
+    if is_at_least 1 25 1; then HTTP2=yes; else HTTP2_OF_LISTEN=" http2"; fi
+}
+
+# check_certificate: end if nginx could not read the certificate or its key.
+check_certificate() {
+    for file in fullchain.pem privkey.pem; do
+        [ -e "$TLS_DIRECTORY/$file" ] || fail "TLS: there is no $file in $TLS_SHOWN_AS."
+        [ -r "$TLS_DIRECTORY/$file" ] ||
+            fail "TLS: user $(id -u), who runs nginx, cannot read $TLS_SHOWN_AS/$file: chown $(id -u) $TLS_SHOWN_AS/$file lets it."
+    done
 }
 
 # The map's lines of the origins. Its key begins with a blank if the service has set no header.
@@ -124,6 +153,11 @@ s|\${$name}|$value|g"
 # test_configuration DIRECTORY: end with the reason if nginx does not take the configuration.
 test_configuration() {
     said=$(nginx -p "$1/" -c "$1/nginx.conf" -e stderr -t -q 2>&1) && return
+    case $said in
+    *"key values mismatch"*) fail "TLS: privkey.pem in $TLS_SHOWN_AS is not the key of fullchain.pem." ;;
+    *"cannot load certificate key "*) fail "TLS: privkey.pem in $TLS_SHOWN_AS is no key without a passphrase in PEM." ;;
+    *"cannot load certificate "*) fail "TLS: fullchain.pem in $TLS_SHOWN_AS is no certificate in PEM." ;;
+    esac
     reason=$(echo "$said" | sed -n '/\[emerg\]/{s/^.*\[emerg\] [^:]*: //p;q;}')
     fail "nginx does not take its configuration: ${reason:-$said}."
 }
@@ -138,7 +172,8 @@ read_settings
 derive
 render MAX_BODY_BYTES REQUEST_SECONDS SHUTDOWN_SECONDS BODIES_IN_FILES PROBES RESOLVER UPSTREAM UPSTREAM_KEEPALIVE LISTEN \
     KEEPALIVE_MIN_TIMEOUT TRUSTED_PROXIES SET_REAL_IP_FROM RATE_LIMIT RATE BURST RETRY_AFTER CONNECTIONS_PER_ADDRESS \
-    CORS_ORIGINS ORIGINS VARIES >"$prefix/nginx.conf" || fail "nginx' configuration cannot be written to $prefix."
+    CORS_ORIGINS ORIGINS VARIES TLS LISTEN_TLS TLS_DIRECTORY HTTP2 HTTP2_OF_LISTEN HTTPS_SUFFIX HSTS_SECONDS >"$prefix/nginx.conf" || fail "nginx' configuration cannot be written to $prefix."
 [ -z "$only_render" ] || exit 0
+[ -z "$TLS" ] || check_certificate
 test_configuration "$prefix"
 exec nginx -p "$prefix/" -c "$prefix/nginx.conf" -e stderr -g "daemon off;"

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page
 
 from service.app import create_app, open_repository
 from service.http.keys import new_key
 from service.settings import Settings
 from tests.serving.conftest import Gunicorn
 from tests.support import odd_models
+from tests.support.nginx import Nginx
 
 _WATCH = "addEventListener('securitypolicyviolation', (e) => console.error('violation of', e.effectiveDirective))"
-_OPTIONS = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=_OPTIONS)
-        yield browser
-        browser.close()
 
 
 class Docs:
@@ -100,9 +91,17 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., str]]:
         each.stop()
 
 
-def test_it_shows_the_api_and_predicts(open_docs: Callable[[str], Docs], serve: Callable[..., str]) -> None:
+@pytest.mark.parametrize("through", ["gunicorn", "nginx"])
+def test_it_shows_the_api_and_predicts(
+    open_docs: Callable[[str], Docs], serve: Callable[..., str], through: str
+) -> None:
     """The default model comes first; its example is sent as it stands, by GET and by POST."""
-    docs = open_docs(serve())
+    url = serve()
+    with Nginx(int(url.rpartition(":")[2])) if through == "nginx" else nullcontext() as proxy:
+        _predict(open_docs(url if proxy is None else f"http://127.0.0.1:{proxy.port}"))
+
+
+def _predict(docs: Docs) -> None:
     assert docs.tags() == ["iris", "diabetes", "penguins", "service"]
 
     status, answer = docs.execute(docs.open("iris", "post", "/prediction"))
@@ -110,6 +109,7 @@ def test_it_shows_the_api_and_predicts(open_docs: Callable[[str], Docs], serve: 
     status, answer = docs.execute(docs.open("iris", "get", "/prediction"))
     assert (status, answer["prediction"]) == (200, "Virginica")
     docs.check()
+    docs.page.close()
 
 
 def test_it_shows_why_a_request_is_refused(open_docs: Callable[[str], Docs], serve: Callable[..., str]) -> None:

@@ -58,7 +58,7 @@ def test_without_a_model_nginx_passes_on_why(models: Path) -> None:
         ({"MAX_ROWS": "many"}, "MAX_ROWS: "),
         ({"API_KEYS_FILE": "conf/keys/none"}, "API_KEYS_FILE: the file cannot be read"),
         ({"REQUEST_SECONDS": "1001"}, "REQUEST_SECONDS: "),
-        ({"HTTP_PORT": "http"}, "HTTP_PORT: It must be a port, such as 8080."),
+        ({"HTTP_PORT": "http"}, "HTTP_PORT: It must be a port, such as 8080"),
     ],
 )
 def test_make_up_says_why_the_containers_do_not_start(models: Path, settings: dict[str, str], sentence: str) -> None:

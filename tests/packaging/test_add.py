@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
 from service.__main__ import main
+from service.commands import packages
+from service.commands.command import CommandError
+from service.packaging import save_model
 from service.repository.manifest import read
 
 TEXTS = ["good film", "bad film", "awful bad thing"] * 7
@@ -91,3 +95,129 @@ def test_classes_have_names_of_their_own(root: Path, tmp_path: Path, capsys: pyt
     assert added(tmp_path, model, pd.DataFrame(rows), "--classes", "A,A,B") == 1
     assert sentence(capsys) == "The names of the classes must all be different; ['A', 'A', 'B'] are not."
     assert not root.exists()
+
+
+def iris(directory: Path) -> pd.DataFrame:
+    """A fitted model in m.joblib, and the rows of the fit."""
+    rows: pd.DataFrame
+    rows, labels = load_iris(return_X_y=True, as_frame=True)
+    joblib.dump(LogisticRegression(max_iter=2000).fit(rows, labels), directory / "m.joblib")
+    return rows
+
+
+@pytest.mark.parametrize("beside", ["m.csv", "sample.csv", "X_train.parquet", "train.csv"])
+def test_the_sample_is_found_beside_the_model(
+    beside: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under the names that training data goes by."""
+    rows = iris(tmp_path)
+    if beside.endswith("csv"):
+        rows.to_csv(tmp_path / beside, index=False)
+    else:
+        rows.to_parquet(tmp_path / beside)
+
+    assert main(["add", "m", str(tmp_path / "m.joblib")]) == 0
+    assert f"reading {beside}, found beside m.joblib" in capsys.readouterr().out
+
+
+def test_without_a_sample_it_says_where_to_put_one(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And writes nothing."""
+    iris(tmp_path)
+    assert main(["add", "m", str(tmp_path / "m.joblib")]) == 1
+    assert sentence(capsys).startswith("There are no sample rows: add --data SAMPLE.csv, some hundred rows like those")
+    assert not root.exists()
+
+
+def test_a_dry_run_shows_all_and_writes_nothing(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the number that the version would have."""
+    iris(tmp_path).to_csv(tmp_path / "m.csv", index=False)
+    (root / "m" / "6").mkdir(parents=True)
+    assert main(["add", "m", str(tmp_path / "m.joblib"), "--dry-run"]) == 0
+
+    shown = capsys.readouterr().out
+    assert "m/7: a classifier" in shown
+    assert f"MB in {root}/m/7" in shown
+    assert shown.endswith("Nothing was written (--dry-run).\n")
+    assert [each.name for each in (root / "m").iterdir()] == ["6"]
+
+
+def test_an_mlflow_model_brings_its_own_sample(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The directory is named, and nothing else."""
+    rows = iris(tmp_path)
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "m.joblib").rename(tmp_path / "saved" / "model.pkl")
+    example = rows[:40].to_json(orient="split", index=False)
+    (tmp_path / "saved" / "input_example.json").write_text(example)
+    (tmp_path / "saved" / "MLmodel").write_text(
+        "flavors:\n  sklearn:\n    code: null\n    pickled_model: model.pkl\n    sklearn_version: 1.9.1\n"
+        "saved_input_example_info:\n  artifact_path: input_example.json\n  pandas_orient: split\n  type: dataframe\n"
+    )
+
+    assert main(["add", "m", str(tmp_path / "saved")]) == 0
+    assert "reading input_example.json, the model's input example" in capsys.readouterr().out
+    assert read(root / "m" / "1").signature.names == tuple(rows.columns)
+
+
+def test_the_summary_says_how_to_go_on(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a curl command for this very model."""
+    iris(tmp_path).to_csv(tmp_path / "m.csv", index=False)
+    assert main(["add", "m", str(tmp_path / "m.joblib")]) == 0
+
+    shown = capsys.readouterr().out
+    assert "  sepal length (cm)  float     a number, 4.3 to 7.9 in the sample" in shown
+    assert (
+        "curl http://127.0.0.1:8000/v1/models/m:predict -H 'Content-Type: application/json' -d '{\"instances\":"
+        in shown
+    )
+    assert "python -m service serve" in shown
+    assert "python -m service reload" in shown
+
+
+def test_a_notebook_shows_the_summary(tmp_path: Path) -> None:
+    """What `save_model` returns is a path, and has the summary as HTML."""
+    rows, labels = load_iris(return_X_y=True, as_frame=True)
+    rows = rows.rename(columns={"sepal length (cm)": "<b>length</b>"})
+    directory = save_model(LogisticRegression(max_iter=2000).fit(rows, labels), rows, name="m", root=tmp_path)
+
+    assert directory == tmp_path / "m" / "1"
+    assert isinstance(directory, Path)
+    html = directory._repr_html_()  # type: ignore[attr-defined]
+    assert html.startswith("<p><b>m/1: a classifier</b></p><table>")
+    assert "&lt;b&gt;length&lt;/b&gt;" in html
+    assert "<b>length" not in html
+
+
+def test_what_is_missing_for_packaging_is_named(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An environment that make has not made is left as it is."""
+    monkeypatch.setattr("service.commands.packages._NEEDED", ("no_such_package",))
+    monkeypatch.setattr("service.commands.packages.ROOT", tmp_path)
+    assert main(["add", "m", str(tmp_path / "m.joblib"), "--data", "x.csv"]) == 1
+    assert sentence(capsys).startswith("To package a model, this environment lacks no_such_package. In a clone, `make")
+
+
+def test_the_environment_of_make_gets_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once, from pinned and hashed requirements, and visibly."""
+    commands: list[list[str]] = []
+
+    def run(command: list[str], *, check: bool) -> subprocess.CompletedProcess[bytes]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 1 if len(commands) > 1 else 0)
+
+    monkeypatch.setattr(packages, "_NEEDED", ("no_such_package",))
+    monkeypatch.setattr(packages, "ROOT", tmp_path)
+    monkeypatch.setattr("sys.prefix", str(tmp_path / ".venv"))
+    monkeypatch.setattr("subprocess.run", run)
+    packages.need_packaging()
+    assert "--require-hashes" in commands[0]
+    assert commands[0][-1] == str(tmp_path / "requirements-packaging.txt")
+    assert capsys.readouterr().out.startswith(
+        "Installing, once, what packaging models needs (requirements-packaging.txt)"
+    )
+    with pytest.raises(CommandError, match=r"That failed: see the lines above, or run `make install`\."):
+        packages.need_packaging()

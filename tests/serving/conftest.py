@@ -36,6 +36,7 @@ _NEEDS = {
     "test_nginx.py": {"nginx": NGINX},
     "test_nginx_settings.py": {"nginx": NGINX},
     "test_request_id.py": {"nginx": NGINX},
+    "test_tls.py": {"nginx": NGINX},
     "test_traffic.py": {"nginx": NGINX},
 }
 _LEFT_OUT = {

@@ -10,14 +10,12 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.serving.conftest import GUNICORN, ROOT, Gunicorn, wait_until
 from tests.support.load import BODY
-from tests.support.nginx import Nginx, start
+from tests.support.nginx import Nginx, refusal, rendered
 from tests.support.slow import SlowClients
 from tests.support.wire import assert_problem, get, post
 
@@ -40,22 +38,6 @@ def backend() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(20)
         yield listener
-
-
-def refusal(**settings: str) -> str:
-    """The words with which the script ends."""
-    with TemporaryDirectory() as prefix:
-        ended = start(Path(prefix), settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        said: str = ended.communicate(timeout=20)[0]
-    assert ended.returncode == 1, said
-    return said
-
-
-def rendered(**settings: str) -> str:
-    """The file that the script writes."""
-    with TemporaryDirectory() as prefix:
-        assert start(Path(prefix), settings, "--render").wait(20) == 0
-        return (Path(prefix) / "nginx.conf").read_text()
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def whole(columns: Mapping[str, Any]) -> list[tuple[str, bytes]]:
     return [(PARQUET, each) for each in files] + [(STREAM, each) for each in streams]
 
 
-def mutated(bodies: list[tuple[str, bytes]], count: int, seed: int) -> Iterator[tuple[str, bytes]]:
+def mutated(bodies: list[tuple[str, bytes]], count: int, seed: int | str) -> Iterator[tuple[str, bytes]]:
     """So many broken bodies: bits turned, bytes set, cut, doubled, or taken from another body."""
     source = random.Random(seed)  # noqa: S311 (faults, no secrets)
     for _ in range(count):

@@ -31,6 +31,22 @@ def start(prefix: Path, settings: Mapping[str, object], *options: str, **popen: 
     return subprocess.Popen([str(prefix / "conf" / "start.sh"), *options, str(prefix)], env=environ, **popen)
 
 
+def refusal(**settings: object) -> str:
+    """The words with which the script ends."""
+    with tempfile.TemporaryDirectory() as prefix:
+        ended = start(Path(prefix), settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        said: str = ended.communicate(timeout=20)[0]
+    assert ended.returncode == 1, said
+    return said
+
+
+def rendered(**settings: object) -> str:
+    """The file that the script writes."""
+    with tempfile.TemporaryDirectory() as prefix:
+        assert start(Path(prefix), settings, "--render").wait(20) == 0
+        return (Path(prefix) / "nginx.conf").read_text()
+
+
 class Nginx:
     """A running nginx before a port of this machine."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import threading
 from contextlib import suppress
 from typing import Self
@@ -26,12 +27,22 @@ class SlowClients:
         sent: how many bytes of the body each sends at once; the rest follows a byte at a time.
     """
 
-    def __init__(self, port: int, kind: str, number: int = 1000, *, addresses: int = 1, sent: int = 1) -> None:
+    def __init__(
+        self,
+        port: int,
+        kind: str,
+        number: int = 1000,
+        *,
+        addresses: int = 1,
+        sent: int = 1,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         length = LENGTHS[kind]
         framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
         head = f"POST /prediction HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n"
         self._start = head.encode() + (b"ffffff\r\n" if length is None else b"") + b" " * sent
-        self._clients = [connect(port, f"127.0.0.{1 + index % addresses}") for index in range(number)]
+        clients = (connect(port, f"127.0.0.{1 + index % addresses}") for index in range(number))
+        self._clients = [tls.wrap_socket(each, server_hostname="localhost") if tls else each for each in clients]
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._trickle)
 
