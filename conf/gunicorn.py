@@ -12,9 +12,11 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from service import private_names
 from service.processes.startup import Start
 
 _start = Start()  # before the imports that take long
+private_names.check("gunicorn", "onnxruntime", "prometheus_client")
 
 from service.processes import gunicorn_patches, memory
 from service.processes.hooks import Hooks, ServiceLogger

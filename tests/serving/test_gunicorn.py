@@ -13,7 +13,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -347,6 +347,21 @@ def test_no_process_has_a_thread_of_a_library(serve: Serve, runtime: str) -> Non
     wait_until(lambda: all(threads(worker) == 2 for worker in server.workers()))
     assert threads(server.process.pid) == 1
     assert server.stop() == 0
+
+
+@pytest.mark.long
+def test_a_configuration_that_was_run_three_thousand_times_serves(tmp_path: Path) -> None:
+    """Gunicorn runs it again at each SIGHUP, in the process from which it forks all workers."""
+    (tmp_path / "again.py").write_text(
+        f"import runpy\n\nfor _ in range(3000):\n    found = runpy.run_path({str(ROOT / 'conf' / 'gunicorn.py')!r})\n"
+        "globals().update({name: each for name, each in found.items() if not name.startswith('__')})\n"
+    )
+    with ExitStack() as stack:
+        server = Gunicorn(tmp_path / "log", {"WEB_CONCURRENCY": "1"}, "-c", str(tmp_path / "again.py"))
+        stack.callback(server.__exit__)
+        wait_until(server.answers, 300)
+
+        assert [ask(server, "/prediction")["prediction"] for _ in range(3)] == ["Virginica"] * 3
 
 
 def test_a_converted_model_needs_no_scikit_learn() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from service import private_names
 from service.packaging.conversion.convert import Candidate, _first_line
 from service.signature import Feature, Signature
 
@@ -123,6 +124,7 @@ def _main() -> None:
     warnings.simplefilter("ignore")
     memory = int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * MEMORY)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    private_names.check("skl2onnx", "sklearn")
     from service.packaging.conversion import converters
 
     output = os.fdopen(os.dup(1), "wb")

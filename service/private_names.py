@@ -1,0 +1,100 @@
+"""
+The private names of other libraries that this service uses, overrides or replaces: one table, and a look at the start.
+
+A release of such a library may change them without a word. The look reads the source and imports nothing, so that it
+comes before the first import that would fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "gunicorn": {
+        "arbiter.py": ("def manage_workers(", "def reap_workers(", "def murder_workers(", "SIG_QUEUE", "WORKERS = {}",
+                       "num_workers = property("),  # `manage_workers` is replaced (extra_workers.py, rollouts.py)
+        "config.py": ("def __getattr__(", "self.settings ="),  # attributes go before it (conf/gunicorn.py)
+        "http/body.py": ("CHUNK_EXT_RE =", "class ChunkedReader:", "class LengthReader:", "self.length ="),
+        "http/errors.py": ("class NoMoreData(", "class ParseException("),
+        "http/message.py": ("class Request(Message):", "def parse_headers(self, data, from_trailer",
+                            "_expected_100_continue", "def should_close(", "self.must_close",
+                            "unreader.read()", "unreader.unread("),
+        "http/wsgi.py": ("class WSGIErrorsWrapper(", "def create(", "response_class=None", "def default_headers(",
+                         "def send_headers(", "def _emit_body(", "def can_sendfile(", "self.headers_sent",
+                         "self.chunked",
+                         '"wsgi.errors": WSGIErrorsWrapper('),  # which is replaced (gunicorn_patches.py)
+        "workers/base.py": ("def init_process(", "def load_wsgi(", "def notify(", "self.PIPE =",
+                            "self.alive =", "self.tmp ="),
+        "workers/workertmp.py": ("def last_update(",),
+    },
+    "onnxruntime": {"capi/onnxruntime_inference_collection.py": ("self._sess =",)},
+    "prometheus_client": {
+        "metrics.py": ("self._name =", "self._documentation =", "self._labelnames ="),
+        "mmap_dict.py": ("class MmapedDict", "def mmap_key(", "def read_value(", "def write_value(", "def _init_value(",
+                         "def read_all_values_from_file(", "self._capacity", "self._fname =",
+                         "self._m =", "self._positions =", "self._used ="),
+        "multiprocess.py": ("def merge(", "def mark_process_dead("),
+        "registry.py": ("self._collector_to_names",),
+        "values.py": ("ValueClass = ",),  # which is replaced (monitoring/multiprocess.py)
+    },
+    "skl2onnx": {
+        "common/_registration.py": ("def get_converter(", "def get_shape_calculator("),
+        "common/tree_ensemble.py": ("def add_tree_to_attribute_pairs(", "nodes_missing_value_tracks_true"),
+        # where it is replaced (packaging/conversion/converters.py)
+        "operator_converters/decision_tree.py": ("add_tree_to_attribute_pairs(",),
+        "operator_converters/gradient_boosting.py": ("add_tree_to_attribute_pairs(",),
+        "operator_converters/random_forest.py": ("add_tree_to_attribute_pairs(",),
+    },
+    "sklearn": {
+        "ensemble/_hist_gradient_boosting/gradient_boosting.py": ("self._loss =", "self._predictors =",
+                                                                  "self._baseline_prediction ="),
+    },
+}  # fmt: skip
+"""For each library the files, and in each the text that must be there."""
+
+_RELEASES = {"sklearn": "scikit-learn"}
+"""Libraries that are distributed by another name."""
+
+
+def missing(library: str, directory: Path | None = None) -> str | None:
+    """
+    Say which name a library has no more, in a sentence; none if all are there, or if the library is not installed.
+
+    Args:
+        library: one of the table.
+        directory: where it is, if not where it would be imported from.
+    """
+    spec = find_spec(library)
+    if directory is None and spec is not None and spec.origin is not None:
+        directory = Path(spec.origin).parent
+    if directory is None:
+        return None
+    for file, texts in NAMES[library].items():
+        try:
+            source = (directory / file).read_text(encoding="utf-8")
+        except OSError:
+            return _sentence(library, f"there is no {file}")
+        for text in texts:
+            if text not in source:
+                return _sentence(library, f"{file} has no `{text.strip()}`")
+    return None
+
+
+def check(*libraries: str) -> None:
+    """
+    Refuse to go on with a library that lacks a name.
+
+    Raises:
+        SystemExit: one does; the message says which.
+    """
+    for library in libraries:
+        if sentence := missing(library):
+            raise SystemExit(sentence)
+
+
+def _sentence(library: str, fault: str) -> str:
+    name = _RELEASES.get(library, library)
+    return f"{name} {version(name)} cannot be used here: {fault}. requirements.txt names the release that fits."
