@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 from itertools import chain
@@ -49,11 +48,13 @@ def curl(server: Gunicorn, command: str) -> str:
     return subprocess.run([*words, "-sS"], capture_output=True, text=True, check=True, timeout=30).stdout
 
 
-def roll_out(server: Gunicorn) -> None:
-    """Send SIGHUP, and wait until other workers answer."""
+def roll_out(server: Gunicorn) -> str:
+    """Have it look again, and wait until other workers answer; what the command prints."""
     before = set(server.workers())
-    server.signal(signal.SIGHUP)
+    command = [sys.executable, "-m", "service", "reload", "--port", str(server.port)]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
     wait_until(lambda: bool(server.workers()) and not before & set(server.workers()))
+    return shown
 
 
 def test_everything_shown_happens(tmp_path: Path) -> None:
@@ -66,12 +67,12 @@ def test_everything_shown_happens(tmp_path: Path) -> None:
             seen.append(language if language == "python" else command.split()[0])
             if language == "python":
                 subprocess.run([sys.executable, "-c", text], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, check=True)
-            elif command.startswith("pkill -HUP"):
-                roll_out(server)
+            elif command == ".venv/bin/model-server reload":
+                assert shown in roll_out(server)
             elif command.startswith("curl"):
                 assert document(curl(server, command)) == near(document(shown))
 
-    assert seen == ["make", "curl", "curl", "curl", "python", "pkill", "curl", "python"]
+    assert seen == ["make", "curl", "curl", "curl", "python", ".venv/bin/model-server", "curl", "python"]
 
 
 def test_everything_shown_of_the_api_happens(tmp_path: Path) -> None:

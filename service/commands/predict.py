@@ -80,7 +80,8 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     for each in summary.first if given.errors is None else ():
         print(f"  {summary.place} {each.number}: {each.detail}", file=sys.stderr)
     there = "see them all with --errors FILE" if given.errors is None else f"see {given.errors}"
-    message = f"{summary.refused:,} rows were refused and left out: {there}"
+    were = "was" if summary.refused == 1 else "were"
+    message = f"{_rows(summary.refused)} {were} refused and left out: {there}"
     print(painted(message, "yellow", sys.stderr), file=sys.stderr)
     return Exit.SOME_REFUSED
 
@@ -134,7 +135,11 @@ class _Meter:
     def finish(self, label: str, rows: int) -> None:
         """Say the outcome."""
         seconds = max(time.monotonic() - self._started, 1e-6)
-        print(f"{rows:,} rows scored by {label} in {seconds:.1f} s, {rows / seconds:,.0f} rows/s", file=sys.stderr)
+        print(f"{_rows(rows)} scored by {label} in {seconds:.1f} s, {rows / seconds:,.0f} rows/s", file=sys.stderr)
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def _bar(part: float, width: int = 24) -> str:

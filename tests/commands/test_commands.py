@@ -239,13 +239,13 @@ def test_predict_says_how_it_went_by_its_exit_status(
     assert (tmp_path / "out.csv").read_text().splitlines()[1].startswith("7,Setosa,")
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert re.fullmatch(r"1 rows scored by iris/1 in [\d.]+ s, [\d,]+ rows/s\n", shown.err)
+    assert re.fullmatch(r"1 row scored by iris/1 in [\d.]+ s, [\d,]+ rows/s\n", shown.err)
 
     (tmp_path / "in.csv").write_text(IRIS + "7,5.1,3.5,1.4,0.2\n8,x,3.5,1.4,0.2\n")
     assert main(["predict", "iris", str(tmp_path / "in.csv"), "-o", str(tmp_path / "out.csv")]) == 3
     assert capsys.readouterr().err.splitlines()[1:] == [
         "  line 3: sepal_length must be a number.",
-        "1 rows were refused and left out: see them all with --errors FILE",
+        "1 row was refused and left out: see them all with --errors FILE",
     ]
     assert main(["predict", "iris", str(tmp_path / "in.csv"), "-o", str(tmp_path / "out.csv"), "--strict"]) == 1
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from service.codecs.json_arrays import json_array
 from service.prediction import Prediction
@@ -30,10 +31,20 @@ def json_answer(signature: Signature, prediction: Prediction, beside: Mapping[st
 
 def csv_answer(signature: Signature, prediction: Prediction) -> bytes:
     """One line a row: its label or number, or its numbers if there are several."""
+    values = prediction.predict
+    if values.ndim == 1 and values.dtype.kind in "if":
+        if signature.classes is None:
+            return bytes(json_array(values))[1:-1].replace(b",", b"\n") + b"\n"
+        texts = np.empty(len(signature.classes), object)
+        texts[:] = [_csv_lines([[label]]) for label in signature.classes]
+        return "".join(texts[values].tolist()).encode()
+    return _csv_lines(label if isinstance(label, list) else [label] for label in labels(signature, prediction)).encode()
+
+
+def _csv_lines(lines: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
-    lines = (label if isinstance(label, list) else [label] for label in labels(signature, prediction))
     csv.writer(text, lineterminator="\n").writerows([*map(label_text, line)] for line in lines)
-    return text.getvalue().encode()
+    return text.getvalue()
 
 
 def json_lines_answer(signature: Signature, prediction: Prediction) -> bytes:
