@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from service.codecs.tensors.messages import HEADER
-from service.http.openapi import answers, rows, tensors
+from service.http.openapi import answers, rows, tensor_answers, tensors
 from service.http.openapi.operation import Endpoint, Subject, operation
 from service.http.openapi.responses import JSON, media, reference, success
 from service.repository.model import Model
@@ -78,7 +78,9 @@ def _infer(subject: Subject) -> JSON:
     text = f"JSON, and binary tensors behind it; the header {HEADER} is the length of the JSON in bytes."
     binary = {"schema": {"description": text}}
     asked = media(reference(f"{subject.prefix}.InferenceRequest"), {"tensors": request})
-    answered = media(tensors.answer(subject.served), _answer(tensors.answer_example(subject.served, request)))
+    answered = media(
+        tensor_answers.answer(subject.served), _answer(tensor_answers.answer_example(subject.served, request))
+    )
     return operation(
         subject,
         "Predict tensors",

@@ -1,23 +1,19 @@
-"""Inference requests and answers of the Open Inference Protocol as JSON Schema."""
+"""Inference requests of the Open Inference Protocol as JSON Schema."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from service.codecs.tensors import inputs, outputs
 from service.codecs.tensors.datatypes import DATATYPES, Datatype
 from service.codecs.tensors.inputs import TensorMetadata
-from service.codecs.tensors.messages import Body, Request, Wanted, decode, encode
-from service.errors import MalformedTensor
-from service.http.openapi.answers import predict_example
 from service.http.openapi.responses import JSON, reference
 from service.http.openapi.rows import largest
-from service.repository.model import Model
-from service.signature import Feature, Signature, Value, label_text
+from service.http.openapi.tensor_answers import can_rank
+from service.signature import Feature, Signature, Value
 
 _NOT_JSON = "BF16"
 """The datatype that is taken as binary data only."""
@@ -59,33 +55,6 @@ def example(signature: Signature, rows: int = 1) -> JSON:
         }
     cells = [_as("FP64", value) for value in signature.example]
     return {"inputs": [_filled(described[0], [rows, len(cells)], cells * rows)]}
-
-
-def answer(model: Model) -> JSON:
-    """The schema of an answer in JSON; outputs may come as binary data behind it, if the request asks for that."""
-    given = [_output(model.signature, tensor) for tensor in outputs.describe(model.signature)]
-    best = [_best(tensor) for tensor in outputs.describe(model.signature) if _can_rank(model.signature, tensor)]
-    return {
-        "type": "object",
-        "required": ["model_name", "model_version", "outputs"],
-        "properties": {
-            "model_name": {"const": model.name},
-            "model_version": {"const": str(model.version)},
-            "id": {"type": "string"},
-            "outputs": {"type": "array", "items": {"anyOf": given + best}, "minItems": 1},
-        },
-    }
-
-
-def answer_example(model: Model, request: JSON) -> Any:
-    """The model's answer to its example request."""
-    prediction = predict_example(model, 1)
-    if prediction is None:
-        return None
-    asked = decode(Body(msgspec.json.encode(request)), len(model.signature.features))
-    head = {"model_name": model.name, "model_version": str(model.version)}
-    body, _ = encode(head, outputs.results(model.signature, prediction, asked))
-    return msgspec.json.decode(body)
 
 
 def _tensors(signature: Signature, max_rows: int) -> JSON:
@@ -204,7 +173,7 @@ def _wanted(signature: Signature) -> JSON:
     for tensor in given:
         parameters: JSON = {"binary_data": {"type": ["boolean", "null"]}}
         count: JSON = {"type": "null"}
-        if _can_rank(signature, tensor):
+        if can_rank(signature, tensor):
             count = {"type": ["integer", "null"], "minimum": 1, "description": "So many of the best classes."}
         parameters["classification"] = count
         members = {"name": {"const": tensor.name}, "parameters": {**_IGNORED, "properties": parameters}}
@@ -214,47 +183,6 @@ def _wanted(signature: Signature) -> JSON:
         "description": "The outputs to answer with, each once; all without it.",
         "items": items[0] if len(items) == 1 else {"anyOf": items},
         "maxItems": len(items),
-    }
-
-
-def _can_rank(signature: Signature, tensor: TensorMetadata) -> bool:
-    """Whether an output has a value for each class."""
-    try:
-        outputs.check(signature, Request((), outputs=(Wanted(tensor.name, classification=1),)))
-    except MalformedTensor:
-        return False
-    return True
-
-
-def _output(signature: Signature, tensor: TensorMetadata) -> JSON:
-    values: JSON = {
-        "FP64": {"type": "number"},
-        "INT64": {"type": "integer"},
-        "BOOL": {"type": "boolean"},
-        "BYTES": {"type": "string"},
-    }[tensor.datatype]
-    if tensor.name == "predict" and signature.classes is not None:
-        texts = tensor.datatype == "BYTES"
-        values = {"enum": [label_text(each) if texts else each for each in signature.classes]}
-    return _given(tensor.name, tensor.datatype, len(tensor.shape), values)
-
-
-def _best(tensor: TensorMetadata) -> JSON:
-    text = "The best classes of each row, the best first: value:index:label."
-    return {**_given(tensor.name, "BYTES", 2, {"type": "string"}), "description": text}
-
-
-def _given(name: str, datatype: str, rank: int, values: JSON) -> JSON:
-    shape = {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": rank, "maxItems": rank}
-    return {
-        "type": "object",
-        "required": ["name", "datatype", "shape", "data"],
-        "properties": {
-            "name": {"const": name},
-            "datatype": {"const": datatype},
-            "shape": shape,
-            "data": {"type": "array", "items": values, "minItems": 1},
-        },
     }
 
 
