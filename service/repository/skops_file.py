@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from service.repository.loader import _functions
 from service.repository.model import Refused
 
 _LEAST_EXPANDED = 256 * 1024**2
@@ -30,41 +31,37 @@ def load_skops(artifact: bytes, types: list[str]) -> Any:
     The estimator in a skops file, set to compute in one thread; nothing in the file is run.
 
     Raises:
-        Refused: it holds a type that is not listed, or expands to too much.
+        Refused: it holds a type that is not listed, expands to too much, or is not made as scikit-learn makes it.
     """
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
-    _check_archive(artifact)
+    from service.repository.checking import Unsafe
+    from service.repository.skops_nodes import build
+    from service.repository.structure import check_structure
+
+    most_expanded = _check_archive(artifact)
     try:
-        estimator = skops.io.loads(artifact, trusted=types)
+        estimator = build(artifact, types, most_expanded)
+        check_structure(estimator, _functions(types))
     except UntrustedTypesFoundException:
         unknown = skops.io.get_untrusted_types(file=io.BytesIO(artifact))
         listed = ", ".join(sorted(set(unknown) - set(types)))
         raise Refused(f"types that conf/skops-types.txt does not list: {listed}") from None
-    _use_one_job(estimator)
+    except Unsafe as ex:
+        raise Refused(str(ex)) from None
     return estimator
 
 
-def _check_archive(artifact: bytes) -> None:
+def _check_archive(artifact: bytes) -> int:
+    """The bytes to which an archive of this size may expand."""
     try:
         with zipfile.ZipFile(io.BytesIO(artifact)) as archive:
             expanded = sum(each.file_size for each in archive.infolist())
             archive.getinfo("schema.json")
     except (zipfile.BadZipFile, KeyError):
         raise Refused("not a skops file") from None
-    if expanded > min(MOST_EXPANDED, max(_LEAST_EXPANDED, _MOST_RATIO * len(artifact))):
+    most_expanded = min(MOST_EXPANDED, max(_LEAST_EXPANDED, _MOST_RATIO * len(artifact)))
+    if expanded > most_expanded:
         raise Refused(f"expands from {len(artifact)} to {expanded} bytes, which no model does")
-
-
-def _use_one_job(part: Any) -> None:
-    """Have every estimator inside predict in the calling thread: workers are the parallelism."""
-    if isinstance(part, list | tuple | set):
-        for each in part:
-            _use_one_job(each)
-    elif isinstance(part, dict):
-        _use_one_job(list(part.values()))
-    elif type(part).__module__.startswith("sklearn.") and hasattr(part, "__dict__"):
-        if getattr(part, "n_jobs", None) is not None:
-            part.n_jobs = 1
-        _use_one_job(list(vars(part).values()))
+    return most_expanded

@@ -1,0 +1,140 @@
+"""
+Builds what is in a skops file, once it is known what building it would call.
+
+skops checks that the names in a file are listed, and not how they are used: a file may have the name of a function
+where a list belongs, and that function would be called with the list's items.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+from zipfile import ZipFile
+
+import numpy as np
+from skops.io._audit import Node, audit_tree, get_tree
+from skops.io._utils import read_schema
+
+from service.repository.checking import Unsafe
+
+_LIBRARIES = frozenset({"builtins", "collections", "functools", "numpy", "operator", "scipy", "sklearn"})
+
+_NAMES = {
+    "ConstructorFromReduceNode": (),
+    "DefaultDictNode": ("collections.defaultdict",),
+    "DictNode": ("builtins.dict", "collections.OrderedDict", "sklearn.utils._bunch.Bunch"),
+    "ListNode": ("builtins.list",),
+    "LossNode": ("sklearn._loss._loss.Cy*", "sklearn.linear_model._sgd_fast.*"),
+    "RandomGeneratorNode": ("numpy.random._generator.Generator",),
+    "RandomStateNode": ("numpy.random.mtrand.RandomState",),
+    "SetNode": ("builtins.set",),
+    "TupleNode": ("builtins.tuple",),
+}
+"""The names of libraries in nodes that call what they name; other names there are the operator's own."""
+
+_KEYS = frozenset({"builtins.str", "builtins.int", "builtins.float", "builtins.bool"})
+_ARRAY = b"\x93NUMPY"
+
+
+def build(artifact: bytes, types: list[str], most_expanded: int) -> Any:
+    """
+    Build what is in a file.
+
+    Args:
+        artifact: the file.
+        types: the names of the types that may be built.
+        most_expanded: the bytes to which an archive in it may expand.
+
+    Raises:
+        UntrustedTypesFoundException: it names others.
+        Unsafe: it would call something else than a type of its kind.
+    """
+    with ZipFile(io.BytesIO(artifact)) as archive:
+        schema, context = read_schema(archive)
+        root = get_tree(schema, context, trusted=types)
+        audit_tree(root, types)
+        for node in _nodes(root):
+            _check(node, most_expanded)
+        return root.construct()
+
+
+def _nodes(root: Node) -> Iterator[Any]:
+    """All nodes, once each; none is built."""
+    pending: list[Node] = [root]
+    seen: set[int] = set()
+    while pending:
+        node = pending.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        yield node
+        for child in node.children.values():
+            inner = child if isinstance(child, list) else child.values() if isinstance(child, dict) else [child]
+            pending += [each for each in inner if isinstance(each, Node)]
+
+
+def _check(node: Any, most_expanded: int) -> None:
+    kind, name = _kind(node), _name(node)
+    if kind in _NAMES and name.partition(".")[0] in _LIBRARIES:
+        matches = any(fnmatchcase(name, pattern) for pattern in _NAMES[kind])
+        _require(matches, f"it would build a {kind.removesuffix('Node')} by {name}")
+    match kind:
+        case "DictNode":
+            _check_keys(node.key_types)
+        case "NdArrayNode":
+            _require(_is_numbers(name), f"it would make numbers by {name}")
+            _require(node.type == "json" or node.buffer.getvalue().startswith(_ARRAY), "it has an array that is none")
+        case "SparseMatrixNode":
+            _check_table(node.content.getvalue(), most_expanded)
+        case "TreeNode":
+            _check_tree(node.args)
+        case "DTypeNode" | "CachedNode":
+            _require(
+                _kind(getattr(node, "content", None)) == "NdArrayNode", f"it has a {kind} that skops does not write"
+            )
+
+
+def _check_keys(types: Any) -> None:
+    """Each key of a dictionary is made of a text by calling its type."""
+    _require(_kind(types) == "ListNode", "it has a dictionary without the types of its keys")
+    for each in types.content:
+        known = _name(each) in _KEYS or (_name(each).startswith("numpy.") and _is_numbers(_name(each)))
+        _require(_kind(each) == "TypeNode" and known, f"it would make keys by {_name(each)}")
+
+
+def _check_table(content: bytes, most_expanded: int) -> None:
+    """A sparse table is an archive in the archive."""
+    with ZipFile(io.BytesIO(content)) as archive:
+        expanded = sum(each.file_size for each in archive.infolist())
+    _require(expanded <= most_expanded, f"it has a table that expands to {expanded} bytes, which no model does")
+
+
+def _kind(node: Any) -> str:
+    return type(node).__name__
+
+
+def _name(node: Any) -> str:
+    return f"{node.module_name}.{node.class_name}"
+
+
+def _is_numbers(name: str) -> bool:
+    """Whether a name is that of NumPy's arrays, or of one of its kinds of numbers."""
+    kind = getattr(np, name.removeprefix("numpy."), None)
+    return isinstance(kind, type) and issubclass(kind, np.ndarray | np.generic)
+
+
+def _check_tree(arguments: Any) -> None:
+    """A decision tree copies as many numbers of classes as it has outputs, however many there are."""
+    inner = [_kind(each) for each in getattr(arguments, "content", ())]
+    _require(inner == ["JsonNode", "NdArrayNode", "JsonNode"], "it has a tree without sizes")
+    features, classes, outputs = arguments.construct()
+    _require(type(features) is type(outputs) is int and type(classes) is np.ndarray, "it has a tree without sizes")
+    whole = classes.dtype.kind in "iu" and classes.shape == (outputs,)
+    _require(whole and outputs >= 1 and bool((classes >= 1).all()), "it has a tree with sizes of another")
+
+
+def _require(holds: bool, fault: str) -> None:
+    if not holds:
+        raise Unsafe(fault)

@@ -1,0 +1,225 @@
+"""
+Checks that a loaded estimator is made as scikit-learn makes one, part by part.
+
+skops checks the names of the types in a file. But an estimator of listed types alone can call what was never meant to
+be called: a method whose name is in the file, a function in another's place, an array where an estimator belongs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import NoneType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from service.repository.checking import Unsafe, derives
+from service.repository.part_checks import asks, check
+
+_PLAIN = frozenset({NoneType, bool, int, float, complex, str, bytes, bytearray, slice})
+_LISTS = (list, tuple, set, frozenset)
+_LIBRARIES = frozenset({"builtins", "collections", "functools", "numpy", "scipy", "sklearn"})
+
+_CALLED = frozenset({
+    "_centerer", "_encoder", "_label_binarizer", "_label_encoder", "_preprocessor", "_scaler", "_tfidf",
+    "base_estimator", "base_estimator_", "best_estimator_", "calibrated_classifiers_", "calibrators", "estimator",
+    "estimator_", "estimators", "estimators_", "final_estimator", "final_estimator_", "indicator_", "init_",
+    "initial_imputer_", "kernel_pca_", "label_binarizer_", "le_", "nbrs_", "nn_fit", "one_hot_encoder_", "regressor",
+    "regressor_", "remainder", "steps", "transformer", "transformer_", "transformer_list", "transformers",
+    "transformers_",
+})  # fmt: skip
+"""Attributes whose parts are called as estimators."""
+
+_METHOD_NAMES = frozenset({"chain_method", "chain_method_", "response_method", "stack_method", "stack_method_"})
+_METHODS = frozenset({None, "auto", "predict", "predict_proba", "predict_log_proba", "decision_function"})
+
+_SEARCHED = frozenset({"best_params_", "cv_results_", "param_distributions", "param_grid"})
+_PLACES = {
+    "numpy.": {"func", "inverse_func", "pooling_func"},
+    "scipy.special.": {"func", "inverse_func"},
+    "scipy._lib.": {"_asarray"},
+    "sklearn.cluster.": {"_kmeans_single"},
+    "sklearn.feature_selection.": {"score_func"},
+    "sklearn.metrics.": {"score_func", "_score_func", "scoring"},
+    "sklearn.model_selection.": {"cv"},
+    "sklearn.utils.": {"func", "inverse_func"},
+}
+"""The attributes in which a library's function may be, by its module; others would give it other arguments."""
+
+_TREES = {"Tree": "tree_", "TreePredictor": "_predictors"}
+"""Parts whose compiled code trusts its caller, with the attribute where that caller has them."""
+
+
+class _Part(NamedTuple):
+    """A value, with the name of the class and of the attribute that hold it."""
+
+    value: Any
+    owner: str
+    name: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.owner}.{self.name}"
+
+
+def check_structure(estimator: Any, functions: Mapping[int, str]) -> None:
+    """
+    Check an estimator with all that it is made of, and have it compute in the calling thread.
+
+    Args:
+        estimator: as it was loaded.
+        functions: the names of the functions that may be in it, by their ids.
+
+    Raises:
+        Unsafe: a part is not as scikit-learn makes it.
+    """
+    _require(_is_estimator(estimator), f"it is a {_name(estimator)}, which predicts nothing")
+    found = list(_parts(estimator, functions))
+    for part in sorted(found, key=asks):
+        check(part)
+
+
+def _parts(estimator: Any, functions: Mapping[int, str]) -> Iterator[Any]:
+    """Every object in an estimator, once, after a look at each place where it is; nothing of it is called."""
+    pending, seen, given = [_Part(estimator, "", "")], {}, set()
+    while pending:
+        part = pending.pop()
+        value = part.value
+        if type(value) in _PLAIN or (id(value), part.name) in seen:
+            continue
+        seen[id(value), part.name] = value  # kept, so that no other value has its id
+        if _is_function(value):
+            _check_function(part, functions)
+            continue
+        pending += _inner(part)
+        if id(value) not in given and not isinstance(value, _LISTS):
+            given.add(id(value))
+            yield value
+
+
+def _inner(part: _Part) -> Iterable[_Part]:
+    """What a value is made of."""
+    value = part.value
+    if isinstance(value, _LISTS):
+        return _each(value, part)
+    if isinstance(value, dict):
+        factory = getattr(value, "default_factory", None)
+        _require(factory in (None, int, float, list, str), f"{part.place} makes up what it does not hold")
+        return [*_each(value.keys(), part), *_each(value.values(), part)]
+    if isinstance(value, np.ndarray):
+        _require(value.dtype == object or not value.dtype.hasobject, f"{part.place} is a table of objects")
+        return _each(value.ravel().tolist(), part) if value.dtype == object else ()
+    return () if isinstance(value, np.generic | np.dtype) else _attributes(part)
+
+
+def _each(values: Iterable[Any], part: _Part) -> Iterable[_Part]:
+    """The values; none where all are plain, so that of a million texts none is looked at by itself."""
+    return () if _PLAIN.issuperset(map(type, values)) else [part._replace(value=value) for value in values]
+
+
+def _attributes(part: _Part) -> Iterable[_Part]:
+    """What an object has, once it is known that its class alone decides what is called."""
+    value, kind = part.value, type(part.value)
+    place = _TREES.get(kind.__name__, part.name)
+    _require(place == part.name, f"{part.place} holds a {kind.__name__}, which belongs in {place}")
+    if kind.__name__ == "interp1d":  # which IsotonicRegression makes while it is loaded
+        return
+    held = getattr(value, "__dict__", {})
+    if _of_library(kind):
+        _check_names(kind, held)
+        _check_parameters(value)
+    for name, each in list(held.items()):
+        if name in _CALLED:
+            _check_called(_Part(each, kind.__name__, name))
+        if name in _METHOD_NAMES:
+            _check_methods(_Part(each, kind.__name__, name))
+        yield _Part(each, kind.__name__, name)
+
+
+def _check_names(kind: type, names: Iterable[str]) -> None:
+    """An attribute goes before a method of its name, and would be called in its place."""
+    for name in names:
+        of_class = next((vars(each)[name] for each in kind.__mro__ if name in vars(each)), None)
+        _require(
+            type(of_class) in (NoneType, bool, int, float), f"{kind.__name__}.{name} replaces what is of the class"
+        )
+
+
+def _check_parameters(value: Any) -> None:
+    if not derives(value, "BaseEstimator"):
+        return
+    if getattr(value, "n_jobs", None) is not None:
+        value.n_jobs = 1  # workers are the parallelism
+    if hasattr(type(value), "_parameter_constraints"):
+        try:
+            value._validate_params()  # noqa: SLF001 (as `fit` does)
+        except ValueError as ex:
+            raise Unsafe(str(ex)) from None
+
+
+def _is_function(value: Any) -> bool:
+    """Whether a value is a class, or is there to be called and nothing else."""
+    module = type(value).__module__.partition(".")[0]
+    plain = module in ("builtins", "functools", "numpy", "operator") or module.startswith("_cython")
+    return isinstance(value, type) or (callable(value) and plain)
+
+
+def _check_function(part: _Part, functions: Mapping[int, str]) -> None:
+    """A function is one that the operator lists; one of a library is where the library has it."""
+    value = part.value
+    if isinstance(value, type) and (value in _PLAIN or issubclass(value, np.generic)):
+        return
+    with_arguments = _name(value) == "functools.partial"
+    called = value.func if with_arguments else value
+    name = functions.get(id(called), functions.get(id(type(called))))
+    if name is None:
+        raise Unsafe(f"{part.place} holds {called!r}, which conf/skops-types.txt does not list")
+    if name.partition(".")[0] in _LIBRARIES:
+        places = next((places for module, places in _PLACES.items() if name.startswith(module)), set())
+        _require(part.name in places | _SEARCHED, f"{part.place} holds {name}")
+        _require(not isinstance(value, type) or part.name == "cv", f"{part.place} holds the class {name}")
+        _require(name.startswith("sklearn.") or not with_arguments, f"{part.place} holds {name} with arguments")
+    if with_arguments:
+        given = [*value.args, *value.keywords.values()]
+        flat = [each for some in given for each in (some if isinstance(some, _LISTS) else (some,))]
+        _require(not vars(value), f"{part.place} is a function with attributes")
+        _require(all(type(each) in _PLAIN | {type} for each in flat), f"{part.place} holds {name} with arguments")
+
+
+def _check_called(part: _Part) -> None:
+    """Estimators, in lists and tables, with their names and columns."""
+    held = part.value
+    if isinstance(held, np.ndarray) and held.dtype == object:
+        held = held.ravel().tolist()
+    if isinstance(held, list | tuple):
+        with_columns = isinstance(held, tuple) and part.name.startswith("transformers")
+        for each in held[:2] if with_columns else held:
+            _check_called(part._replace(value=each))
+    else:
+        called = held is None or isinstance(held, str) or _is_estimator(held)
+        _require(called, f"{part.place} holds a {_name(held)}, and would be called as an estimator")
+
+
+def _check_methods(part: _Part) -> None:
+    for each in part.value if isinstance(part.value, _LISTS) else (part.value,):
+        known = type(each) in (str, NoneType) and each in _METHODS
+        _require(known, f"{part.place} names the method {each!r}, which predicts nothing")
+
+
+def _is_estimator(value: Any) -> bool:
+    """Whether it is one of scikit-learn's, or an object of a library that the operator lists."""
+    return not _of_library(type(value)) or derives(value, "BaseEstimator") or derives(value, "_CalibratedClassifier")
+
+
+def _of_library(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in _LIBRARIES
+
+
+def _name(value: Any) -> str:
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _require(holds: object, fault: str) -> None:
+    if not holds:
+        raise Unsafe(fault)

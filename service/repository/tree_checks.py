@@ -1,0 +1,175 @@
+"""
+Checks trees and their ensembles.
+
+The compiled code that follows them trusts what `fit` wrote: an index past its array would read or write memory that is
+none of the model's. Each check says for one kind of part what `fit` guarantees.
+"""
+
+# ruff: noqa: SLF001 (what `fit` wrote has private names, too)
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from service.repository.checking import derives, inside, require, width_of
+
+_LEAF = -1
+
+
+def tree(part: Any) -> None:
+    """A decision tree: children come after their parents, so every path ends; nodes ask for features that there are."""
+    count = part.node_count
+    require(1 <= count <= part.capacity, part, "has more nodes than it holds")
+    require(part.n_outputs >= 1 and part.max_n_classes >= 1, part, "has no values")
+    left, right, feature = part.children_left, part.children_right, part.feature
+    split = np.flatnonzero(left != _LEAF)
+    require(inside(left[split], split + 1, count), part, "has a left child that is none of its later nodes")
+    require(inside(right[split], split + 1, count), part, "has a right child that is none of its later nodes")
+    require(inside(feature[split], 0, part.n_features), part, "asks for a feature that it does not take")
+
+
+def decision_tree(part: Any) -> None:
+    """An estimator with one tree."""
+    if "tree_" in vars(part):
+        require(derives(part.tree_, "Tree"), part, "has a tree_ that is no tree")
+        require(part.tree_.n_features == width_of(part), part, "takes other features than its tree")
+
+
+def forest(part: Any) -> None:
+    """Trees that are all given the same rows, checked once."""
+    if "estimators_" in vars(part):
+        width = width_of(part)
+        for each in _trees(part):
+            require(each.tree_.n_features == width, part, "has a tree that takes other features")
+
+
+def isolation_forest(part: Any) -> None:
+    """Trees that are given some features of the rows, each its own."""
+    if "estimators_" not in vars(part):
+        return
+    features, width = part._max_features, width_of(part)
+    require(len(part.estimators_features_) == len(part.estimators_), part, "has features for other trees")
+    for each, chosen in zip(_trees(part), part.estimators_features_, strict=True):
+        require(each.tree_.n_features == features, part, "has a tree that takes other features")
+        require(np.shape(chosen) == (features,) and inside(chosen, 0, width), part, "chooses other features")
+
+
+def _trees(part: Any) -> list[Any]:
+    """The estimators with one tree of an ensemble."""
+    trees = np.asarray(part.estimators_, dtype=object).ravel().tolist()
+    require(trees, part, "has no trees")
+    for each in trees:
+        require(derives(each, "BaseDecisionTree") and "tree_" in vars(each), part, "has something else among its trees")
+    return trees
+
+
+def gradient_boosting(part: Any) -> None:
+    """Stages of trees: the k-th tree's values are added to the k-th column of what `init_` gives."""
+    if "estimators_" not in vars(part):
+        return
+    width, stages = width_of(part), part.estimators_
+    require(type(stages) is np.ndarray and stages.ndim == 2 and stages.dtype == object, part, "has no table of trees")
+    for each in _trees(part):
+        found = (each.tree_.n_features, each.tree_.n_outputs, each.tree_.max_n_classes)
+        require(found == (width, 1, 1), part, "has a tree that takes other features, or gives several values")
+    columns = stages.shape[1]
+    require(part.n_trees_per_iteration_ == columns, part, "has another number of trees in each stage")
+    require(not _has_functions(part.init_), part, "begins with an estimator that calls functions of its own")
+    begun = type(part)._raw_predict_init(part, np.zeros((3, width), dtype=np.float32))
+    require(begun.shape == (3, columns), part, "begins with another number of values than it adds to")
+
+
+def _has_functions(part: Any) -> bool:
+    """Whether an estimator has a function; without one, it gives as many values for some rows as for others."""
+    pending, seen = [part], {}
+    while pending:
+        each = pending.pop()
+        if id(each) in seen:
+            continue
+        seen[id(each)] = each
+        if isinstance(each, type):
+            continue
+        if callable(each) and type(each).__module__ in ("builtins", "functools", "numpy"):
+            return True
+        if isinstance(each, list | tuple | dict):
+            pending += each.values() if isinstance(each, dict) else each
+        elif isinstance(each, np.ndarray) and each.dtype == object:
+            pending += each.ravel().tolist()
+        else:
+            pending += getattr(each, "__dict__", {}).values()
+    return False
+
+
+def histogram_boosting(part: Any) -> None:
+    """Trees that are given numbers, and categories as their codes."""
+    if "_predictors" not in vars(part):
+        return
+    width, bins = width_of(part), part._bin_mapper
+    require(derives(bins, "_BinMapper"), part, "has no bins")
+    categorical = np.asarray(bins.is_categorical_)
+    require(categorical.shape == (width,) and len(bins.bin_thresholds_) == width, part, "has bins of other features")
+    for position in np.flatnonzero(categorical):
+        codes = np.asarray(bins.bin_thresholds_[position], dtype=np.float64)
+        whole = (codes >= 0) & (codes < 256) & (codes == np.floor(codes))
+        require(whole.all(), part, "knows a category that it has no place for")
+    if part._preprocessor is not None:
+        _preprocessor(part._preprocessor, width)
+    for each in (each for stage in part._predictors for each in stage):
+        require(derives(each, "TreePredictor"), part, "has something else among its trees")
+        _predictor(each, width, categorical != 0)
+
+
+def _preprocessor(part: Any, width: int) -> None:
+    """What puts the categories, as codes, before the numbers: it gives as many columns as it takes."""
+    require(derives(part, "ColumnTransformer") and width_of(part) == width, part, "is given other features")
+    (first, codes, chosen), (second, numbers, others), *rest = part.transformers_
+    require(all(each[1] == "drop" for each in rest) and not part.sparse_output_, part, "gives more than its columns")
+    require((first, second) == ("encoder", "numerical"), part, "has other steps")
+    masks = [np.asarray(each) for each in (chosen, others)]
+    require(all(each.dtype == bool and each.shape == (width,) for each in masks), part, "chooses no columns")
+    require((masks[0] ^ masks[1]).all(), part, "has a column twice, or not at all")
+    for name, mask in zip((first, second), masks, strict=True):
+        places = part._transformer_to_input_indices[name]
+        require(np.array_equal(places, np.flatnonzero(mask)), part, "has a column in another place")
+    require(derives(codes, "OrdinalEncoder") and width_of(codes) == masks[0].sum(), part, "encodes other columns")
+    checks = getattr(numbers.func, "func", numbers.func)
+    require(derives(numbers, "FunctionTransformer") and checks.__name__ == "check_array", part, "changes numbers")
+
+
+def _predictor(part: Any, width: int, categorical: Any) -> None:
+    """A tree of these."""
+    nodes, sets = part.nodes, part.raw_left_cat_bitsets
+    require(nodes.ndim == 1 and len(nodes) >= 1, part, "has no nodes")
+    split = np.flatnonzero(nodes["is_leaf"] == 0)
+    inner = nodes[split]
+    require(inside(inner["left"], split + 1, len(nodes)), part, "has a left child that is none of its later nodes")
+    require(inside(inner["right"], split + 1, len(nodes)), part, "has a right child that is none of its later nodes")
+    require(inside(inner["feature_idx"], 0, width), part, "asks for a feature that it does not take")
+    by_category = inner[inner["is_categorical"] != 0]
+    require(sets.ndim == 2 and (sets.size == 0 or sets.shape[1] == 8), part, "has no sets of categories")
+    require(inside(by_category["bitset_idx"], 0, len(sets)), part, "has a node without its set of categories")
+    require(categorical[by_category["feature_idx"]].all(), part, "asks a number for its category")
+
+
+def ball_or_k_d_tree(part: Any) -> None:
+    """A tree of points: the first node has all, and its two children share the points of each."""
+    points, order, nodes = np.asarray(part.data), np.asarray(part.idx_array), np.asarray(part.node_data)
+    state = part.__getstate__()
+    leaf_size, levels, count, metric, weights = state[4], state[5], state[6], state[11], state[12]
+    require(points.ndim == 2 and points.size >= 1 and leaf_size >= 1, part, "holds no points")
+    require(1 <= levels < 48 and count == len(nodes) == 2**levels - 1, part, "has another number of nodes")
+    bounds = (2 if type(part).__name__.startswith("KDTree") else 1, count, points.shape[1])
+    require(np.asarray(part.node_bounds).shape == bounds, part, "has bounds of other nodes")
+    require(order.shape == (len(points),) and inside(order, 0, len(points)), part, "orders points that it has not")
+    require(weights is None or np.shape(weights) == (len(points),), part, "weighs points that it has not")
+    start, end = nodes["idx_start"], nodes["idx_end"]
+    inner = np.flatnonzero(nodes["is_leaf"] == 0)
+    left, right = 2 * inner + 1, 2 * inner + 2
+    require((start[0], end[0]) == (0, len(points)) and (start <= end).all(), part, "has a node of other points")
+    require(inside(right, 0, count), part, "has a node without children")
+    shared = (start[left] == start[inner]) & (end[left] == start[right]) & (end[right] == end[inner])
+    require(shared.all(), part, "has a node whose children have other points")
+    require(derives(metric, "DistanceMetric"), part, "has no metric")
+    metric._validate_data(points)
