@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -92,17 +91,6 @@ def _installed(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _functions(names: list[str]) -> dict[int, str]:
-    """The names of those functions and classes that are loaded, by their ids."""
-    found = {}
-    for name in names:
-        module, _, attribute = name.rpartition(".")
-        value = getattr(sys.modules.get(module), attribute, None)
-        if value is not None:
-            found[id(value)] = name
-    return found
 
 
 def _try(runtime: Runtime, manifest: Manifest) -> None:

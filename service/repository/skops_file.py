@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
-from service.repository.loader import _functions
 from service.repository.model import Refused
 
 _LEAST_EXPANDED = 256 * 1024**2
@@ -65,3 +65,14 @@ def _check_archive(artifact: bytes) -> int:
     if expanded > most_expanded:
         raise Refused(f"expands from {len(artifact)} to {expanded} bytes, which no model does")
     return most_expanded
+
+
+def _functions(names: list[str]) -> dict[int, str]:
+    """The names of those functions and classes that are loaded, by their ids."""
+    found = {}
+    for name in names:
+        module, _, attribute = name.rpartition(".")
+        value = getattr(sys.modules.get(module), attribute, None)
+        if value is not None:
+            found[id(value)] = name
+    return found
