@@ -99,6 +99,6 @@ def test_every_model_does_what_the_document_says(
 ) -> None:
     """For each boundary of each value, and for thousands of requests at random; the report names the seed."""
     models = ROOT / "models" if name == "shipped" else one_model(name)
-    # Boundaries are the same for each seed.
-    phases = "examples,coverage,fuzzing,stateful" if seed == SEED else "fuzzing"
+    # Boundaries are the same for each seed; those of 200 features, in rows and in tensors, take hours.
+    phases = "examples,coverage,fuzzing,stateful" if seed == SEED and name != "wide" else "examples,fuzzing"
     cases(run(tmp_path, models, f"--phases={phases}", "--max-examples=200", f"--seed={seed}"))
