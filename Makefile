@@ -16,20 +16,24 @@ install: $(READY)  ## make .venv with everything, from pinned and hashed require
 # The environment comes in stages: what serves converted models, by `make serve`; scikit-learn and what packages models,
 # by the first `add`, or by `serve` if a model needs it; the rest by `make install`.
 PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check
+# The files of the API browser; the package asks for Django, which nothing here needs.
+DOCS := $(PIP_INSTALL) --quiet --no-deps --require-hashes -r requirements-docs.txt
 ITSELF := $(PIP_INSTALL) --quiet --no-deps --no-build-isolation --editable .
 
-$(SERVING): requirements-onnx.txt
+$(SERVING): requirements-onnx.txt requirements-docs.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	@echo "Making .venv with what serving needs; make install brings everything:"
 	$(PYTHON) -m venv .venv
 	$(PIP_INSTALL) --no-compile --require-hashes -r requirements-onnx.txt
+	$(DOCS)
 	$(ITSELF)
 	@touch $@
 
-$(READY): requirements-dev.txt
+$(READY): requirements-dev.txt requirements-docs.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	$(PYTHON) -m venv .venv
 	$(PIP_INSTALL) --require-hashes -r requirements-dev.txt
+	$(DOCS)
 	$(ITSELF)
 	@touch $(SERVING) $@
 
@@ -49,8 +53,8 @@ serve: $(SERVING)  ## serve the models on http://127.0.0.1:8000, or PORT=9000
 dev: $(READY)  ## the same, reloading on every change of code
 	@$(BIN)/model-server serve $(if $(PORT),--port $(PORT)) -- --reload
 
-up:  ## build and start the containers: nginx on port 80, the service behind it
-	docker compose up --build --detach --wait
+up:  ## build and start the containers: nginx on port 80, the service behind it; TLS=1 adds HTTPS
+	@conf/up.sh
 
 down:  ## stop the containers
 	docker compose down
@@ -75,7 +79,11 @@ lint: $(READY)  ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile.api Dockerfile.nginx
-	$(BIN)/gixy conf/nginx.conf
+	@set -e; directory=$$(mktemp -d); export NGINX_VERSION=1.30.0; conf/nginx/start.sh --render $$directory; \
+		echo '$(BIN)/gixy nginx.conf'; $(BIN)/gixy $$directory/nginx.conf; \
+		export RATE_LIMIT=1/s CONNECTIONS_PER_ADDRESS=1 TRUSTED_PROXIES=10.0.0.0/8 CORS_ORIGINS=https://a.b TLS=1 HSTS_SECONDS=1; \
+		conf/nginx/start.sh --render $$directory; \
+		$(BIN)/gixy $$directory/nginx.conf; rm -r $$directory
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
@@ -101,3 +109,5 @@ lock: $(READY)  ## compile requirements*.txt from pyproject.toml
 		- -o requirements-kserve.txt
 	printf 'checkov\nkubectl-cli-bin\nkubernetes-validate\n' | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header - -o requirements-kubernetes.txt
+	echo drf-spectacular-sidecar | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-deps - -o requirements-docs.txt

@@ -14,7 +14,7 @@ class BadAnswerError(Exception):
     """A server answered what it should not; the message says what."""
 
 
-def post(port: int, path: str, body: bytes, timeout: float = 60.0) -> Any:
+def post(port: int, path: str, body: bytes, timeout: float = 60.0, headers: dict[str, str] = JSON) -> Any:
     """
     The JSON that is answered.
 
@@ -23,7 +23,7 @@ def post(port: int, path: str, body: bytes, timeout: float = 60.0) -> Any:
     """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
-        connection.request("POST", path, body, JSON)
+        connection.request("POST", path, body, headers)
         response = connection.getresponse()
         content = response.read()
     except (OSError, http.client.HTTPException) as ex:

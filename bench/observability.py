@@ -24,13 +24,13 @@ from service.http.measurement import Measurement, predict
 from service.http.middleware import RequestId
 from service.monitoring.logs import JSONFormatter
 from service.monitoring.metrics import Metrics
-from service.monitoring.multiprocess import Slots
+from service.monitoring.multiprocess import WorkerSlots
 from service.settings import Settings
 
 
 def main() -> None:
     """Print the table."""
-    settings, slots = Settings(), Slots.open()
+    settings, slots = Settings(), WorkerSlots.open()
     try:
         metrics = Metrics(slots)
         app = create_app(settings, open_repository(settings), metrics)

@@ -1,4 +1,4 @@
-"""Nginx with conf/nginx.conf as it is, before any server of this machine."""
+"""Nginx as conf/nginx/start.sh starts it, before any server of this machine."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import os
 import shutil
 import socket
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.processes import Program
 
-CONF = Path(__file__).resolve().parent.parent / "conf" / "nginx.conf"
+CONF = Path(__file__).resolve().parent.parent / "conf" / "nginx"
 NGINX = shutil.which("nginx", path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"]))
 MISSING = "nginx is not installed: apt-get install nginx-light"
 NOBODY = 65534
@@ -20,28 +21,25 @@ NOBODY = 65534
 class Nginx(Program):
     """A running nginx; it writes its access log, as in production, but to where nothing is kept."""
 
-    def __init__(self, directory: Path, port: int, upstream: str) -> None:
+    def __init__(self, directory: Path, port: int, upstream: int, settings: Mapping[str, str]) -> None:
         if NGINX is None:
             raise SystemExit(MISSING)
-        directory.mkdir(parents=True, exist_ok=True)
-        shutil.copy(CONF, directory)
-        (directory / "upstream.conf").write_text(upstream)
-        (directory / "listen.conf").write_text(f"listen 127.0.0.1:{port};\n")
+        shutil.copytree(CONF, directory / "conf", dirs_exist_ok=True)
         options: dict[str, Any] = {}
         if os.geteuid() == 0:  # as in its container, where it is not root
-            os.chown(directory, NOBODY, NOBODY)
+            for path in (directory, *directory.rglob("*")):
+                os.chown(path, NOBODY, NOBODY)
             options = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        environ = {
+            "PATH": os.pathsep.join([str(Path(NGINX).parent), os.environ.get("PATH", os.defpath)]),
+            "UPSTREAM": f"127.0.0.1:{upstream}",
+            "LISTEN": f"127.0.0.1:{port}",
+            **settings,
+        }
+        command = [directory / "conf" / "start.sh", directory]
         log = directory / "error.log"
-        command = [NGINX, "-p", f"{directory}/", "-c", f"{directory}/nginx.conf", "-e", "stderr", "-g", "daemon off;"]
-        super().__init__(command, log, cwd=directory, stdout=subprocess.DEVNULL, **options)
+        super().__init__(command, log, cwd=directory, environ=environ, stdout=subprocess.DEVNULL, **options)
         self.port = port
-
-
-def upstream(address: str, keepalive: int = 0) -> str:
-    """The upstream's file: one server, listed twice as in conf/upstream.conf."""
-    server = f"server {address} max_fails=0;"
-    kept = f" keepalive {keepalive};" if keepalive else ""
-    return f"upstream api {{ zone api 256k; {server} {server}{kept} }}\n"
 
 
 def free_port() -> int:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from bench import wrk
 from bench.http_client import JSON, BadAnswerError, post
 from bench.processes import Machine, Program
-from bench.proxy import Nginx, free_port, upstream
+from bench.proxy import Nginx, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRATCH = ROOT / ".bench"
@@ -51,11 +52,21 @@ class Stack:
     """A server and its nginx."""
 
     def __init__(
-        self, name: str, command: Sequence[str], environ: Mapping[str, str], *, port: int, keepalive: int = 0
+        self,
+        name: str,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        *,
+        port: int,
+        keepalive: int = 0,
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.scratch = SCRATCH / "run" / name
         self.scratch.mkdir(parents=True, exist_ok=True)
-        self.nginx = Nginx(self.scratch / "nginx", free_port(), upstream(f"127.0.0.1:{port}", keepalive))
+        self.headers = dict(JSON)
+        self.nginx = Nginx(
+            self.scratch / "nginx", free_port(), port, {"UPSTREAM_KEEPALIVE": str(keepalive), **settings}
+        )
         environ = {**environ, "SCRATCH": str(self.scratch)}
         self.server = Program(command, self.scratch / "log", cwd=self.scratch, environ=environ)
 
@@ -68,7 +79,7 @@ class Stack:
         """
         file = self.scratch / "body"
         file.write_bytes(body)
-        url, lua = f"http://127.0.0.1:{self.nginx.port}{path}", wrk.script(file, JSON)
+        url, lua = f"http://127.0.0.1:{self.nginx.port}{path}", wrk.script(file, self.headers)
         machine, server, nginx = Machine.now(), self.server.cpu_seconds(), self.nginx.cpu_seconds()
         found = wrk.load(url, lua, connections=connections, seconds=seconds)
         server, nginx = self.server.cpu_seconds() - server, self.nginx.cpu_seconds() - nginx
@@ -99,7 +110,7 @@ class Stack:
         """
         while True:
             try:
-                post(self.nginx.port, path, body)
+                post(self.nginx.port, path, body, headers=self.headers)
             except BadAnswerError:
                 if time.perf_counter() - self.server.started > patience or not self.server.running:
                     raise
@@ -121,12 +132,19 @@ class Stack:
         self.stop()
 
 
-def service(name: str, models: Path, *, workers: int = 2, environ: Mapping[str, str] | None = None) -> Stack:
-    """This service, as its README starts it."""
+def service(
+    name: str,
+    models: Path,
+    *,
+    workers: int = 2,
+    environ: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Stack:
+    """This service, as its README starts it; the settings are those of its nginx."""
     port = free_port()
     command = [str(BIN / "gunicorn"), "-c", str(ROOT / "conf" / "gunicorn.py"), "-b", f"127.0.0.1:{port}"]
     variables = {"MODELS_DIR": str(models), "WEB_CONCURRENCY": str(workers), **(environ or {})}
-    return Stack(name, command, variables, port=port, keepalive=32)
+    return Stack(name, command, variables, port=port, keepalive=32, settings=settings)
 
 
 def settle(server: Program, patience: float = 30.0) -> None:

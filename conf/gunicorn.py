@@ -14,23 +14,10 @@ if str(ROOT) not in sys.path:
 
 from service.processes.startup import Start
 
-_start = Start()  # before what takes long
+_start = Start()  # before the imports that take long
 
-import ctypes
-import gc
-import signal
-
-from gunicorn.arbiter import Arbiter
-from gunicorn.config import Config
-from gunicorn.glogging import Logger
-from gunicorn.workers.base import Worker
-
-from service.http import tracing
-from service.monitoring import logs
-from service.monitoring.multiprocess import Slots
-from service.processes import gunicorn_patches
-from service.processes.announcement import Announcement
-from service.processes.rollouts import Rollouts
+from service.processes import gunicorn_patches, memory
+from service.processes.hooks import Hooks, ServiceLogger
 from service.settings import Settings, SettingsError, platform_port
 
 try:
@@ -50,29 +37,10 @@ def _cpus() -> int:
     return allowed if quota == "max" else min(allowed, max(1, round(int(quota) / int(period))))
 
 
-def _return_memory() -> None:
-    """Make glibc give back what a large request took: its own thresholds rise with the first large block, to 64 MB."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        trim_threshold, mmap_threshold = -1, -3
-        mallopt(trim_threshold, 4 * 1024 * 1024)
-        mallopt(mmap_threshold, 1024 * 1024)
-
-
-class ServiceLogger(Logger):
-    """Gunicorn's error log and the service's own, in one form."""
-
-    def setup(self, cfg: Config) -> None:
-        """Take over the handlers."""
-        super().setup(cfg)
-        logs.configure(loglevel)
-        for handler in self.error_log.handlers:
-            handler.setFormatter(logs.formatter())
-
-
 gunicorn_patches.install()
-_return_memory()
+memory.return_memory()
 
+reload_extra_files = [str(path) for path in (ROOT / "service" / "static").glob("*.*")]  # of make dev
 chdir = str(ROOT)  # so that the command works from anywhere
 bind = "127.0.0.1:8000"
 if _port:
@@ -88,8 +56,8 @@ keepalive = 75  # past nginx' keepalive_timeout for upstreams, so that it is ngi
 preload_app = "--reload" not in sys.argv  # models are loaded once and shared; a reload of code must load it anew
 wsgi_app = f"service.app:main(forks={preload_app})"
 
-timeout = 30  # past nginx' read timeout, so that the client gets nginx' 504
-graceful_timeout = 30  # what is in hand when it stops may finish
+timeout = _settings.request_seconds + 5  # past nginx' read timeout, so that the client gets nginx' 504
+graceful_timeout = timeout  # requests that have begun when it stops may finish
 max_requests = 0  # nothing leaks, and new workers start cold
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # the heartbeat must not wait for a disk
 control_socket_disable = True  # it needs a writable home, and a thread in a process that forks
@@ -98,94 +66,20 @@ http_parser = "python"  # the C parser on the registry takes bare line feeds
 limit_request_line = 8190  # nginx' own limits are lower, and its errors have our shape
 limit_request_fields = 120
 limit_request_field_size = 8190
-forwarder_headers = ""  # nothing here depends on the proxy's word for scheme or script name
+# Nothing here depends on the proxy's word for scheme or script name. Only for that reason may "everybody" be trusted,
+# which spares each request the look at its peer's address; the worker refuses to start otherwise.
+forwarder_headers = ""
 secure_scheme_headers: dict[str, str] = {}
+forwarded_allow_ips = "*"
 
 loglevel = _settings.log_level
 logger_class = ServiceLogger
 
-
-def _slots(server: Arbiter) -> Slots | None:
-    """Where the workers count, if the app was preloaded."""
-    return server.app.wsgi().metrics.slots if preload_app else None
-
-
-def when_ready(server: Arbiter) -> None:
-    """Freeze what the workers share, let Ctrl-C stop as gracefully as SIGTERM does, and heed a SIGHUP of before."""
-    _forget(server)
-    _freeze()
-    if preload_app:
-        server.rollouts = Rollouts(server, server.app.wsgi().repository, _settings, server.app.wsgi().watched_files)
-        server.announcement = Announcement(server.cfg.address[0], server.cfg.workers, server.app.wsgi().repository)
-        server.announcement.update()
-        if sys.stderr.isatty():
-            print(server.announcement.text(), file=sys.stderr, flush=True)  # noqa: T201 (for a person)
-    signal.signal(signal.SIGINT, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
-    _start.finish()
-
-
-def pre_fork(server: Arbiter, worker: Worker) -> None:
-    """Give the worker the first slot of counters that no living one has, rid of the versions that are gone."""
-    if slots := _slots(server):
-        worker.slot = slots.free({each.slot for each in server.WORKERS.values()})
-        slots.prepare(worker.slot, server.app.wsgi().inventory.keeps)
-
-
-def post_fork(server: Arbiter, worker: Worker) -> None:
-    """Let the worker count there, and spare each request what need not be done for it."""
-    gc.set_threshold(50_000, 20)  # requests leave no cycles, and many rows are many objects
-    # Settings are asked for 26 times a request, by a method of Gunicorn's that attributes go before.
-    vars(worker.cfg).update({name: setting.get() for name, setting in worker.cfg.settings.items()})
-    if not worker.cfg.forwarder_headers and not worker.cfg.secure_scheme_headers:
-        gunicorn_patches.heed_no_proxy()
-    if slots := _slots(server):
-        slots.enter(worker.slot)
-
-
-def post_worker_init(worker: Worker) -> None:
-    """Leave Ctrl-C, which reaches the whole process group, to the master; show the worker, and traces."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    worker.metrics.workers.set(1)
-    worker.wsgi = tracing.traced(worker.wsgi)
-
-
-def child_exit(server: Arbiter, worker: Worker) -> None:
-    """Forget what the worker had in hand."""
-    if slots := _slots(server):
-        slots.leave(worker.slot)
-
-
-def on_exit(server: Arbiter) -> None:
-    """Leave no watcher behind, and none of the counters' files."""
-    if preload_app:
-        server.rollouts.end()
-        server.announcement.end()
-    if slots := _slots(server):
-        slots.close()
-
-
-def on_reload(server: Arbiter) -> None:
-    """On SIGHUP, read the API keys and look at the models again before the new workers are forked."""
-    if preload_app:
-        server.app.wsgi().reload_keys()  # first, because models may take long
-        server.rollouts.roll_out()
-        server.app.wsgi().inventory.advance()
-        server.announcement.update()
-        _forget(server)
-        _freeze()
-
-
-def _forget(server: Arbiter) -> None:
-    """Have versions that come, or come back, begin at 0; no worker that lives shows them."""
-    if slots := _slots(server):
-        slots.reset(server.app.wsgi().inventory.had)
-
-
-def _freeze() -> None:
-    """Keep the collector from touching, and so copying, the pages that the workers share."""
-    gc.unfreeze()  # so that what a rollout replaced is found, too
-    gc.collect()
-    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if malloc_trim is not None:
-        malloc_trim(0)  # loading a forest leaves as much in holes of the heap as it takes
-    gc.freeze()
+_hooks = Hooks(_start, _settings, preloads=preload_app)
+when_ready = _hooks.when_ready
+pre_fork = _hooks.pre_fork
+post_fork = _hooks.post_fork
+post_worker_init = _hooks.post_worker_init
+child_exit = _hooks.child_exit
+on_exit = _hooks.on_exit
+on_reload = _hooks.on_reload

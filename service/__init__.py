@@ -13,6 +13,7 @@ The packages. Each one's docstring lists its modules; a package imports only tho
 
     commands/     the command line, one module for each command
     resources/    the endpoints, one module for each protocol
+    scoring/      files scored without a server, in chunks, on all cores
     processes/    Gunicorn's master and workers, and the watcher of the models directory
     http/         steps that surround every request: its id, keys, validation, errors and measurement
     monitoring/   metrics, drift and logs
@@ -21,6 +22,7 @@ The packages. Each one's docstring lists its modules; a package imports only tho
     repository/   finds, verifies and loads model versions, and hands out immutable snapshots
     codecs/       bytes to tables, and predictions to bytes, one module for each format; no HTTP
     runtimes/     a Table becomes a Prediction, one module for each model format; no HTTP and no JSON
+    static/       the page: HTML, CSS and JavaScript modules, without a build step
 
 The modules that all share: settings.py, errors.py, signature.py, table.py and prediction.py.
 """

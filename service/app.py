@@ -16,31 +16,46 @@ from service.http.measurement import Measurement
 from service.http.middleware import RequestId
 from service.http.validation import JSONValidation
 from service.monitoring.metrics import Metrics
-from service.monitoring.model_gauges import Inventory
-from service.monitoring.multiprocess import DIRECTORY, Slots, SlotsTaken
+from service.monitoring.model_gauges import ModelGauges
+from service.monitoring.multiprocess import DIRECTORY, SlotsTaken, WorkerSlots
 from service.repository.loader import Loader
 from service.repository.repository import ModelRepository
-from service.resources import invocations, open_inference, prediction, probes, statistics
+from service.resources import api_docs, invocations, open_inference, prediction, probes, static, statistics
 from service.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    from service.http.cors import CrossOrigin
     from service.http.keys import Authentication
 
 
 class Service(falcon.App[falcon.Request, falcon.Response]):
-    """A Falcon app that measures its requests, and knows its repository, so that a rollout can refresh it."""
+    """
+    A Falcon app that measures its requests, and knows its repository, so that a rollout can refresh it.
+
+    Attributes:
+        routes: the resource of each route, by its template, in the order of the route table.
+        openapi: describes these routes.
+    """
 
     def __init__(self, settings: Settings, repository: ModelRepository, metrics: Metrics) -> None:
+        self.routes: dict[str, object] = {}
+        self.openapi = api_docs.OpenAPI(self.routes, repository, settings)
         self._measurement = Measurement(metrics, settings.slow_request_seconds)
         self._authentication = _authentication(settings)
         validation = JSONValidation(repository, settings.max_body_bytes)
-        authentication = [self._authentication] if self._authentication else []
-        super().__init__(middleware=[self._measurement, RequestId(), *authentication, validation], cors_enable=False)
+        optional = [each for each in (_cross_origin(settings), self._authentication) if each]
+        super().__init__(middleware=[self._measurement, RequestId(), *optional, validation], cors_enable=False)
         self.repository = repository
         self.metrics = metrics
-        self.inventory = Inventory(repository)
-        metrics.lives = self.inventory.has
-        metrics.registry.register(self.inventory)
+        self.max_body_bytes = settings.max_body_bytes
+        self.gauges = ModelGauges(repository)
+        metrics.lives = self.gauges.serves
+        metrics.registry.register(self.gauges)
+
+    def add_route(self, uri_template: str, resource: object, **kwargs: Any) -> None:
+        """Add a route, and keep it for the OpenAPI document."""
+        super().add_route(uri_template, resource, **kwargs)
+        self.routes[uri_template] = resource
 
     def __call__(self, env: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer a request (PEP 3333)."""
@@ -69,20 +84,34 @@ def create_app(settings: Settings, repository: ModelRepository, metrics: Metrics
     problems.install(app)
     predict, status = prediction.Predict(), prediction.ModelStatus(repository)
     _add_vertex_ai(app, settings, repository)
-    app.add_route("/", probes.Root())
+    _add_pages(app, settings)
     app.add_route("/healthz", probes.Health())
     app.add_route("/readyz", probes.Readiness(repository, settings))
     app.add_route("/metrics", probes.Scrape(metrics))
     app.add_route("/ping", probes.Readiness(repository, settings))
-    app.add_route("/invocations", invocations.Invocations(settings))
     app.add_route("/prediction", prediction.DefaultPredict(repository))
     app.add_route("/v1/models", prediction.Models(repository))
     app.add_route("/v1/models/{name}", status)
     app.add_route("/v1/models/{name}/versions/{version}", status)
     app.add_route("/v1/models/{name}:predict", predict)
     app.add_route("/v1/models/{name}/versions/{version}:predict", predict)
+    app.add_route("/invocations", invocations.Invocations(settings))
     _add_inference(app, settings, repository, metrics)
     return app
+
+
+def _add_pages(app: Service, settings: Settings) -> None:
+    """What people see in a browser, and the description of the API."""
+    if not settings.docs:
+        app.add_route("/", probes.Root())
+        return
+    files = static.read_files()
+    app.add_route("/", static.Page(files.pop(static.PAGE)))
+    app.add_route("/static/{name}", static.Static(files))
+    app.add_route("/openapi.json", app.openapi)
+    browser = api_docs.Browser()
+    app.add_route("/docs", browser)
+    app.add_route("/docs/{name}", browser)
 
 
 def _add_vertex_ai(app: Service, settings: Settings, repository: ModelRepository) -> None:
@@ -120,7 +149,7 @@ def main(*, forks: bool = False) -> Service:
     """
     try:
         settings = Settings.from_environ(os.environ)
-        metrics = Metrics(Slots.open(os.environ.get(DIRECTORY)) if forks else None)
+        metrics = Metrics(WorkerSlots.open(os.environ.get(DIRECTORY)) if forks else None)
         app = create_app(settings, open_repository(settings, metrics), metrics)
         _extend(app, settings.extensions or "")
     except (SettingsError, SlotsTaken) as ex:
@@ -147,14 +176,24 @@ def _extend(app: Service, modules: str) -> None:
 
 def open_repository(settings: Settings, metrics: Metrics | None = None) -> ModelRepository:
     """The repository that the settings name, with all that it has loaded or refused."""
-    repository = ModelRepository(settings.models_dir, Loader(settings, RowDecoders), settings.default_model, metrics)
+    load, any_is_enough = Loader(settings, RowDecoders), settings.ready == "any"
+    default = settings.default_model
+    repository = ModelRepository(settings.models_dir, load, default, metrics, any_is_enough=any_is_enough)
     repository.refresh()
     return repository
+
+
+def _cross_origin(settings: Settings) -> CrossOrigin | None:
+    if settings.cors_origins is None:
+        return None
+    from service.http.cors import CrossOrigin
+
+    return CrossOrigin(settings.cors_origins)
 
 
 def _authentication(settings: Settings) -> Authentication | None:
     if settings.api_keys_file is None:
         return None
-    from service.http.keys import OPEN_PATHS, Authentication
+    from service.http.keys import Authentication, open_paths
 
-    return Authentication(settings.api_keys_file, OPEN_PATHS | {settings.aip_health_route or "/ping"})
+    return Authentication(settings.api_keys_file, open_paths(settings) | api_docs.OPEN_PATHS)

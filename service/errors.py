@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Protocol
+
+
+class Fault(StrEnum):
+    """Why a version is not served, as anybody may know it: /readyz asks for no key, and the full reason tells more."""
+
+    MANIFEST = "Its manifest is not valid."
+    FILES = "A file is missing, or is not the one in its manifest."
+    NEEDS = "It needs a library or a setting that this service does not have."
+    MODEL = "Its model could not be loaded, or did not answer its golden rows as expected."
+    REWRITTEN = "Its files were changed after it was loaded; a version never changes."
+    OTHER = "It could not be loaded."
 
 
 class ServiceError(Exception):

@@ -12,6 +12,9 @@ from msgspec import Meta, Struct
 Positive = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Route = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~:@-]+)+$")]
+Origins = Annotated[
+    str, Meta(pattern=r"^(\*|https?://[a-z0-9.-]+(:[0-9]{1,5})?([ ,]+https?://[a-z0-9.-]+(:[0-9]{1,5})?)*)$")
+]
 Level = Literal["debug", "info", "warning", "error", "critical"]
 
 
@@ -28,15 +31,19 @@ class Settings(Struct, frozen=True, kw_only=True):
         default_model: the model behind /prediction; else the only one, else iris.
         max_body_bytes: larger request bodies are answered 413.
         max_rows: requests with more rows are answered 413.
+        ready: whether the service is ready if all models serve, or if any does.
         models_poll_seconds: how often the watcher looks for new models; 0 is never.
         api_keys_file: a file of API keys, one a line; without it, no key is asked for.
         allow_pickle: whether a model may be unpickled, which runs code from its file.
         runtime: serve through this runtime only; "auto" takes the one that each manifest names.
         trial_seconds: how long a model may take to load and to answer its golden rows.
         slow_request_seconds: requests that take as long are logged.
+        request_seconds: how long a request may take; the proxy answers 504 then, and soon after its worker is replaced.
         log_level: the least severe level that is logged.
         arrow: whether /invocations takes Parquet files and Arrow streams, which needs pyarrow.
+        cors_origins: origins whose pages may ask the service, joined by commas, or *; without it, none may.
         extensions: modules of your own, joined by commas; the function `extend` of each gets the app.
+        docs: whether the page, the API browser and the OpenAPI document are served.
         aip_predict_route: one more path for the default model's predictions: where Vertex AI sends them.
         aip_health_route: one more path for readiness: where Vertex AI asks for it.
     """
@@ -45,15 +52,19 @@ class Settings(Struct, frozen=True, kw_only=True):
     default_model: str | None = None
     max_body_bytes: Positive = 16 * 1024 * 1024
     max_rows: Positive = 100_000
+    ready: Literal["all", "any"] = "all"
     models_poll_seconds: Annotated[float, Meta(ge=0)] = 0.0
     api_keys_file: Path | None = None
     allow_pickle: bool = False
     runtime: Literal["auto", "onnx", "sklearn"] = "auto"
     trial_seconds: Annotated[float, Meta(gt=0)] = 60.0
     slow_request_seconds: Annotated[float, Meta(gt=0)] = 1.0
+    request_seconds: Annotated[int, Meta(ge=1, le=999)] = 25
     log_level: Level = "info"
     arrow: bool = False
+    cors_origins: Origins | None = None
     extensions: str | None = None
+    docs: bool = True
     aip_predict_route: Route | None = None
     aip_health_route: Route | None = None
 
@@ -81,6 +92,8 @@ def _wanted(name: str) -> str | None:
         return "It must be 1 or 0"
     if get_origin(kind) is Literal:
         return f"It must be one of {', '.join(get_args(kind))}"
+    if Origins in get_args(kind):
+        return "It must be * or origins in lower case, such as https://app.example.com, http://localhost:3000"
     if Route in get_args(kind):
         return "It must be a path, such as /predict"
     return None

@@ -24,8 +24,8 @@ Form = Literal["matrix", "frame", "objects", "texts"]
 """How the estimator wants its table: a float64 matrix, a DataFrame, an array of objects, or one 1-D array of texts."""
 
 LARGEST = sys.float_info.max
-EXACT_INTEGER = 2.0**53
-"""The largest magnitude up to which float64 holds every integer exactly."""
+EXACT_INTEGER = 2.0**53 - 1
+"""The largest magnitude at which a float64 can be no other integer that was rounded: 2^53 may have been 2^53 + 1."""
 
 
 def label_text(label: Label) -> str:
@@ -110,7 +110,7 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
         if not abs(value) <= self.limit:
             return f"{self.name} is too large for this model: it computes with numbers up to {self.limit:.4g}."
         if self.type == "int" and not (float(value).is_integer() and abs(value) <= EXACT_INTEGER):
-            return f"{self.name} must be a whole number of at most 2^53."
+            return f"{self.name} must be a whole number of less than 2^53."
         if self.closed is not None and value not in self.closed:
             return f"{self.name} must be {self.wants}."
         return None

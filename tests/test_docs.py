@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ from tests.conftest import ROOT
 from tests.serving.conftest import Gunicorn, wait_until
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+COMPOSE = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+COMPOSE_TLS = (ROOT / "compose.tls.yaml").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(console|python)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
@@ -70,16 +75,57 @@ def test_everything_shown_happens(tmp_path: Path) -> None:
     assert seen == ["make", "curl", "curl", "curl", "python", ".venv/bin/model-server", "curl", "python"]
 
 
-def test_every_setting_is_in_the_table() -> None:
-    """With its default, and no setting that there is not."""
-    table = dict(re.findall(r"^\| `([A-Z_]+|-b)` \| (.*?) ?\|", README, re.MULTILINE))
+def test_everything_shown_of_the_api_happens(tmp_path: Path) -> None:
+    """Each command of docs/api.md gives the answer that stands below it."""
+    blocks = re.findall(r"^```console\n\$ (curl .*)\n(.*)\n```$", API, re.MULTILINE)
+    with Gunicorn(tmp_path / "log", {}) as server:
+        for command, shown in blocks:
+            assert document(curl(server, command)) == near(document(shown))
+
+    assert len(blocks) == API.count("```console")
+
+
+def test_every_status_is_in_the_table(tmp_path: Path) -> None:
+    """All that the OpenAPI document has, and 405, which is no answer of a method that a path takes."""
+    settings = Settings(models_dir=tmp_path)
+    found = json.loads(create_app(settings, open_repository(settings)).openapi.body())["components"]["responses"]
+    described = {media["example"]["status"] for each in found.values() for media in each["content"].values()}
+
+    rows = re.findall(r"^\| ([0-9, ]+) \|", API, re.MULTILINE)
+    assert {int(status) for row in rows for status in row.split(",")} == described | {405}
+
+
+def test_every_setting_is_in_a_table() -> None:
+    """README's or that of docs/operations.md, with its default; and no setting that there is not."""
+    table = settings_table(README) | settings_table(OPERATIONS)
     expected = {
         field.name.upper(): "" if field.default is None else f"`{_text(field.default)}`" for field in fields(Settings)
     }
 
     assert table.pop("WEB_CONCURRENCY") == "CPUs, at least 2"
     assert f'bind = "{table.pop("-b").strip("`")}"\n' in (ROOT / "conf" / "gunicorn.py").read_text(encoding="utf-8")
-    assert table == expected
+    assert {name: table.get(name) for name in expected} == expected
+    named = set(re.findall(r"\$\{(HTTPS?_PORT|TLS_DIRECTORY)|- (HSTS_SECONDS)$", COMPOSE + COMPOSE_TLS, re.MULTILINE))
+    assert table.keys() - expected.keys() == {*filter(None, chain(*named)), *passed_to("nginx") - expected.keys()}
+
+
+def test_compose_passes_every_setting_on() -> None:
+    """But for the path that it mounts; API_KEYS_FILE, too, in compose.override.yaml."""
+    settings = {field.name.upper() for field in fields(Settings)} | {"WEB_CONCURRENCY"}
+
+    assert passed_to("api") == settings - {"MODELS_DIR"}
+    assert "source: ${MODELS_DIR:-models}\n" in COMPOSE
+
+
+def settings_table(text: str) -> dict[str, str]:
+    """The names and defaults in a table of settings."""
+    return dict(re.findall(r"^\| `([A-Z_]+|-b)` \| (.*?) ?\| ", text, re.MULTILINE))
+
+
+def passed_to(service: str) -> set[str]:
+    """The variables that a container of compose.yaml gets."""
+    of = COMPOSE.partition(f"\n  {service}:\n")[2].partition("environment:")[2].partition("\n    volumes:")[0]
+    return set(re.findall(r"^      - ([A-Z_]+)(?:  #.*)?$", of, re.MULTILINE))
 
 
 def _text(default: object) -> str:
@@ -110,7 +156,7 @@ def test_every_endpoint_is_in_the_table(tmp_path: Path) -> None:
         if not method.internal and method.method in ("GET", "POST") and "/versions/" not in route.path
     }
 
-    rows = re.findall(r"^\| (GET|POST) \| (`.*?`) \|", README, re.MULTILINE)
+    rows = re.findall(r"^\| (GET|POST) \| (`.*?`) \|", API, re.MULTILINE)
     assert {(method, path) for method, paths in rows for path in re.findall(r"`(.*?)`", paths)} == routes
 
 

@@ -42,7 +42,7 @@ def test_what_fits_is_not_refused(feature: Feature, values: list[object]) -> Non
         (FLOAT, math.inf, "x is too large for this model: it computes with numbers up to 1.798e+308."),
         (FLOAT, math.nan, "x is too large for this model: it computes with numbers up to 1.798e+308."),
         (INT, 101, "n is too large for this model: it computes with numbers up to 100."),
-        (INT, 1.5, "n must be a whole number of at most 2^53."),
+        (INT, 1.5, "n must be a whole number of less than 2^53."),
         (INT, "1", "n must be a whole number or null."),
         (BOOL, 1, "b must be true or false."),
         (CLOSED, "green", 'c must be one of "red", "blue".'),

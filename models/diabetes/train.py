@@ -10,12 +10,16 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from service.packaging import save_model
 
+DESCRIPTION = (
+    "Estimates how far diabetes progresses within a year, from ten measurements at its start (Efron et al., 2004)."
+)
+
 
 def train(root: str | Path = "models") -> Path:
     """Fit the progress of the disease on ten measurements (Efron et al., 2004), and write a version below `root`."""
     rows, progress = load_diabetes(return_X_y=True, as_frame=True, scaled=False)
     estimator = HistGradientBoostingRegressor(max_iter=60, learning_rate=0.05, random_state=0).fit(rows, progress)
-    return save_model(estimator, rows, name="diabetes", root=root)
+    return save_model(estimator, rows, name="diabetes", description=DESCRIPTION, root=root)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from service.packaging import save_model
 
 NUMBERS = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"]
 
+DESCRIPTION = "Names the species of a penguin by its measurements, its island and its sex (Horst, Hill and Gorman)."
+
 
 def train(root: str | Path = "models") -> Path:
     """Fit on the Palmer penguins (Horst, Hill and Gorman, CC0), gaps and all, and write a version below `root`."""
@@ -27,7 +29,7 @@ def train(root: str | Path = "models") -> Path:
         (make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(sparse_output=False)), ["sex"]),
     )
     estimator = make_pipeline(features, RandomForestClassifier(100, random_state=0)).fit(rows, penguins["species"])
-    return save_model(estimator, rows, name="penguins", root=root)
+    return save_model(estimator, rows, name="penguins", description=DESCRIPTION, root=root)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
+import logging
 
-from service.commands.command import CommandError, Commands, add_models, with_models
+import msgspec
+
+from service.commands.command import Commands, add_models, with_models
 from service.settings import Settings
 
 _ABOUT = (
@@ -20,8 +22,10 @@ def register(commands: Commands) -> None:
 
 def run(settings: Settings, given: argparse.Namespace) -> int:
     """Print it."""
-    try:
-        print_document = import_module("service.http.openapi").run
-    except ModuleNotFoundError:
-        raise CommandError("This release has no OpenAPI document.") from None
-    return int(print_document(with_models(settings, given)))
+    from service.app import create_app, open_repository
+
+    logging.getLogger("service").addHandler(logging.NullHandler())  # standard output is for the document
+    settings = with_models(settings, given)
+    app = create_app(settings, open_repository(settings))
+    print(msgspec.json.format(app.openapi.body(), indent=2).decode())
+    return 0

@@ -22,10 +22,13 @@ from msgspec import Struct
 
 from service.http.problems import Problem
 from service.repository.directory import fingerprint
-from service.settings import SettingsError
+from service.settings import Settings, SettingsError
 
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/ping", "/metrics", "/v2/health/live", "/v2/health/ready"})
 """Probes and scrapers send no key."""
+
+OPEN_PREFIX = "/static/"
+"""The page's own files: a browser loads them before a key can be typed."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _DIGEST = re.compile(r"sha256:([0-9a-fA-F]{64})")
@@ -125,6 +128,11 @@ def _expiry(text: str, where: str) -> float:
     return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
 
 
+def open_paths(settings: Settings) -> frozenset[str]:
+    """The paths of the API that need no key."""
+    return OPEN_PATHS | {settings.aip_health_route or "/ping"}
+
+
 class Authentication:
     """
     Asks each request for an API key: `Authorization: Bearer KEY` or `X-API-Key: KEY`.
@@ -160,7 +168,7 @@ class Authentication:
         given = _given(req)
         key = self._known(given) if given else None
         req.context.key_name = key.name if key else None
-        if key or req.path in self._open_paths or req.method == "OPTIONS":
+        if key or req.method == "OPTIONS" or req.path in self._open_paths or req.path.startswith(OPEN_PREFIX):
             return
         challenge = 'Bearer error="invalid_token"' if given else "Bearer"
         raise Problem(401, _UNKNOWN if given else _MISSING, headers={"WWW-Authenticate": challenge})

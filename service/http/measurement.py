@@ -8,8 +8,8 @@ from time import perf_counter
 
 import falcon
 
-from service.errors import InvalidInput
 from service.http.context import EXCHANGE, log_fields
+from service.http.deadline import check_deadline
 from service.monitoring.metrics import Inference, Metrics
 from service.prediction import Prediction
 from service.repository.model import Model
@@ -71,20 +71,21 @@ class Measurement:
             return
         exchange.req = None  # which has the environment, which has the exchange: memory would wait for the collector
         kept = vars(req.context)
-        model, inference, fault = kept.get("model"), kept.get("inference"), kept.get("fault")
+        model, inference = kept.get("model"), kept.get("inference")
         self._metrics.answered(req.uri_template, model, resp.status, seconds)
         if (key := kept.get("key_name")) is not None:
             self._metrics.carried(key)
         if inference is not None:
             self._metrics.predicted(inference)
-        if model is not None and isinstance(fault, InvalidInput):
-            self._metrics.invalid(model, fault.feature)
+        if model is not None and "invalid" in kept:
+            self._metrics.invalid(model, kept["invalid"])
         if seconds >= self._slow_seconds:
             _log_slow(req, resp, inference, seconds)
 
 
 def predict(req: falcon.Request, model: Model, table: Table) -> Prediction:
-    """Have a model predict a table, and keep what the measurement will count."""
+    """Have a model predict a table, unless the client's deadline is past, and keep what the measurement will count."""
+    check_deadline(req)
     started = perf_counter()
     prediction = model.runtime.predict(table)
     req.context.inference = Inference(model, table, prediction, perf_counter() - started)

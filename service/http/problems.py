@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import falcon
@@ -10,6 +11,7 @@ import msgspec
 
 from service import errors
 from service.http.context import log_fields, request_id
+from service.monitoring.logs import traceback
 
 _log = logging.getLogger(__name__)
 
@@ -57,13 +59,28 @@ class Problem(falcon.HTTPError):
 
 def install(app: falcon.App[falcon.Request, falcon.Response]) -> None:
     """Make an app answer every error by this contract."""
-    app.add_error_handler(Exception, _unexpected)
-    app.add_error_handler(errors.ServiceError, _expected)
-    app.add_error_handler(falcon.HTTPError, _http)
+    app.add_error_handler(Exception, _releasing(_unexpected))
+    app.add_error_handler(errors.ServiceError, _releasing(_expected))
+    app.add_error_handler(falcon.HTTPError, _releasing(_http))
+
+
+def _releasing(handle: Callable[..., None]) -> Callable[..., None]:
+    """Let an error go once it is answered: its traceback holds the frames, and these hold the body and the error."""
+
+    def handler(req: falcon.Request, resp: falcon.Response, ex: Exception, params: dict[str, Any]) -> None:
+        handle(req, resp, ex, params)
+        chain: list[BaseException | None] = [ex]
+        while chain:
+            if each := chain.pop():
+                chain += [each.__cause__, each.__context__]
+                each.__cause__ = each.__context__ = each.__traceback__ = None
+
+    return handler
 
 
 def _expected(req: falcon.Request, resp: falcon.Response, ex: errors.ServiceError, params: dict[str, Any]) -> None:
-    req.context.fault = ex
+    if isinstance(ex, errors.InvalidInput):
+        req.context.invalid = ex.feature
     _write(req, resp, _status(ex), ex.detail, ex.pointer)
 
 
@@ -94,7 +111,7 @@ def _names_a_verb(req: falcon.Request) -> bool:
 
 
 def _unexpected(req: falcon.Request, resp: falcon.Response, ex: Exception, params: dict[str, Any]) -> None:
-    _log.error("request failed", exc_info=ex, extra=log_fields(req))
+    _log.error("request failed", extra={**log_fields(req), "traceback": traceback(ex)})
     _write(req, resp, 500, _DETAILS[500])
 
 

@@ -11,13 +11,18 @@ _SWITCHED_ON = "opentelemetry.instrumentation.auto_instrumentation"
 """What `opentelemetry-instrument` loads before anything of ours."""
 
 
+def switched_on() -> bool:
+    """Whether `opentelemetry-instrument` started the process."""
+    return _SWITCHED_ON in sys.modules
+
+
 def traced(app: Any) -> Any:
     """
     The app as a WSGI server is to call it.
 
     OpenTelemetry's own instrumentation of Falcon takes each answer below 500 that an error handler gave for a 500.
     """
-    if _SWITCHED_ON not in sys.modules:
+    if not switched_on():
         return app
     from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
 

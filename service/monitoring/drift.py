@@ -1,4 +1,4 @@
-"""How far requests are from the sample that a model was made with: values that it never saw."""
+"""Counts the values of a request that the sample did not have: numbers out of its range, unknown categories."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.table import FEW, Table
 
 
 def outside(signature: Signature, table: Table) -> Mapping[int, int]:
-    """Count the numbers outside the sample's range, by the feature's position; a missing value is not outside."""
+    """Count the values outside the range of the sample, by the position of the feature. Missing values do not count."""
     if table.matrix is None:
         return _outside_columns(signature, table)
     few = table.matrix.size <= FEW
@@ -46,7 +46,7 @@ def _outside_columns(signature: Signature, table: Table) -> Mapping[int, int]:
 
 
 def unknown(signature: Signature, table: Table) -> Mapping[int, int]:
-    """Count the values that are none of the categories, where the model takes such; a missing value is not one."""
+    """The number of unknown categories, by the position of the feature. Missing values do not count."""
     counts = {}
     for position, known in signature.known:
         column = table.columns[position] if table.matrix is None else table.matrix[:, position]

@@ -6,9 +6,29 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from traceback import format_tb
 
-_FIELDS = ("request_id", "route", "key", "traceparent", "status", "seconds", "model", "version", "rows")
+_FIELDS = (
+    "request_id", "route", "key", "traceparent", "status", "seconds", "model", "version", "rows", "traceback",
+)  # fmt: skip
 """What a record may carry beside its message."""
+
+
+_MOST_ERRORS = 10
+"""Of a chain of errors, each raised while the one before was handled, this many are logged: it may be a ring."""
+
+
+def traceback(error: BaseException | None) -> str:
+    """
+    The frames and the types of an error and of those that led to it.
+
+    Their messages are left out: a message may repeat a value from a request.
+    """
+    told: list[str] = []
+    while error is not None and len(told) < _MOST_ERRORS:
+        told.insert(0, "".join(format_tb(error.__traceback__)) + type(error).__qualname__)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n\nAnd then:\n\n".join(told)
 
 
 class JSONFormatter(logging.Formatter):
@@ -29,10 +49,18 @@ class JSONFormatter(logging.Formatter):
         return json.dumps(line)
 
 
+class TextFormatter(logging.Formatter):
+    """Writes a record for a person to read, the traceback of a request below it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        return "\n".join(filter(None, [super().format(record), getattr(record, "traceback", None)]))
+
+
 def formatter() -> logging.Formatter:
     """Readable lines on a terminal, JSON elsewhere."""
     if sys.stderr.isatty():
-        return logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+        return TextFormatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
     return JSONFormatter()
 
 

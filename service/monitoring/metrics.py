@@ -1,7 +1,8 @@
 """
-What the service counts, for Prometheus.
+The metrics of the service, for Prometheus.
 
-Every label's value is ours: routes are templates, models, versions, classes and features are those of the repository.
+No label is ever a client's text: routes are templates, and models, versions, classes and features come from the
+repository.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYP
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.monitoring import drift
-from service.monitoring.multiprocess import Slots
+from service.monitoring.multiprocess import WorkerSlots
 from service.prediction import Prediction
 from service.repository.model import Model
 from service.signature import label_text
@@ -29,10 +30,10 @@ from service.table import Table
 __all__ = ["CONTENT_TYPE", "Inference", "Metrics", "Samples"]
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-"""From what one row takes to what no client waits for."""
+"""Bounds of the buckets in seconds, from the time of one row to the time that no client waits."""
 
 _SEEN_EVERY = 1.0
-"""Seconds after which the time of the last prediction is written anew."""
+"""Seconds between two writes of the time of the last prediction."""
 
 
 Status = str | int
@@ -43,7 +44,7 @@ Samples = Mapping[str, Sequence[tuple[Mapping[str, str], float]]]
 
 
 class Inference(Struct, frozen=True, eq=False):
-    """What a request had predicted, by which model, in how many seconds."""
+    """One prediction: the model, its input and output, and the seconds that the model took."""
 
     model: Model
     table: Table
@@ -52,9 +53,9 @@ class Inference(Struct, frozen=True, eq=False):
 
 
 class Metrics:
-    """The collectors of one service; where there are slots, they are the sums over all of its processes."""
+    """The collectors of one service. With slots, /metrics shows the sums over all of its processes."""
 
-    def __init__(self, slots: Slots | None = None) -> None:
+    def __init__(self, slots: WorkerSlots | None = None) -> None:
         self.slots = slots
         own = CollectorRegistry()
         version, feature = ["model", "version"], ["model", "feature"]
@@ -65,7 +66,7 @@ class Metrics:
         self._requests = Histogram(
             "inference_request_duration_seconds",
             "Seconds from a request's arrival in the worker to its answer's last byte, by route template; model and "
-            "version are empty where no model was asked to predict.",
+            "version are empty if no model was asked to predict.",
             ["route", "model", "version", "status"],
             buckets=_SECONDS,
             registry=own,
@@ -82,7 +83,9 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=own,
         )
-        self.workers = Gauge("inference_workers", "Workers that are there.", multiprocess_mode="livesum", registry=own)
+        self.workers = Gauge(
+            "inference_workers", "Workers that are running.", multiprocess_mode="livesum", registry=own
+        )
         self.rows = counter("inference_rows_total", "Rows that were predicted.", version)
         self.seconds = counter("inference_predict_seconds_total", "Seconds that the model computed.", version)
         self.predictions = counter("inference_predictions_total", "Rows by predicted class.", [*version, "class"])
@@ -95,25 +98,25 @@ class Metrics:
         )
         self._invalid = counter(
             "inference_validation_failures_total",
-            "Requests that the model does not take; feature is empty where the fault is no feature's value.",
+            "Requests that the model does not take; feature is empty if the fault is not in a feature's value.",
             feature,
         )
-        self.outside = counter("inference_out_of_range_total", "Values outside the sample's range.", feature)
+        self.outside = counter("inference_out_of_range_total", "Values outside the range of the sample.", feature)
         self.unknown = counter(
-            "inference_unknown_categories_total", "Values that the model has no category for.", feature
+            "inference_unknown_categories_total", "Values that are no category of the model.", feature
         )
         self._keys = counter("inference_key_requests_total", "Requests that carry an API key, by its name.", ["key"])
         self._loads = counter("model_loads_total", "Versions that verified and were loaded.", ["model"])
         self._refusals = counter("model_refusals_total", "Versions that were refused.", ["model"])
         self.lives: Callable[[Mapping[str, str]], bool] = lambda labels: True
-        """Whether a series' labels still mean something; the others are not shown."""
+        """Whether the version in the labels of a series still serves. Other series are hidden."""
         self.registry = CollectorRegistry()
         self.registry.register(_Sums(self, slots, own) if slots else own)
         self._durations: dict[tuple[str | None, Model | None, Any], Histogram] = {}
         self._models: dict[Model, _ModelCounters] = {}
 
     def answered(self, route: str | None, model: Model | None, status: Status, seconds: float) -> None:
-        """Count a request; None is a route that there is not, or a request that asked no model to predict."""
+        """Count a request. The route is None if no route matches; the model is None if none was asked to predict."""
         key = (route, model, status)
         duration = self._durations.get(key)
         if duration is None:
@@ -126,7 +129,7 @@ class Metrics:
         self._keys.labels(key).inc()
 
     def predicted(self, inference: Inference) -> None:
-        """Count what a model predicted."""
+        """Count a prediction."""
         counters = self._models.get(inference.model)
         if counters is None:
             counters = self._models[inference.model] = _ModelCounters(self, inference.model)
@@ -145,7 +148,7 @@ class Metrics:
         self._named(self._refusals, label.partition("/")[0]).inc()
 
     def _named(self, counter: Counter, name: str) -> Counter:
-        """A counter of a model's versions; the other one is there from now on, too, so that its first step is seen."""
+        """A counter of a model's versions. Both exist from now on, so that Prometheus sees their first step."""
         for each in (self._loads, self._refusals):
             each.labels(name)
         return counter.labels(name)
@@ -167,16 +170,17 @@ class _Sums:
     """
     A collector of the sums over all slots.
 
-    Slots lose the series of a version that is gone one after the other: a sum of what is left would go back.
+    Workers drop a removed version's series at different times. Its sum would decrease meanwhile, so
+    such series are hidden.
     """
 
-    def __init__(self, metrics: Metrics, slots: Slots, own: CollectorRegistry) -> None:
+    def __init__(self, metrics: Metrics, slots: WorkerSlots, own: CollectorRegistry) -> None:
         self._metrics = metrics
         self._slots = slots
         self._known = _described(own)
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics; in a directory that was named, there may be others than ours, or ours of another release."""
+        """The metrics. Those of other programs or other releases, which a lasting directory may hold, are left out."""
         for metric in MultiProcessCollector.merge(self._slots.files()):
             metric.documentation, labels = self._known.get(metric.name, ("", None))
             metric.samples = [
@@ -189,13 +193,13 @@ class _Sums:
 
 
 def _described(registry: Any) -> dict[str, tuple[str, set[str]]]:
-    """What each metric says of itself, and its labels, by its name."""
-    collectors = registry._collector_to_names  # noqa: SLF001 (there is no other way to labels without a series)
+    """The documentation and the labels of each metric, by its name."""
+    collectors = registry._collector_to_names  # noqa: SLF001 (the only way to the labels of a metric without a series)
     return {each._name: (each._documentation, set(each._labelnames)) for each in collectors}  # noqa: SLF001
 
 
 class _ModelCounters:
-    """The counters of one version, each looked up once, in the worker that counts."""
+    """The counters of one version. Each is looked up once in each worker."""
 
     def __init__(self, metrics: Metrics, model: Model) -> None:
         labels = (model.name, str(model.version))
@@ -230,7 +234,7 @@ class _ModelCounters:
 
 
 def _tally(positions: NDArray[np.int64]) -> Mapping[int, int]:
-    """The classes that were predicted, each with its rows."""
+    """The number of rows of each class that was predicted."""
     if len(positions) == 1:
         return {int(positions[0]): 1}
     counts = np.bincount(positions)

@@ -1,4 +1,4 @@
-"""The mapped files of counters, each with the series of one kind: made whole, read with care, rid of what is gone."""
+"""Memory-mapped files of counters, each with the series of one kind: how they are made, read, and cleaned up."""
 
 from __future__ import annotations
 
@@ -21,11 +21,20 @@ _KEY = msgspec.json.Decoder(tuple[str, str, dict[str, str], str])
 """Metric, name, labels, documentation."""
 
 Lives = Callable[[Mapping[str, str]], bool]
-"""Whether a series' labels still mean something."""
+"""Tells by the labels of a series whether its model version still serves."""
 
 
 class Series(Struct, frozen=True):
-    """One series of a file: its place is that of its value, with the timestamp behind it."""
+    """
+    One series of a file.
+
+    Attributes:
+        key: metric, name, labels and documentation, as prometheus_client writes them.
+        labels: the labels by name.
+        value: its number.
+        timestamp: seconds since the epoch; 0 if prometheus_client needs none.
+        place: the offset of the value in the file, in bytes; the timestamp follows it.
+    """
 
     key: str
     labels: Mapping[str, str]
@@ -35,14 +44,14 @@ class Series(Struct, frozen=True):
 
 
 class SeriesFile(MmapedDict):
-    """A file in which a process counts; where there is no space for a series, that is an OSError."""
+    """A file in which a process counts. Raises OSError if the disk or /dev/shm has no space for a new series."""
 
     def __init__(self, path: Path) -> None:
         _reserve(path, _LEAST_BYTES)
         super().__init__(str(path))  # type: ignore[no-untyped-call]
 
     def cell(self, key: str) -> memoryview[float]:
-        """The value of a series, which begins at 0."""
+        """The value of a series, as memory to write to. A new series begins at 0."""
         self.read_value(key)
         place = self._positions[key]
         return memoryview(self._m)[place : place + 8].cast("d")
@@ -62,7 +71,8 @@ class SharedValue:
     """
     A number in a mapped file.
 
-    prometheus_client's own asks at each step whether the process has forked, which takes most of a microsecond.
+    It replaces prometheus_client's own class, which checks at each step whether the process has forked. That costs
+    most of a microsecond.
     """
 
     __slots__ = ("_cell", "_key", "_kind", "_lock")
@@ -73,11 +83,11 @@ class SharedValue:
         self._lock = Lock()
 
     def map(self, cell: Callable[[str, str], memoryview[float]]) -> None:
-        """Go to its place in the file of its kind."""
+        """Use the memory that `cell` gives for the kind and the key of this number."""
         self._cell = cell(self._kind, self._key)
 
     def release(self) -> None:
-        """Let go of the file."""
+        """Stop using the memory, so that the file can be closed."""
         self._cell.release()
 
     def inc(self, amount: float) -> None:
@@ -90,23 +100,23 @@ class SharedValue:
         self._cell[0] = value
 
     def get(self) -> float:
-        """What it is in this process."""
+        """The number, as this process counted it."""
         return self._cell[0]
 
 
 def read(path: Path) -> list[Series]:
-    """The series of a file; one that cannot be read is removed, for it would make every scrape fail."""
+    """The series of a file. A file that cannot be read is removed, because it would make every scrape fail."""
     try:
         found = list(MmapedDict.read_all_values_from_file(path))
         return [Series(key, _KEY.decode(key)[2], *rest) for key, *rest in found]
     except (struct.error, RuntimeError, ValueError) as ex:
-        _log.warning("%s cannot be read (%s): what was counted there is lost", path.name, ex)
+        _log.warning("%s cannot be read (%s): its counts are lost", path.name, ex)
         path.unlink(missing_ok=True)
         return []
 
 
 def write(path: Path, series: Iterable[Series] = ()) -> None:
-    """Write a whole file at once: a scrape may be reading, and this process may be killed."""
+    """Write a file beside and rename it, because a scrape may be reading and this process may be killed."""
     beside = path.with_suffix(".new")
     beside.unlink(missing_ok=True)
     try:
@@ -120,7 +130,7 @@ def write(path: Path, series: Iterable[Series] = ()) -> None:
 
 
 def prune(path: Path, lives: Lives) -> None:
-    """Drop the series that are gone, from a file in which no process counts."""
+    """Drop the series of versions that no longer serve. No process may be counting in the file."""
     found = read(path)
     kept = [each for each in found if lives(each.labels)]
     if len(kept) < len(found):
@@ -128,7 +138,7 @@ def prune(path: Path, lives: Lives) -> None:
 
 
 def reset(path: Path, lives: Lives) -> None:
-    """Set the series that are gone to 0, where they are: a process may count others beside them."""
+    """Set the series of versions that no longer serve to 0, in place: a process may be counting in the file."""
     places = [each.place for each in read(path) if not lives(each.labels)]
     if places:
         with path.open("r+b", buffering=0) as file:
@@ -138,7 +148,7 @@ def reset(path: Path, lives: Lives) -> None:
 
 
 def _reserve(path: Path, size: int) -> None:
-    """Have a file's space set aside: where a mapped page has none, writing to it ends the process by SIGBUS."""
+    """Reserve the space of a file. A write to a mapped page without space would end the process by SIGBUS."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         if hasattr(os, "posix_fallocate"):

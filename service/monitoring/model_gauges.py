@@ -1,4 +1,4 @@
-"""What serves at the moment of a scrape, as gauges: each worker knows, so nothing of it is kept."""
+"""Gauges of the versions that serve, computed from the repository at each scrape. No shared file stores them."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from prometheus_client.core import GaugeMetricFamily
 from service import __version__
 from service.repository.repository import Entry, ModelRepository
 
-_NOTHING = Entry({}, {}, {})
+_NOTHING = Entry({}, {}, {}, {})
 _PACKAGES = ("falcon", "gunicorn", "numpy", "onnxruntime", "scikit-learn")
 
 
-class Inventory:
-    """A collector of the versions that serve, of those that were refused, and of what the service is made of."""
+class ModelGauges:
+    """A collector of the versions that serve, of those that were refused, and of the libraries of the service."""
 
     def __init__(self, repository: ModelRepository) -> None:
         self._repository = repository
         self._before = self._now = self._versions()
 
-    def advance(self) -> None:
-        """Go on to what serves since a rollout; old workers show what served before it."""
+    def rotate(self) -> None:
+        """Note the versions that serve after a rollout. Old workers may still show those of before."""
         self._before, self._now = self._now, self._versions()
 
-    def has(self, labels: Mapping[str, str]) -> bool:
-        """Whether a series' labels name a version that serves, or none at all."""
+    def serves(self, labels: Mapping[str, str]) -> bool:
+        """Whether the labels of a series name a version that serves, or no version at all."""
         name, version = _version_in(labels)
         return not version or version in self._repository.entries.get(name, _NOTHING).versions
 
-    def had(self, labels: Mapping[str, str]) -> bool:
-        """Whether they name one that served before the last rollout, or none."""
+    def served_before(self, labels: Mapping[str, str]) -> bool:
+        """Whether they name a version that served before the last rollout, or no version."""
         name, version = _version_in(labels)
         return not version or (name, version) in self._before
 
-    def keeps(self, labels: Mapping[str, str]) -> bool:
-        """Whether a worker may still show the series, be it an old one."""
-        return self.has(labels) or self.had(labels)
+    def may_be_shown(self, labels: Mapping[str, str]) -> bool:
+        """Whether a worker, new or old, may show the series."""
+        return self.serves(labels) or self.served_before(labels)
 
     def _versions(self) -> set[tuple[str, str]]:
         return {(name, version) for name, entry in self._repository.entries.items() for version in entry.versions}
@@ -64,14 +64,14 @@ class Inventory:
 
 
 def _version_in(labels: Mapping[str, str]) -> tuple[str, str]:
-    """The model and the version that a series is of; empty where it is of none, or not ours."""
+    """The model and the version in the labels of a series; empty strings if it has none."""
     model = labels.get("model", "")
     return model, labels.get("version", "") if model else ""
 
 
 @cache
 def _build() -> GaugeMetricFamily:
-    """The versions of what is installed; reading them takes milliseconds."""
+    """The versions of the libraries. Cached, because reading them takes milliseconds."""
     versions = {name.replace("-", "_"): _version(name) for name in _PACKAGES}
     labels = {"version": __version__, "python": platform.python_version(), **versions}
     family = GaugeMetricFamily("service_build_info", "What the service is made of.", labels=list(labels))

@@ -1,11 +1,15 @@
 """
-The files in which processes count, so that every worker can tell the sum: one for the master, one for each slot.
+The files in which processes count, so that every worker can answer /metrics with the sums.
 
-prometheus_client keeps a process' counters in mapped files that bear its id, for ever. Here they bear a slot: a worker
-takes the first one that no living worker has, and goes on counting where the last one stopped, however that ended. So
-nothing is lost or counted twice, and there are never more slots than there were workers at one time.
+prometheus_client names the files of a process by its id and keeps them for ever. Here they are named by a slot. A
+worker takes the first slot that no living worker has, and counts on where the last one stopped. So nothing is lost or
+counted twice, and there are at most as many slots as there were workers at one time.
 
-Whatever becomes of the files, the service goes on: what has no place there is counted where nobody sees it.
+prometheus_client's own `MultiProcessValue(process_identifier=...)` could name files by a slot, too. It is not used,
+because space must be reserved (a full /dev/shm ends a worker by SIGBUS) and the series of removed versions must be
+deleted.
+
+Metrics never break serving. A counter without space in the files counts in private memory and is missing from /metrics.
 """
 
 from __future__ import annotations
@@ -27,14 +31,14 @@ from service.monitoring.mmap_files import Lives, SeriesFile, SharedValue
 from service.settings import SettingsError
 
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable by which prometheus_client finds the files; where it is set, they outlive the service."""
+"""The variable by which prometheus_client finds the files. If it is set, the files outlive the service."""
 
 _log = logging.getLogger(__name__)
 
 _MASTER = "master"
 _PREFIX = "serving-metrics-"
 _LOCK = "lock"
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (the files are mapped; elsewhere they would be written to a disk)
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (in other places mapped files are written to a disk)
 _NAME = re.compile(r"(counter|histogram|gauge_[a-z]+)_(master|\d+)\.db")
 
 
@@ -42,7 +46,7 @@ class SlotsTaken(Exception):
     """Another service counts in this directory."""
 
 
-class Slots:
+class WorkerSlots:
     """The files of one service, open as long as it lives."""
 
     def __init__(self, directory: Path, lock: int, *, kept: bool) -> None:
@@ -56,11 +60,13 @@ class Slots:
         values.ValueClass = self._value
 
     @classmethod
-    def open(cls, directory: str | None = None) -> Slots:
+    def open(cls, directory: str | None = None) -> WorkerSlots:
         """
-        Take a directory that stays, and go on counting there; without one, take a new one that goes with the service.
+        Count in a directory from now on.
 
-        From now on, the collectors of this process are kept there.
+        Args:
+            directory: it stays when the service ends, and the counts in it go on. None makes a new one, which is
+                removed when the service ends.
 
         Raises:
             SlotsTaken: another service uses it.
@@ -73,32 +79,32 @@ class Slots:
             raise SettingsError(f"{DIRECTORY}: {directory or parent} cannot be used: {ex.strerror}.") from None
 
     @classmethod
-    def _kept_in(cls, directory: Path) -> Slots:
+    def _kept_in(cls, directory: Path) -> WorkerSlots:
         directory.mkdir(parents=True, exist_ok=True)
         slots = cls(directory, _lock(directory), kept=True)
-        multiprocess.mark_process_dead("*", str(directory))  # what was in hand where all were killed
+        multiprocess.mark_process_dead("*", str(directory))  # requests in progress when all processes were killed
         for path in slots.files():
             mmap_files.read(path)
         return slots
 
     @classmethod
-    def _new_in(cls, parent: Path) -> Slots:
+    def _new_in(cls, parent: Path) -> WorkerSlots:
         _sweep(parent)
         aside = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}", dir=parent))
         lock = _lock(aside)
-        # Only now has it a name that others sweep.
+        # Now it is locked, so it may have a name that other services sweep.
         return cls(aside.rename(parent / aside.name.removeprefix(".")), lock, kept=False)
 
     def files(self, slot: int | str = "*") -> list[Path]:
-        """The files of a slot, or of all: those that are ours by their names."""
+        """The files of a slot, or of all slots. Files with other names are left out."""
         return [path for path in self.directory.glob(f"*_{slot}.db") if _NAME.fullmatch(path.name)]
 
     def free(self, taken: Collection[int]) -> int:
-        """The first slot that is not taken."""
+        """The lowest slot that is not taken."""
         return next(slot for slot in range(len(taken) + 1) if slot not in taken)
 
     def enter(self, slot: int | str) -> None:
-        """Count in a slot from now on: for a worker that was just forked."""
+        """Count in this slot from now on. A worker calls it right after the fork."""
         self._slot = str(slot)
         self._told = False
         inherited, self._files = self._files, {}
@@ -108,35 +114,35 @@ class Slots:
             file.close()
 
     def leave(self, slot: int) -> None:
-        """Forget what a worker was doing when it died."""
+        """Remove the gauges of a worker that died, such as its requests in progress."""
         try:
             multiprocess.mark_process_dead(slot, str(self.directory))
         except OSError as ex:
-            _log.warning("what slot %s had in hand cannot be forgotten: %s", slot, ex)
+            _log.warning("the gauges of slot %s cannot be removed: %s", slot, ex)
 
     def prepare(self, slot: int, lives: Lives) -> None:
-        """Rid a slot, which the next worker takes, of the series that are gone; make its place where that is gone."""
+        """Clean up a slot before a worker takes it. Makes the directory again if somebody removed it."""
         if not (self.directory / _LOCK).exists():
             self._restore()
         for path in self.files(slot):
             _tend(path, mmap_files.prune, lives)
 
     def reset(self, lives: Lives) -> None:
-        """Have the series that are gone begin at 0 in all slots at once, should they come back."""
+        """Set the series of versions that no longer serve to 0 in all slots. If they come back, they begin at 0."""
         for path in self.files():
             _tend(path, mmap_files.reset, lives)
 
     def _restore(self) -> None:
-        """Make the directory anew: it may have been taken for a forgotten one, as all that is in shared memory."""
+        """Make the directory again. A clean-up of shared memory may have removed it."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             before, self._lock = self._lock, _lock(self.directory)
         except (OSError, SlotsTaken) as ex:
-            _log.warning("the counters' directory was removed, and cannot be made anew: %s", ex)
+            _log.warning("the directory of the counters was removed, and cannot be made again: %s", ex)
             return
         os.close(before)
         self.enter(self._slot)
-        _log.warning("the counters' directory was removed: workers that start from now on count anew")
+        _log.warning("the directory of the counters was removed: workers that start from now on begin at 0")
 
     def _value(
         self,
@@ -148,7 +154,7 @@ class Slots:
         documentation: str,
         multiprocess_mode: str = "",
     ) -> SharedValue:
-        """What prometheus_client calls for each of its numbers; all series of a metric would have its documentation."""
+        """prometheus_client calls this for each of its numbers. The key leaves out the documentation to save space."""
         key = mmap_key(metric, name, labels, label_values, "")
         value = SharedValue(f"{kind}_{multiprocess_mode}" if kind == "gauge" else kind, key)
         value.map(self._cell)
@@ -156,12 +162,12 @@ class Slots:
         return value
 
     def _cell(self, kind: str, key: str) -> memoryview[float]:
-        """Where a number is; that of a process alone where it has no place among the others."""
+        """The memory of a number: in the file of its kind, or private to this process if the file has no space."""
         try:
             return self._file(kind).cell(key)
-        except Exception as ex:  # noqa: BLE001 (what cannot be counted must be answered all the same)
+        except Exception as ex:  # noqa: BLE001 (a request must be answered even if it cannot be counted)
             if not self._told:
-                _log.warning("no place for more counters (%s): what is counted in them is lost", ex)
+                _log.warning("no space for more counters (%s): they are missing from /metrics", ex)
             self._told = True
             return memoryview(bytearray(8)).cast("d")
 
@@ -174,7 +180,7 @@ class Slots:
         return self._files[kind]
 
     def close(self) -> None:
-        """Count no more, and remove the files, unless they were to stay."""
+        """Stop counting, and remove the files unless the directory is to stay."""
         for value in self._values:
             value.release()
         for file in self._files.values():
@@ -185,15 +191,15 @@ class Slots:
 
 
 def _tend(path: Path, work: Callable[[Path, Lives], None], lives: Lives) -> None:
-    """Do something to a file in the master, which ends of any exception."""
+    """Work on a file, and log a failure: an exception here would end the master."""
     try:
         work(path, lives)
-    except Exception as ex:  # noqa: BLE001 (it is the file's)
-        _log.warning("%s stays as it is: %s", path.name, ex)
+    except Exception as ex:  # noqa: BLE001 (any fault of a file)
+        _log.warning("%s is left as it is: %s", path.name, ex)
 
 
 def _lock(directory: Path) -> int:
-    """Lock a directory for the life of this process and its children."""
+    """Lock a directory for as long as this process or a child of it lives."""
     lock = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -204,7 +210,7 @@ def _lock(directory: Path) -> int:
 
 
 def _sweep(parent: Path) -> None:
-    """Remove the files of services that were killed."""
+    """Remove the directories of services that were killed."""
     for directory in parent.glob(f"{_PREFIX}*"):
         try:
             lock = _lock(directory)

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from service.packaging.conversion.convert import convert
 from service.packaging.errors import PackagingError
+from service.packaging.inspection.importances import importances_of
 from service.packaging.inspection.inspect import inspect
 from service.packaging.proof.examiner import Examiner
 from service.packaging.version_directory import place, publish
@@ -36,6 +37,7 @@ def save_model(
     classes: Sequence[Label] | None = None,
     example: Sequence[Any] | None = None,
     root: str | os.PathLike[str] = "models",
+    description: str | None = None,
     report: Callable[[str], object] = lambda step: None,
 ) -> Path:
     """
@@ -53,6 +55,7 @@ def save_model(
         classes: what to call a classifier's labels, in the order of its `classes_`.
         example: a row to show, and to predict where no values are given; the sample's first where it is None.
         root: the models directory.
+        description: what the model is for, for the people who try it on the page.
         report: is told what is being done; `print` will do.
 
     Returns:
@@ -72,7 +75,16 @@ def save_model(
         artifacts[ONNX] = model
     features = tuple(replace(each, limit=limit) if each.numeric else each for each in signature.features)
     report("writing")
-    return publish(home, number, replace(signature, features=features), artifacts, proof, examiner.golden())
+    return publish(
+        home,
+        number,
+        replace(signature, features=features),
+        artifacts,
+        proof,
+        examiner.golden(),
+        importances=importances_of(estimator, signature),
+        description=description,
+    )
 
 
 def _converted(estimator: Any, signature: Signature, examiner: Examiner) -> tuple[float, bytes | None, Proof]:

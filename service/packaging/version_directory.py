@@ -12,13 +12,21 @@ from pathlib import Path, PosixPath
 
 from service.packaging.errors import PackagingError
 from service.repository.directory import FILENAME, NAME, VERSION
-from service.repository.manifest import Golden, Manifest, Proof, Versions, digest
+from service.repository.manifest import Golden, Importances, Manifest, Proof, Versions, digest
 from service.repository.summary import summary
 from service.signature import Signature
 
 
 def publish(
-    home: Path, number: int, signature: Signature, artifacts: dict[str, bytes], proof: Proof, golden: Golden
+    home: Path,
+    number: int,
+    signature: Signature,
+    artifacts: dict[str, bytes],
+    proof: Proof,
+    golden: Golden,
+    *,
+    importances: Importances | None = None,
+    description: str | None = None,
 ) -> VersionPath:
     """
     Write a version with its manifest, all at once; gives its directory.
@@ -42,6 +50,8 @@ def publish(
         proof=proof,
         golden=golden,
         versions=Versions(platform.python_version(), installed("scikit-learn"), installed("numpy")),
+        importances=importances,
+        description=description,
     )
     return VersionPath(_write(home, number, artifacts | {FILENAME: manifest.encode()}))
 

@@ -1,16 +1,15 @@
-"""What Gunicorn's workers put on the wire, where it has no setting for it."""
+"""Gunicorn's request, response and refusals, as this service needs them: subclasses, and the one replacement."""
 
 from __future__ import annotations
 
 import os
+import re
 import time
 from email.utils import formatdate
 from functools import cache, lru_cache
 from typing import Any
 
-import falcon
 import msgspec
-from gunicorn import util
 from gunicorn.http import message, wsgi
 from gunicorn.http.errors import (
     ConfigurationProblem,
@@ -26,6 +25,7 @@ from gunicorn.http.errors import (
 from service.http.problems import document
 
 _DETAILS = {
+    408: "The request did not arrive in time.",
     414: "The URL is too long.",
     417: "The header Expect asks for what is not known here.",
     431: "The headers are too large.",
@@ -42,94 +42,139 @@ _STATUSES: dict[type[Exception], int] = {
 
 _OURS = (ConfigurationProblem, InvalidResponseHeader, InvalidResponseHeaderName)
 
+_PROTOCOL = re.compile(rb"[^ ]+ (?:https?://[^/ ]*)?/v[12][/? ]")
+"""The first line of a request below /v1 or /v2, whose clients read errors from application/json only."""
+
+_ID = re.compile(rb"\r\nx-request-id:[ \t]*([A-Za-z0-9._-]{1,64})[ \t]*\r\n", re.IGNORECASE)
+
 _SHORT_SECONDS = 0.002
-"""What a request takes for which a new connection would matter."""
+"""Requests faster than this keep their connection; for slower ones a new connection costs little."""
+
+_errors_stream = cache(wsgi.WSGIErrorsWrapper)
+"""
+Gunicorn's stream for `wsgi.errors`, made once for a process and not for each request.
+
+It is built here, at import: Gunicorn runs its configuration again at each SIGHUP, and so calls `install` again.
+"""
 
 
-class Pieces(list[bytes]):
-    """What would have been sent."""
+class Head:
+    """A source for Gunicorn's parser that has the head of one request and nothing else, so that it never waits."""
 
-    sendall = list.append
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def read(self, size: int | None = None, read_ahead: int | None = None) -> bytes:
+        """All of it, and nothing the next time."""
+        content, self._content = self._content, b""
+        return content
+
+    def unread(self, data: bytes) -> None:
+        """Take back what follows the head: nothing does."""
+
+
+class Request(message.Request):  # type: ignore[misc]
+    """A request that understands every option of the header Connection, of which Gunicorn knows a lone one."""
+
+    def should_close(self) -> bool:
+        """Whether the connection ends with this request (RFC 9112, section 9.3)."""
+        if self.must_close or self.method == "CONNECT":
+            return True
+        options: set[str] = set()
+        for name, value in self.headers:
+            if name == "CONNECTION":
+                options.update(option.strip(" \t").lower() for option in value.split(","))
+        return "close" in options or (self.version <= (1, 0) and "keep-alive" not in options)
 
 
 class WholeResponse(wsgi.Response):  # type: ignore[misc]
     """
-    Sends the head with the body: nginx cannot ask again where a worker is killed between the two.
+    Keeps all that Gunicorn would send piece by piece, for one send.
 
-    It closes the connection after a request that took long, so that the next long one goes to the first free worker,
-    and after one whose body is still on its way.
+    If head and body were sent apart and the worker was killed between the two, nginx could not ask another worker. The
+    connection ends after a request that took long, so that the next long one goes to the first worker that is free.
     """
 
-    sock: Any
+    headers_sent: bool
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, req: Any, sock: Any, cfg: Any) -> None:
+        super().__init__(req, sock, cfg)
         self._began = time.perf_counter()
+        self._pieces: list[bytes] = []
 
-    def default_headers(self) -> Any:
-        """Gunicorn's own headers, made once all is known that they tell."""
-        if time.perf_counter() - self._began > _SHORT_SECONDS or not _received(self.req):
+    @property
+    def content(self) -> bytes:
+        """Head and body."""
+        return b"".join(self._pieces)
+
+    def default_headers(self) -> list[str]:
+        """Gunicorn's own headers, made once all that they say is known."""
+        if time.perf_counter() - self._began > _SHORT_SECONDS:
             self.force_close()
-        return super().default_headers()
+        major, minor = self.req.version
+        connection = "close" if self.should_close() else "keep-alive"
+        lines = [
+            f"HTTP/{major}.{minor} {self.status}\r\n",
+            f"Server: {self.version}\r\nDate: {_date(int(time.time()))}\r\nConnection: {connection}\r\n",
+        ]
+        return [*lines, "Transfer-Encoding: chunked\r\n"] if self.chunked else lines
 
-    def write(self, arg: bytes) -> None:
-        """Send what Gunicorn sends, at once."""
-        sock, self.sock = self.sock, Pieces()
-        try:
-            super().write(arg)
-        finally:
-            pieces, self.sock = self.sock, sock
-        sock.sendall(b"".join(pieces))
+    def send_headers(self) -> None:
+        """Put the head first."""
+        if not self.headers_sent:
+            lines = self.default_headers()
+            lines += [f"{name}: {value}\r\n" for name, value in self.headers]
+            self._pieces.append(f"{''.join(lines)}\r\n".encode("latin-1"))
+            self.headers_sent = True
 
+    def _emit_body(self, data: bytes) -> None:
+        self._pieces += [b"%X\r\n" % len(data), data, b"\r\n"] if self.chunked else [data]
 
-def _received(request: Any) -> bool:
-    """Whether the body was read to its end, or what is left of it has arrived."""
-    reader = request.body.reader
-    if not hasattr(reader, "length"):
-        return reader.parser is None  # chunked
-    return not reader.length or bool(reader.length <= request.unreader.buf.seek(0, os.SEEK_END))
+    def can_sendfile(self) -> bool:
+        """No: a file is read, as any body."""
+        return False
 
-
-def refusal(error: Exception) -> int | None:
-    """The status for a request that cannot be read; None where it is the service that failed."""
-    if not isinstance(error, ParseException) or isinstance(error, _OURS):
-        return None
-    return next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 400)
-
-
-def write_problem(sock: Any, status_int: int, reason: str = "", mesg: str = "") -> None:
-    """
-    Answer a request that Gunicorn itself refuses in the one shape of errors.
-
-    Its own answer is a page of HTML, and what it says may repeat the request.
-    """
-    request_id = os.urandom(16).hex()
-    body = msgspec.json.encode(document(status_int, _DETAILS.get(status_int, _MALFORMED), request_id))
-    head = (
-        f"HTTP/1.1 {falcon.code_to_http_status(status_int)}\r\nConnection: close\r\n"
-        f"Content-Type: application/problem+json\r\nContent-Length: {len(body)}\r\nX-Request-ID: {request_id}\r\n\r\n"
-    )
-    util.write_nonblock(sock, head.encode() + body)
-
-
-def http_date(timestamp: float | None = None) -> str:
-    """The header Date, which is written once a second."""
-    return _date(int(time.time() if timestamp is None else timestamp))
+    def close(self) -> None:
+        """End the body."""
+        self.send_headers()
+        if self.chunked:
+            self._pieces.append(b"0\r\n\r\n")
 
 
 @lru_cache(maxsize=1)
 def _date(second: int) -> str:
+    """The header Date, which is written once a second."""
     return formatdate(second, usegmt=True)
 
 
-def heed_no_proxy() -> None:
-    """Spare each request the look at its peer's address; right where no header depends on that."""
-    message.HeaderPolicy._peer_is_trusted_proxy = lambda self: False  # noqa: SLF001
+def refusal(error: Exception) -> int:
+    """The status for a request that cannot be answered: 500 if it is the service that failed."""
+    if not isinstance(error, ParseException) or isinstance(error, _OURS):
+        return 500
+    return next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 400)
+
+
+def problem(status: int, head: bytes, detail: str = "") -> bytes:
+    """
+    The whole answer to a request that the app does not see, in the one shape of errors.
+
+    Args:
+        status: of the answer.
+        head: the request's first line and headers, or the part that has arrived: they have the path, which decides
+            about the content type, and perhaps a request id.
+        detail: the sentence, if it is not the usual one.
+    """
+    found = _ID.search(head)
+    request_id = found[1].decode() if found else os.urandom(16).hex()
+    members = document(status, detail or _DETAILS.get(status, _MALFORMED), request_id)
+    body = msgspec.json.encode(members)
+    kind = "json" if _PROTOCOL.match(head) else "problem+json"
+    return (
+        f"HTTP/1.1 {status} {members['title']}\r\nConnection: close\r\nContent-Type: application/{kind}\r\n"
+        f"Content-Length: {len(body)}\r\nX-Request-ID: {request_id}\r\n\r\n"
+    ).encode() + body
 
 
 def install() -> None:
-    """Put these in the place of Gunicorn's own."""
-    wsgi.Response = WholeResponse
-    wsgi.WSGIErrorsWrapper = cache(wsgi.WSGIErrorsWrapper)  # one for a process, and not for each request
-    util.write_error = write_problem
-    util.http_date = http_date
+    """Replace what Gunicorn has no setting for."""
+    wsgi.WSGIErrorsWrapper = _errors_stream

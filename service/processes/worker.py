@@ -1,208 +1,196 @@
-"""What the service changes in Gunicorn's workers, where Gunicorn has no setting for it."""
+"""Gunicorn's worker for this service: it has the app answer, and gives connections away while that takes long."""
 
 from __future__ import annotations
 
-import struct
+import threading
 import time
-from io import SEEK_END, BytesIO
+from io import BytesIO
 from selectors import EVENT_READ
-from socket import SHUT_WR, SO_RCVTIMEO, SO_SNDTIMEO, SOL_SOCKET
 from typing import Any
 
-from gunicorn.http.errors import NoMoreData
-from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+from gunicorn.http import wsgi
 
 from service.monitoring.metrics import Metrics
-from service.processes import gunicorn_patches
+from service.processes.connection import Arrived, Connection
+from service.processes.crashes import MOST_CRASHES, Crashes, request_key
+from service.processes.event_loop import LOOK_SECONDS, EventLoop
+from service.processes.extra_workers import LONG_SECONDS
+from service.processes.gunicorn_patches import WholeResponse, problem, refusal
+from service.processes.relay import Relay
 
-_BUSY_FOR_EACH_NEW = 4
-"""How many kept connections must be busy for each new one that is accepted at a turn."""
+_CRASHED = f"{MOST_CRASHES} workers crashed while they answered this request. It is not tried again."
 
-_PIECE = 64 * 1024
-"""Bytes that are read at once; a larger request is not waited for, but read while the worker waits."""
+_RETRY_SECONDS = 0.02
+"""How soon a connection is given again that had no room in the relay."""
 
-_DIGITS = 18
-"""Of the length of a body; what has more is refused."""
-
-_PATIENCE_SECONDS = 10
-"""How long the worker waits where it must: for the next piece of a large body, or for a client to take an answer."""
-
-_NOTIFY_SECONDS = 0.1
-"""How often the master is told, within a turn, that the worker lives: it is a system call."""
-
-_LINGER_SECONDS = 2.0
-"""How long a connection that has ended is still read, so that its answer is not lost (RFC 9112, section 9.6)."""
+_GIVEN_AT_ONCE = 16
 
 
-class Worker(ThreadWorker):  # type: ignore[misc]
+class CrashedError(Exception):
+    """Too many workers crashed while they answered a request; the message is its id."""
+
+
+class Worker(EventLoop):
     """
-    Gunicorn's threaded worker without its threads: one request after the other, on connections that are kept.
+    Has the app answer requests in the loop's own thread.
 
-    Handing a request over to a thread costs more than a prediction, and so does a connection for each. No client is
-    waited for: a request is answered once it has arrived, and a connection that ends is closed once the client has seen
-    so. The time-outs of idle connections, and how they end with the worker, are Gunicorn's own.
+    To hand a request over to a thread, as Gunicorn's own worker does, costs more than a prediction.
     """
 
-    metrics: Metrics
-    _at_once = 1
-    _notified = 0.0
+    crashes: Crashes | None = None
+    relay: Relay | None = None
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
         """
-        Refuse what this worker cannot do.
+        Refuse settings that this worker cannot follow.
 
         Raises:
-            SystemExit: it is to speak TLS, whose handshakes wait for the client.
+            SystemExit: it is to speak TLS, whose handshakes wait for the client, or to trust the headers of everybody.
         """
-        super().check_config(cfg, log)
         if cfg.is_ssl:
             raise SystemExit("TLS is for the proxy before the service: leave out --certfile and --keyfile.")
+        if "*" in cfg.forwarded_allow_ips and (cfg.forwarder_headers or cfg.secure_scheme_headers):
+            raise SystemExit(
+                "Any client could set the headers that forwarder_headers or secure_scheme_headers name: "
+                "name the address of the proxy by --forwarded-allow-ips."
+            )
 
     def load_wsgi(self) -> None:
         """Load the app; under --reload, a page may stand in its place that shows a syntax error."""
         super().load_wsgi()
         self.metrics = getattr(self.wsgi, "metrics", None) or Metrics()
+        self.most = getattr(self.wsgi, "max_body_bytes", 0)
 
-    def accept(self, listener: Any) -> None:
-        """Take a new connection, and leave the next to an idle worker; several where new ones wait behind busy ones."""
-        for _ in range(min(self._at_once, self.worker_connections - self.nr_conns)):
+    def run(self) -> None:
+        """Answer requests; beside them, a thread sleeps and looks now and then whether one takes long."""
+        self._answered: Connection | None = None
+        self._since = 0.0
+        self._alone = threading.Lock()
+        self._alone.acquire()
+        if self.relay is not None:
+            self.poller.register(self.relay, EVENT_READ, self._take_over)
+            threading.Thread(target=self._watch_over, daemon=True).start()
+        super().run()
+
+    def answer(self, connection: Connection) -> None:
+        """Answer a request; the next one on this connection has its turn after those on others."""
+        arrived = connection.take()
+        self._answered = connection
+        began = time.monotonic()
+        if began - self.looked >= LOOK_SECONDS:
+            self.looked = began
+            self.notify()  # within a turn in which many are answered
+        try:
+            response, content = self._respond(connection, arrived, began)
+        except Exception as ex:  # noqa: BLE001 (whatever the app raises)
+            self.refuse(connection, refusal(ex), ex, arrived.head)
+            return
+        self.send(connection, response.content, keeps=not response.should_close())
+        _finish(content)
+
+    def _respond(self, connection: Connection, arrived: Arrived, began: float) -> tuple[WholeResponse, Any]:
+        """Have the app answer, and keep the answer."""
+        response, environ = wsgi.create(
+            arrived.request, connection.sock, connection.client, connection.server, self.cfg, WholeResponse
+        )
+        environ["wsgi.input"] = BytesIO(arrived.body)
+        if arrived.length is not None:
+            environ["CONTENT_LENGTH"] = str(arrived.length)
+        self.nr += 1
+        if self.nr >= self.max_requests and self.alive:
+            self.log.info("The worker ends after this request: it has answered as many as it may.")
+            self.alive = False
+        if not (self.alive and self.cfg.keepalive and arrived.complete):
+            response.force_close()
+        self._note(environ, arrived, began)
+        content = self._call(environ, response, began)
+        if self.crashes is not None:
+            self.crashes.end()
+        return response, content
+
+    def _note(self, environ: dict[str, Any], arrived: Arrived, began: float) -> None:
+        """Note the request, if it has an id by which it may come again."""
+        request_id = environ.get("HTTP_X_REQUEST_ID")
+        if self.crashes is not None and request_id:
+            key = request_key(request_id, arrived.request.uri, arrived.body)
+            if not self.crashes.begin(key, began):
+                raise CrashedError(request_id)
+
+    def _call(self, environ: dict[str, Any], response: WholeResponse, began: float) -> Any:
+        """Call the app. Meanwhile, `_watch_over` may give the other connections away."""
+        self._since = began
+        self._alone.release()
+        try:
+            content = self.wsgi(environ, response.start_response)
             try:
-                self._take(listener, *listener.accept())
-            except (BlockingIOError, ConnectionAbortedError):  # another worker was faster, or the client has gone
-                return
+                for piece in content:
+                    response.write(piece)
+                response.close()
+            except BaseException:
+                _finish(content)
+                raise
+        finally:
+            self._alone.acquire()
+            self._since = 0.0
+        if (seconds := time.monotonic() - began) > LOOK_SECONDS:
+            for queue in self.queues:  # no client could do anything meanwhile
+                queue.extend(seconds)
+        return content
 
-    def _take(self, listener: Any, client: Any, address: Any) -> None:
-        for option in (SO_RCVTIMEO, SO_SNDTIMEO):  # not settimeout, which asks the kernel twice for each piece
-            client.setsockopt(SOL_SOCKET, option, struct.pack("ll", _PATIENCE_SECONDS, 0))
-        connection = TConn(self.cfg, client, address, listener.getsockname())
-        connection.init()
-        self.nr_conns += 1
-        self._keep(connection)
-        self.poller.register(client, EVENT_READ, lambda _: self._receive(connection))
+    def refuse(self, connection: Connection, status: int, error: Exception | None = None, head: bytes = b"") -> None:
+        """Answer a request that the app does not see, or failed at, without a word of it in the log."""
+        detail = ""
+        if isinstance(error, CrashedError):
+            detail = _CRASHED
+            self.log.error(detail, extra={"request_id": str(error)})
+            self.metrics.answered(None, None, status, 0.0)
+        elif status == 500:
+            self.log.error("A request failed outside of the app.", exc_info=error)
+        elif error is not None:
+            self.log.debug("A request is malformed: %s", type(error).__name__)
+        self.send(connection, problem(status, head or connection.start, detail), keeps=False)
 
-    def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Answer what has arrived, and tell how many others wait meanwhile."""
-        events = self.poller.select(timeout)
-        self.metrics.queued.set(max(len(events) - 1, 0))
-        self._at_once = max(len(events) // _BUSY_FOR_EACH_NEW, 1)
-        for key, _ in events:
-            key.data(key.fileobj)
+    def _watch_over(self) -> None:
+        """
+        Give the other connections away if one request takes long: the work of the second thread, which sleeps else.
 
-    def murder_keepalived(self, force: bool = False) -> None:
-        """Close connections whose time is over, but none whose request came while others were answered."""
-        if self.keepalived_conns and self.keepalived_conns[0].timeout <= time.monotonic():
-            self.wait_for_and_dispatch_events(0)
-        super().murder_keepalived(force)
+        It cannot work while native code keeps Python's lock; ONNX Runtime and scikit-learn let go of it.
+        """
+        while True:
+            since = self._since
+            if not since or time.monotonic() - since < LONG_SECONDS or self._give_away(since):
+                time.sleep(LONG_SECONDS / 4)
+            else:
+                time.sleep(_RETRY_SECONDS)
 
-    def _receive(self, connection: Any) -> None:
-        """Take what has arrived on a connection, and answer what is there as a whole."""
-        try:
-            piece = connection.sock.recv(_PIECE)
-        except OSError:
-            piece = b""
-        unreader = connection.parser.unreader
-        if _answerable(unreader, piece) or (not piece and unreader.buf.tell()):  # no more will come
-            self.keepalived_conns.remove(connection)
-            self._answer(connection)
-        elif not piece:
-            self.keepalived_conns.remove(connection)
-            self._close(connection)
-
-    def _answer(self, connection: Any) -> None:
-        """Answer a request, and those that came with it."""
-        if time.monotonic() - self._notified >= _NOTIFY_SECONDS:  # of a turn in which many were waiting
-            self.notify()
-            self._notified = time.monotonic()
-        kept, unreader = self.handle(connection), connection.parser.unreader
-        while kept and unreader.buf.tell() and _answerable(unreader):
-            kept = self.handle(connection)
-        if kept:
-            self._keep(connection)
-        else:
-            self._end(connection)
-
-    def _keep(self, connection: Any) -> None:
-        # Where connections are not kept, this is the time for the first request.
-        connection.timeout = time.monotonic() + (self.cfg.keepalive or _PATIENCE_SECONDS)
-        if not self.alive:
-            connection.timeout = min(connection.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
-        self.keepalived_conns.append(connection)
-
-    def _end(self, connection: Any) -> None:
-        """Send no more, and close the connection once the client does: it may still be sending."""
-        try:
-            connection.sock.shutdown(SHUT_WR)
-            self.poller.modify(connection.sock, EVENT_READ, lambda _: self._discard(connection))
-        except (OSError, ValueError, KeyError):  # the client has gone
-            self._close(connection)
-            return
-        connection.timeout = time.monotonic() + _LINGER_SECONDS
-        self.pending_conns.append(connection)
-
-    def _discard(self, connection: Any) -> None:
-        try:
-            if connection.sock.recv(_PIECE):
-                return
-        except OSError:
-            pass  # the client has gone
-        self.pending_conns.remove(connection)
-        self._close(connection)
-
-    def _close(self, connection: Any) -> None:
-        self.poller.unregister(connection.sock)
-        self.nr_conns -= 1
-        connection.close()
-
-    def handle(self, connection: Any) -> bool:
-        """Answer one request; whether the connection is kept."""
-        request = None
-        try:
-            request = next(connection.parser)
-            return self.handle_request(request, connection) and _finished(connection.parser)
-        except (NoMoreData, StopIteration):
-            self.log.debug("The client closed the connection.")
-        except OSError as ex:
-            self.log.debug("The client has gone, or waits too long: %s", ex)
-        except Exception as ex:  # noqa: BLE001 (the parser's errors have no common base)
-            self.handle_error(request, connection.sock, connection.client, ex)
-        return False
-
-    def handle_error(self, request: Any, client: Any, address: Any, error: Exception) -> None:
-        """Refuse a malformed request without a word of it in the log."""
-        status = gunicorn_patches.refusal(error)
-        if status is None:
-            super().handle_error(request, client, address, error)
-            return
-        self.log.debug("A request is malformed: %s", type(error).__name__)
-        gunicorn_patches.write_problem(client, status)
-
-
-def _finished(parser: Any) -> bool:
-    """Whether nothing is left of a body, once what has arrived of it is passed over."""
-    if getattr(parser.mesg.body.reader, "length", None) != 0:  # or it has no length, but chunks
-        return bool(parser.finish_body())
-    parser.mesg = None  # or the parser would look for more of it before the next request
-    return True
-
-
-def _answerable(unreader: Any, piece: bytes = b"") -> bool:
-    """Whether what has been read of a connection, and now this, is to be answered."""
-    content = unreader.buf.getvalue() + piece if unreader.buf.tell() else piece
-    content = content.lstrip(b"\r\n")  # empty lines before a request (RFC 9112, section 2.2)
-    unreader.buf = BytesIO(content)
-    unreader.buf.seek(0, SEEK_END)
-    return arrived(content)
-
-
-def arrived(content: bytes) -> bool:
-    """Whether a request is here as a whole, or so much of it that its client, or the worker, need not wait."""
-    end = content.find(b"\r\n\r\n")
-    if end < 0:  # bare line feeds are refused
-        return len(content) >= _PIECE or content.count(b"\n") > content.count(b"\r\n")
-    head = content[: end + 2].lower()
-    if b"\r\nexpect:" in head or b"\r\ntransfer-encoding:" in head:
+    def _give_away(self, since: float) -> bool:
+        """Give all connections away but the one that is answered; false if some have no room in the relay yet."""
+        with self._alone:
+            if self._since != since or self.relay is None:
+                return True
+            for connection in (*self.idle, *self.arriving, *self.large):
+                content = None if connection is self._answered else connection.again()
+                if content is not None and not self.relay.give(connection.sock, content):
+                    return False
+                if content is not None:
+                    self.close(connection)
         return True
-    length = head.partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0].strip()
-    whole = end + 4 + int(length) if length.isdigit() and len(length) <= _DIGITS else 0
-    return whole > _PIECE or len(content) >= whole
+
+    def _take_over(self) -> None:
+        """Take connections that other workers give."""
+        for _ in range(_GIVEN_AT_ONCE):
+            given = self.relay.take() if self.relay else None
+            if given is None:
+                return
+            client, received = given
+            try:
+                self.begin(client, client.getpeername(), client.getsockname(), received)
+            except OSError:  # the client has gone
+                client.close()
+
+
+def _finish(content: Any) -> None:
+    """Tell the app that its answer was sent (PEP 3333)."""
+    if hasattr(content, "close"):
+        content.close()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import os
+import resource
 import selectors
 import signal
 import time
 import warnings
 from collections.abc import Callable
+
+from service.repository import sandbox
 
 _LONGEST_REASON = 64 * 1024
 _LONGEST_SECONDS = 1e6
@@ -19,7 +22,7 @@ _PASSED = b"passed"
 
 def run(check: Callable[[], object], seconds: float, meanwhile: Callable[[], object] = lambda: None) -> str | None:
     """
-    Run `check` in a forked child.
+    Run `check` in a forked child, which may write no file (see `sandbox`).
 
     Args:
         check: what is run.
@@ -82,12 +85,20 @@ def _report(check: Callable[[], object], sink: int, seconds: float) -> None:
         signal.signal(number, signal.SIG_DFL)
     try:
         signal.setitimer(signal.ITIMER_REAL, min(2 * seconds, _LONGEST_SECONDS))  # should nobody be left to kill it
+        _give_up_rights()
         check()
         report = _PASSED
     except BaseException as ex:  # noqa: BLE001 (whatever it is, it is the answer)
         report = (str(ex) or type(ex).__name__).encode(errors="replace")[:_LONGEST_REASON]
     with contextlib.suppress(OSError):
         os.write(sink, report)
+
+
+def _give_up_rights() -> None:
+    """What holds without Landlock, too: no file may grow, and a crash leaves no core."""
+    sandbox.enter()
+    for limit in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
+        resource.setrlimit(limit, (0, 0))
 
 
 def _read(source: int, seconds: float, meanwhile: Callable[[], object]) -> bytes | None:

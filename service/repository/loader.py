@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
 
-from service.errors import ServiceError
+from service.errors import Fault, ServiceError
 from service.prediction import compare
 from service.repository import forked
 from service.repository.directory import open_file
@@ -57,9 +58,9 @@ class Loader:
         build = self._builder(file, manifest, artifact)
         seconds = self._settings.trial_seconds
         try:
-            reason = forked.run(lambda: replay(build(), signature, manifest.golden), seconds, meanwhile)
+            reason = forked.run(lambda: _try(build(), manifest), seconds, meanwhile)
         except OSError as ex:
-            raise Incomplete(f"{file}: it cannot be tried: {ex.strerror}") from None
+            raise Incomplete(f"{file}: it cannot be tried: {ex.strerror}", Fault.OTHER) from None
         if reason is not None:
             raise Refused(f"{file}: {reason}")
         return Model(manifest, signature, build(), self._decoders(signature, self._settings.max_rows))
@@ -72,12 +73,12 @@ class Loader:
             return lambda: OnnxRuntime(artifact, signature)
         made, here = manifest.versions.sklearn, _installed("scikit-learn")
         if here is None:
-            raise Refused(f"{file}: it needs scikit-learn, which is not installed")
+            raise Refused(f"{file}: it needs scikit-learn, which is not installed", Fault.NEEDS)
         if made.split(".")[:2] != here.split(".")[:2]:
-            raise Refused(f"{file}: made by scikit-learn {made}, and this is {here}")
+            raise Refused(f"{file}: made by scikit-learn {made}, and this is {here}", Fault.NEEDS)
         if file == PICKLE:
             if not self._settings.allow_pickle:
-                raise Refused(f"{PICKLE}: a pickle can run any code, and ALLOW_PICKLE is not 1")
+                raise Refused(f"{PICKLE}: a pickle can run any code, and ALLOW_PICKLE is not 1", Fault.NEEDS)
             return lambda: SklearnRuntime(pickle.loads(artifact), signature)  # noqa: S301 (the operator allows it)
         import skops.io  # noqa: F401
 
@@ -90,6 +91,25 @@ def _installed(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def _try(runtime: Runtime, manifest: Manifest) -> None:
+    """
+    Have a runtime answer the golden rows and the example.
+
+    Raises:
+        Refused: an answer is not the expected one, or the manifest does not describe it.
+    """
+    signature = manifest.signature
+    replay(runtime, signature, manifest.golden)
+    if signature.output("predict_proba") and signature.classes is None:
+        raise Refused("manifest.json names probabilities and no classes")
+    try:
+        example = Table.from_rows(signature, [signature.example])
+    except (CellRefused, ValueError) as ex:
+        raise Refused(f"the example is not taken: {ex}") from None
+    with suppress(ServiceError):  # an example for which the model has no answer
+        runtime.predict(example)
 
 
 def replay(runtime: Runtime, signature: Signature, golden: Golden) -> None:
@@ -133,18 +153,20 @@ def _manifest(directory: Path) -> Manifest:
     except OSError as ex:
         raise Incomplete(f"manifest.json cannot be read: {ex.strerror}") from None
     except (msgspec.ValidationError, RecursionError) as ex:  # more of it would not make it one
-        raise Refused(f"manifest.json is not a manifest: {ex}") from None
+        raise Refused(f"manifest.json is not a manifest: {ex}", Fault.MANIFEST) from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as ex:
-        raise Incomplete(f"manifest.json is not a manifest: {ex}") from None
+        raise Incomplete(f"manifest.json is not a manifest: {ex}", Fault.MANIFEST) from None
+    if not all(map(str.isprintable, manifest.files)):
+        raise Refused("manifest.json names a file by characters that no name has", Fault.MANIFEST)
     if (manifest.name, str(manifest.version)) != (directory.parent.name, directory.name):
-        raise Refused(f"manifest.json is that of {manifest.name}/{manifest.version}")
+        raise Refused(f"manifest.json is that of {manifest.name}/{manifest.version}", Fault.MANIFEST)
     return manifest
 
 
 def _verified(directory: Path, manifest: Manifest, artifact: str, meanwhile: Callable[[], object]) -> bytes:
     """The bytes of an artifact, once every file of the version has the checksum in its manifest."""
     if artifact not in manifest.files:
-        raise Refused(f"there is no {artifact} in this version")
+        raise Refused(f"there is no {artifact} in this version", Fault.MANIFEST)
     content = b""
     for name, checksum in manifest.files.items():
         meanwhile()

@@ -77,6 +77,23 @@ class Golden(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
         )
 
 
+class Importances(Struct, frozen=True, forbid_unknown_fields=True):
+    """
+    How much the columns that a model's last step sees weigh in its answers.
+
+    Attributes:
+        kind: "coefficients" of a linear model, or "importances" of a forest.
+        columns: their names; the weightiest ones if there are many.
+        values: one list for all, or one for each class or output; a value for each column.
+        total: how many columns there are.
+    """
+
+    kind: Literal["coefficients", "importances"]
+    columns: tuple[str, ...]
+    values: list[list[float]]
+    total: int
+
+
 class Versions(Struct, frozen=True, rename={"sklearn": "scikit-learn"}, forbid_unknown_fields=True):
     """The versions of what made the model."""
 
@@ -93,6 +110,8 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
         created: when, in ISO 8601, UTC.
         files: the sha256 of each artifact, by file name.
         runtime: what serves it.
+        importances: how much its columns weigh, if it says so.
+        description: what the model is for, in its maker's words.
     """
 
     name: str
@@ -108,6 +127,8 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
     proof: Proof
     golden: Golden
     versions: Versions
+    importances: Importances | None = None
+    description: str | None = None
 
     @property
     def signature(self) -> Signature:

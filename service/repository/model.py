@@ -6,6 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from service.errors import Fault
 from service.repository.manifest import Manifest
 from service.runtimes.runtime import Runtime
 from service.signature import Signature
@@ -13,11 +14,23 @@ from service.table import Table
 
 
 class Refused(Exception):
-    """Why a model version is not served; the message is the reason, for the operator."""
+    """
+    Why a model version is not served; the message is the reason, for the operator.
+
+    Attributes:
+        fault: the same for everybody.
+    """
+
+    def __init__(self, reason: str, fault: Fault = Fault.MODEL) -> None:
+        super().__init__(reason)
+        self.fault = fault
 
 
 class Incomplete(Refused):
     """Its files are not those of its manifest: it is broken, or still being copied. Or it cannot be tried just now."""
+
+    def __init__(self, reason: str, fault: Fault = Fault.FILES) -> None:
+        super().__init__(reason, fault)
 
 
 class RowDecoder(Protocol):

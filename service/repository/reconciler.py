@@ -10,6 +10,7 @@ from typing import Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
+from service.errors import Fault
 from service.repository.directory import State, state_of
 from service.repository.loader import verify
 from service.repository.model import Incomplete, Model, Refused
@@ -54,6 +55,7 @@ class Version(Struct, frozen=True):
         state: of its directory.
         model: what serves under its number.
         reason: why what is in the directory does not serve.
+        fault: the same for everybody; None if and only if there is no reason.
         waiting: whether it is still being copied, as far as one can tell.
         final: whether only a change in the directory can change anything of this.
     """
@@ -61,6 +63,7 @@ class Version(Struct, frozen=True):
     state: State
     model: Model | None = None
     reason: str | None = None
+    fault: Fault | None = None
     waiting: bool = False
     final: bool = False
 
@@ -116,14 +119,15 @@ class Versions:
                 return Version(state, self._load(directory, meanwhile), final=state.settled)
             if verify(directory, meanwhile) == model.manifest:
                 return Version(state, model, final=state.settled)
-            return Version(state, model, REWRITTEN, final=True)
+            return Version(state, model, REWRITTEN, Fault.REWRITTEN, final=True)
         except Incomplete as ex:
-            return Version(state, model, str(ex), waiting=True)
+            return Version(state, model, _line(ex), ex.fault, waiting=True)
         except Refused as ex:
-            return Version(state, model, REWRITTEN if model else str(ex), final=True)
+            reason, fault = (REWRITTEN, Fault.REWRITTEN) if model else (_line(ex), ex.fault)
+            return Version(state, model, reason, fault, final=True)
         except Exception as ex:  # noqa: BLE001 (raised in Gunicorn's master, it would end the service)
             _log.exception("%s could not be loaded", label)
-            return Version(state, model, f"it could not be loaded: {type(ex).__name__}")
+            return Version(state, model, f"it could not be loaded: {type(ex).__name__}", Fault.OTHER)
 
     def _tell(self, label: str, known: Version | None, found: Version) -> None:
         if known is not None and (known.reason, known.waiting) == (found.reason, found.waiting) and found.reason:
@@ -146,3 +150,8 @@ class Versions:
             _log.info("%s serves through %s", label, model.runtime.platform)
             if self._observer is not None:
                 self._observer.loaded(model)
+
+
+def _line(ex: Refused) -> str:
+    """A reason as one line of text: parts of it come from the files, and a terminal obeys control characters."""
+    return "".join(each if each.isprintable() else " " for each in str(ex))

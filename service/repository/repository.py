@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from service.errors import ModelNotFound, ModelNotReady
+from service.errors import Fault, ModelNotFound, ModelNotReady
 from service.repository.directory import State, scan
 from service.repository.model import Model
 from service.repository.reconciler import Load, Observer, Version, Versions, nothing
@@ -28,11 +28,13 @@ class Entry(Struct, frozen=True):
         versions: what serves, by version number, highest first.
         refused: whose files do not serve, with the reason; where they were rewritten, what was loaded first still does.
         waiting: whose files seem to be still being copied, with what is missing.
+        faults: of those that were refused or are waiting, the reasons as anybody may know them.
     """
 
     versions: Mapping[str, Model]
     refused: Mapping[str, str]
     waiting: Mapping[str, str]
+    faults: Mapping[str, Fault]
 
     @property
     def latest(self) -> Model | None:
@@ -47,7 +49,16 @@ class ModelRepository:
     Readers get models that never change; `refresh` replaces what has changed, all at once.
     """
 
-    def __init__(self, root: Path, load: Load, default: str | None = None, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        load: Load,
+        default: str | None = None,
+        observer: Observer | None = None,
+        *,
+        any_is_enough: bool = False,
+    ) -> None:
+        self._any_is_enough = any_is_enough
         self._root = root
         self._default = default
         self._looker = Versions(root, load, observer)
@@ -164,9 +175,13 @@ class ModelRepository:
 
     @property
     def ready(self) -> bool:
-        """Whether there is a model, and each has a version that serves; once so, a model that has none is no matter."""
+        """
+        Whether each model has a version that serves, and there is a model; any is enough if the settings say so.
+
+        Once this was so, a model that comes later and is refused does not change it.
+        """
         serving = [bool(entry.versions) for entry in self._entries.values()]
-        return any(serving) and (self._was_ready or all(serving))
+        return any(serving) and (self._any_is_enough or self._was_ready or all(serving))
 
     @property
     def seen(self) -> dict[str, tuple[str, bool | None]]:
@@ -196,6 +211,7 @@ def _entry(versions: Mapping[str, Version]) -> Entry:
         versions={number: version.model for number, version in of.items() if version.model is not None},
         refused={number: reason for number, reason in reasons.items() if not of[number].waiting},
         waiting={number: reason for number, reason in reasons.items() if of[number].waiting},
+        faults={number: version.fault for number, version in of.items() if version.fault is not None},
     )
 
 

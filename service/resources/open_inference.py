@@ -167,12 +167,10 @@ class RepositoryIndex:
         for name, entry in self._repository.entries.items():
             for version in entry.versions:
                 yield Indexed(name, version, "READY", "")
-            for version, reason in entry.refused.items():
-                if version not in entry.versions:
-                    yield Indexed(name, version, "UNAVAILABLE", reason)
-            for version, reason in entry.waiting.items():
-                if version not in entry.versions:
-                    yield Indexed(name, version, "LOADING", reason)
+            for state, versions in (("UNAVAILABLE", entry.refused), ("LOADING", entry.waiting)):
+                for version in versions:
+                    if version not in entry.versions:
+                        yield Indexed(name, version, state, entry.faults[version])
 
 
 class Indexed(Struct, frozen=True):

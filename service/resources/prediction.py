@@ -85,9 +85,16 @@ class ModelStatus:
             "features": manifest.features,
             "platform": model.runtime.platform,
             "created": manifest.created,
+            "runtime": model.runtime.platform.partition("_")[0],
+            "proof": manifest.proof,
+            "libraries": manifest.versions,
         }
-        if manifest.classes is not None:
-            status["classes"] = manifest.classes
+        optional = {
+            "classes": manifest.classes,
+            "importances": manifest.importances,
+            "description": manifest.description,
+        }
+        status |= {key: value for key, value in optional.items() if value is not None}
         resp.data = _encoder.encode(status)
 
     on_head = on_get

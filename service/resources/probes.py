@@ -27,18 +27,19 @@ class Health:
 
 
 class Readiness:
-    """Every model has a version that was verified when it was loaded."""
+    """Every model has a version that was verified when it was loaded, or any has, as READY says."""
 
     def __init__(self, repository: ModelRepository, settings: Settings) -> None:
         self._repository = repository
         self._locked = settings.api_keys_file is not None
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer 200 or 503, with the versions that serve and those that were refused."""
+        """Answer 200 or 503, with the versions that serve and those that were refused, each with its kind of fault."""
         reasons = not self._locked or key_name(req) is not None
         models = {name: _state(entry, reasons) for name, entry in self._repository.entries.items()}
         if not self._repository.ready:
-            detail = "There is no model." if not models else "Not every model has a version that could be loaded."
+            which = "No" if not any(each["ready"] for each in models.values()) else "Not every"
+            detail = f"{which} model has a version that could be loaded." if models else "There is no model."
             raise Problem(503, detail, members={"ready": False, "models": models})
         resp.data = msgspec.json.encode({"ready": True, "models": models})
 
@@ -46,14 +47,18 @@ class Readiness:
 
 
 def _state(entry: Entry, reasons: bool) -> dict[str, Any]:
-    """The state of a model. The reasons of refusals are only for those who send an API key, if keys are set."""
-    refused, waiting = (each if reasons else dict.fromkeys(each, _HIDDEN) for each in (entry.refused, entry.waiting))
+    """
+    The state of a model.
+
+    If keys are set, the kinds of faults are only for those who send one. The log and `check` have the full reasons.
+    """
+    faults = entry.faults if reasons else dict.fromkeys(entry.faults, _HIDDEN)
     return {
         "ready": entry.latest is not None,
         "version": entry.latest.version if entry.latest else None,
         "versions": [int(version) for version in entry.versions],
-        "refused": refused,
-        "waiting": waiting,
+        "refused": {version: each for version, each in faults.items() if version in entry.refused},
+        "waiting": {version: each for version, each in faults.items() if version in entry.waiting},
     }
 
 

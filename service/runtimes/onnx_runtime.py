@@ -24,13 +24,7 @@ class OnnxRuntime:
     platform = "onnx_onnxv1"
 
     def __init__(self, model: bytes, signature: Signature) -> None:
-        onnxruntime = import_onnxruntime()
-        options = onnxruntime.SessionOptions()
-        # One thread: there is no pool to lose when the process forks, and workers are the parallelism.
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False  # faster for one row, and a large batch gives its memory back
-        options.log_severity_level = 4
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = onnx_session(model)
         self._inputs = [(each.name, _DTYPES[each.type]) for each in session.get_inputs()]
         self._outputs = [each.name for each in session.get_outputs()][: len(signature.outputs)]
         # Its wrapper holds the file's bytes as long as it lives, and checks at each call what concerns other providers.
@@ -108,3 +102,30 @@ _DTYPES: dict[str, Any] = {
     "tensor(bool)": np.bool_,
     "tensor(string)": object,
 }
+
+
+def onnx_session(model: bytes) -> Any:
+    """
+    A session of a model that is all in these bytes.
+
+    Raises:
+        ValueError: it names other files.
+        Exception: ONNX Runtime does not take it; its errors have no common base.
+    """
+    # A tensor names its file in an entry with this key, and few models have the word anywhere.
+    if b"location" in model and _keeps_data_elsewhere(model):
+        raise ValueError("it keeps data in other files, and a model must be one: onnx.save(onnx.load(...)) makes it so")
+    onnxruntime = import_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    # One thread: there is no pool to lose when the process forks, and workers are the parallelism.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # faster for one row, and a large batch gives its memory back
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # its other format has no such check
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _keeps_data_elsewhere(model: bytes) -> bool:
+    from service.runtimes.external_data import keeps_data_elsewhere
+
+    return keeps_data_elsewhere(model)

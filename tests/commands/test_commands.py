@@ -22,7 +22,9 @@ from service.commands import predict
 from service.http.keys import read_keys
 from service.repository.manifest import ONNX
 from service.scoring.formats import FORMATS
+from service.settings import Settings
 from tests.conftest import ROOT
+from tests.support.app import make_client
 from tests.support.versions import copy_version, truncated
 
 
@@ -61,6 +63,16 @@ def test_check_fails_where_there_is_no_model(
 
     assert main(["check"]) == 1
     assert capsys.readouterr().out == f"There is no model below {root}.\n"
+
+
+def test_openapi_prints_the_document(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The one that GET /openapi.json gives, on lines of their own."""
+    client = make_client(Settings(models_dir=root))
+
+    assert main(["openapi"]) == 0
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == client.simulate_get("/openapi.json").json
+    assert len(printed.splitlines()) > 1000
 
 
 @pytest.mark.parametrize("arguments", [[], ["chekc"]])

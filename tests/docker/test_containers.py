@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,31 +12,12 @@ import pytest
 from service.settings import Settings
 from tests.conftest import ROOT
 from tests.serving.conftest import free_port, wait_until
-from tests.support.compose import PORT, Compose, docker, inspect
+from tests.support.compose import API_IMAGE, PORT, Compose, docker, inspect
 from tests.support.load import BODY, PREDICTIONS, Load, repeat
 from tests.support.versions import copy_version
 from tests.support.wire import assert_problem, exchange, get, post
 
 IRIS = {"prediction": "Virginica", "model": "iris", "version": 1}
-
-
-@pytest.fixture(scope="session")
-def project() -> Iterator[Compose]:
-    """The images built and the project cleaned up, whatever happened."""
-    compose = Compose()
-    compose.down()
-    try:
-        compose("up", "--build", "--detach", "--wait")
-        yield compose
-    finally:
-        compose.down()
-
-
-@pytest.fixture
-def compose(project: Compose) -> Compose:
-    """The project with one replica of the service, all healthy."""
-    project.up()
-    return project
 
 
 @pytest.fixture
@@ -91,13 +72,13 @@ def test_the_largest_body_fits(compose: Compose) -> None:
     assert post(PORT, "/prediction", BODY.ljust(Settings().max_body_bytes)).status == 200
 
 
-def test_while_the_service_is_stopped_the_answer_is_502(compose: Compose) -> None:
-    """Soon after it has gone, and until it is back; nginx itself stays healthy."""
+def test_while_the_service_is_stopped_the_answer_is_503(compose: Compose) -> None:
+    """Soon after its name has gone, and until it is back; nginx itself stays healthy."""
     compose("stop", "api")
-    assert get(PORT, "/prediction").status in (502, 504)
-    wait_until(lambda: get(PORT, "/prediction").status == 502)
+    assert get(PORT, "/prediction").status in (502, 503, 504)
+    wait_until(lambda: get(PORT, "/prediction").status == 503)
     for path in ("/prediction", "/v1/models", "/v2"):
-        assert_problem(get(PORT, path), 502, path)
+        assert_problem(get(PORT, path), 503, path)
 
     compose("start", "api")
     wait_until(lambda: get(PORT, "/prediction").status == 200)
@@ -217,7 +198,7 @@ for unwanted in ("pytest", "skl2onnx", "hypothesis", "pip", "tests", "gunicorn_h
     assert not pathlib.Path(f"{sys.prefix}/lib/python3.14/site-packages/{unwanted}").exists(), unwanted
     assert unwanted == "pip" or importlib.util.find_spec(unwanted) is None, unwanted
 """
-    docker("run", "--rm", "--network", "none", "serving-api", "python", "-c", script)
+    docker("run", "--rm", "--network", "none", API_IMAGE, "python", "-c", script)
 
 
 ASK = "r = c.HTTPConnection('127.0.0.1', 8000); r.request('GET', '/prediction');"
@@ -235,10 +216,11 @@ HARDENED = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privil
 def test_the_image_works_alone(project: Compose, options: list[str]) -> None:
     """Without nginx or a mount: it gets healthy, answers, and stops when it is asked to."""
     port = free_port()
-    container = docker("run", "--detach", "-p", f"127.0.0.1:{port}:8000", *options, "serving-api").stdout.strip()
+    container = docker("run", "--detach", "-p", f"127.0.0.1:{port}:8000", *options, API_IMAGE).stdout.strip()
     try:
         wait_until(lambda: inspect(container)["State"]["Health"]["Status"] == "healthy", 60)
         assert json.loads(post(port, "/prediction", BODY).body)["predictions"] == PREDICTIONS
+        assert b"SwaggerUIBundle" in get(port, "/docs/swagger-ui-bundle.js").body
         docker("stop", container)
         assert inspect(container)["State"]["ExitCode"] == 0
     finally:
@@ -257,7 +239,7 @@ def test_a_smaller_image_serves_converted_models(project: Compose) -> None:
             1,
             True,
         )
-        assert inspect(tag)["Size"] < 0.7 * inspect("serving-api")["Size"]
+        assert inspect(tag)["Size"] < 0.7 * inspect(API_IMAGE)["Size"]
     finally:
         docker("rmi", "--force", tag)
 
@@ -268,7 +250,7 @@ def test_a_mounted_directory_is_watched(project: Compose, tmp_path: Path) -> Non
     tmp_path.chmod(0o755)
     script = f"import http.client as c; {ASK} print(r.getresponse().read().decode())"
     options = [*HARDENED, "-v", f"{tmp_path}:/app/models:ro", "-e", "MODELS_POLL_SECONDS=0.5"]
-    container = docker("run", "--detach", *options, "serving-api").stdout.strip()
+    container = docker("run", "--detach", *options, API_IMAGE).stdout.strip()
 
     def serves(version: int) -> bool:
         answer = docker("exec", container, "python", "-c", script, check=False).stdout

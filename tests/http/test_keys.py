@@ -11,6 +11,7 @@ import falcon.testing
 import pytest
 
 from service.app import Service, create_app, open_repository
+from service.errors import Fault
 from service.http.keys import KeyFileError, new_key, read_keys
 from service.repository.manifest import ONNX
 from service.settings import Settings, SettingsError
@@ -199,7 +200,7 @@ def test_only_those_with_a_key_read_the_reasons_of_refusals(iris_dir: Path, file
     ]
 
     assert found[:2] == ["Send an API key to read the reason."] * 2
-    assert "sha256" in found[2]
+    assert found[2] == Fault.FILES
 
 
 def test_the_name_of_a_key_is_counted_and_logged(iris_dir: Path, file: Path, caplog: pytest.LogCaptureFixture) -> None:

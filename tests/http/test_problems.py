@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import json
 import logging
+import weakref
 from pathlib import Path
 from typing import Any
 
 import falcon
 import falcon.testing
 import pytest
+from falcon.testing import StartResponseMock, create_environ
 
 from service.app import create_app, open_repository
 from service.errors import InvalidInput, ServiceError
 from service.http.problems import STATUS
 from service.settings import Settings
-from tests.support.app import assert_problem
+from tests.support.app import assert_problem, make_client
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/html", "image/png", "application/xml"])
@@ -59,7 +63,7 @@ def test_a_verb_that_there_is_not_is_404(iris: falcon.testing.TestClient, path: 
 
 
 def test_a_fault_of_ours_is_500_and_tells_nothing(iris_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The client gets the request id; the log gets it too, with the traceback."""
+    """The client gets the request id; the log gets it too, with the frames, but without the message."""
 
     class Broken:
         def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -76,7 +80,50 @@ def test_a_fault_of_ours_is_500_and_tells_nothing(iris_dir: Path, caplog: pytest
     assert "RuntimeError" not in result.text
     record: Any = caplog.records[-1]
     assert (record.request_id, record.route) == ("abc", "/broken")
-    assert record.exc_info
+    assert record.traceback.endswith("RuntimeError")
+    assert str(iris_dir) not in record.traceback
+
+
+class Stream(io.BytesIO):
+    """A body to which there are weak references."""
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "body", "status"),
+    [
+        ("/prediction", "application/json", b"[", 400),
+        ("/prediction", "application/json", b'{"instances":[[1,2,3,"x"]]}', 422),
+        ("/prediction", "application/json", b'{"instances":[%b[1,2,3,4]]}' % (b"[1,2,3,4]," * 10), 413),
+        ("/prediction", "text/plain", b"", 415),
+        ("/v2/models/iris/infer", "application/json", b"{}", 400),
+        ("/v2/models/iris/infer", "application/json", b'{"inputs":[]}', 422),
+        ("/invocations", "text/csv", b'"', 400),
+        ("/invocations", "text/csv", b"1,2,3,x", 422),
+        ("/invocations", "text/csv", b"1,2,3,4\n" * 11, 413),
+        ("/invocations", "application/jsonlines", b"[1,2,3,4]\n[1]", 422),
+        ("/invocations", "application/json", b'{"dataframe_split":{"columns":[]}}', 422),
+        ("/invocations", "application/json", b'{"inputs":{"x":[1]}}', 422),
+    ],
+)
+def test_what_is_refused_is_let_go_at_once(
+    iris_dir: Path, path: str, content_type: str, body: bytes, status: int
+) -> None:
+    """No ring of references keeps a body in memory until the collector comes by."""
+    client = make_client(Settings(models_dir=iris_dir, max_rows=10))
+    stream = Stream(body)
+    environ = create_environ(path, method="POST", headers={"Content-Type": content_type})
+    environ |= {"wsgi.input": stream, "CONTENT_LENGTH": str(len(body))}
+    kept, started = weakref.ref(stream), StartResponseMock()
+    gc.disable()
+    try:
+        answer: Any = client.app(environ, started)
+        b"".join(answer)
+        answer.close()
+        del environ, stream, answer
+        assert kept() is None
+    finally:
+        gc.enable()
+    assert str(started.status).startswith(str(status))
 
 
 def test_every_domain_error_has_a_status() -> None:

@@ -53,6 +53,39 @@ def test_a_traceback_stays_in_its_line(written: Written) -> None:
     assert json.loads(line)["traceback"].endswith("'on purpose'")
 
 
+def raise_from_each_other(secret: str) -> None:
+    try:
+        int(secret)
+    except ValueError as ex:
+        raise RuntimeError(secret) from ex
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_an_error_of_a_request_is_logged_without_its_message(
+    written: Written, monkeypatch: pytest.MonkeyPatch, *, terminal: bool
+) -> None:
+    """Its frames and its type say where it came from; so do those of the error that led to it."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    logs.configure("info")
+    secret = f"{4929}-{1234}"  # the frames show the code, and not the value
+    with pytest.raises(RuntimeError) as caught:
+        raise_from_each_other(secret)
+    logger.error("request failed", extra={"traceback": logs.traceback(caught.value)})
+
+    text = written()
+    assert secret not in text
+    assert text.count("in raise_from_each_other") == 2
+    assert text.index("ValueError") < text.index("RuntimeError")
+
+
+def test_a_ring_of_errors_has_an_end() -> None:
+    """Python lets an error be its own cause."""
+    ring = ValueError()
+    ring.__cause__ = ring
+
+    assert logs.traceback(ring).count("ValueError") == 10
+
+
 def test_the_level_is_the_least_that_is_written(written: Written) -> None:
     """Modules below inherit it."""
     logs.configure("warning")

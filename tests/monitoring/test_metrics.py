@@ -22,8 +22,8 @@ from service.app import create_app, open_repository
 from service.http import context
 from service.monitoring.metrics import Metrics
 from service.monitoring.mmap_files import Series, write
-from service.monitoring.model_gauges import Inventory
-from service.monitoring.multiprocess import Slots
+from service.monitoring.model_gauges import ModelGauges
+from service.monitoring.multiprocess import WorkerSlots
 from service.resources import prediction
 from service.settings import Settings
 from tests.support.app import make_client
@@ -189,15 +189,15 @@ def test_loads_and_refusals_are_counted(iris_dir: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slots]:
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerSlots]:
     """Slots in a directory that was named."""
     monkeypatch.setattr(values, "ValueClass", values.ValueClass)  # slots put their own there
-    slots = Slots.open(str(tmp_path / "kept"))
+    slots = WorkerSlots.open(str(tmp_path / "kept"))
     yield slots
     slots.close()
 
 
-def test_a_version_that_is_gone_is_not_shown(kept: Slots, iris_dir: Path) -> None:
+def test_a_version_that_is_gone_is_not_shown(kept: WorkerSlots, iris_dir: Path) -> None:
     """Whatever slots still have of it: one after the other loses it, and a sum of the rest would go back."""
     settings, metrics = Settings(models_dir=iris_dir), Metrics(kept)
     client = Client(create_app(settings, open_repository(settings), metrics))
@@ -208,7 +208,7 @@ def test_a_version_that_is_gone_is_not_shown(kept: Slots, iris_dir: Path) -> Non
     assert requests(client) == scraped(client, "inference_rows_total") == {}
 
 
-def test_counters_in_slots_are_described(kept: Slots, iris_dir: Path) -> None:
+def test_counters_in_slots_are_described(kept: WorkerSlots, iris_dir: Path) -> None:
     """Though the files have no descriptions."""
     settings, metrics = Settings(models_dir=iris_dir), Metrics(kept)
     client = Client(create_app(settings, open_repository(settings), metrics))
@@ -234,7 +234,7 @@ OTHERS = [
 
 @pytest.mark.parametrize(("file", "metric", "labels"), OTHERS)
 def test_series_of_others_break_nothing(
-    kept: Slots, iris_dir: Path, file: str, metric: str, labels: dict[str, str]
+    kept: WorkerSlots, iris_dir: Path, file: str, metric: str, labels: dict[str, str]
 ) -> None:
     """Where a directory was named, another program may have counted there, or another release of this one."""
     write(
@@ -249,12 +249,12 @@ def test_series_of_others_break_nothing(
     assert "others" not in client.simulate_get("/metrics").text
     assert client.simulate_get("/v2/models/iris/stats").json["model_stats"][0]["inference_count"] == 1
     for slot in (7, 8, 9):
-        kept.prepare(slot, app.inventory.keeps)
-    kept.reset(app.inventory.had)
+        kept.prepare(slot, app.gauges.may_be_shown)
+    kept.reset(app.gauges.served_before)
     assert client.simulate_get("/metrics").status_code == 200
 
 
-def test_a_model_can_be_loaded_where_nothing_can_be_counted(kept: Slots, iris_dir: Path) -> None:
+def test_a_model_can_be_loaded_where_nothing_can_be_counted(kept: WorkerSlots, iris_dir: Path) -> None:
     """The master loads, and ends of any exception."""
     metrics = Metrics(kept)
     shutil.rmtree(kept.directory)
@@ -265,13 +265,13 @@ def test_a_model_can_be_loaded_where_nothing_can_be_counted(kept: Slots, iris_di
     assert Client(app).simulate_get("/metrics").status_code == 200
 
 
-def test_no_rollout_takes_a_counter_back(kept: Slots, iris_dir: Path, tmp_path: Path) -> None:
+def test_no_rollout_takes_a_counter_back(kept: WorkerSlots, iris_dir: Path, tmp_path: Path) -> None:
     """Old workers show all of a version until they are gone; where it comes back, it begins at 0 in every slot."""
     first = copy_version(iris_dir / "iris" / "1", tmp_path / "models", version=1)
     settings, metrics = Settings(models_dir=first.parent.parent), Metrics(kept)
     app = create_app(settings, open_repository(settings), metrics)
     old_sums = Metrics(kept)
-    old_sums.lives = Inventory(open_repository(settings)).has  # as in a worker before the rollout
+    old_sums.lives = ModelGauges(open_repository(settings)).serves  # as in a worker before the rollout
 
     def shown(metrics: Metrics, version: int) -> list[float]:
         samples = metrics.samples().get("inference_rows_total", ())
@@ -279,8 +279,8 @@ def test_no_rollout_takes_a_counter_back(kept: Slots, iris_dir: Path, tmp_path: 
 
     def roll_out() -> None:
         app.repository.refresh()
-        app.inventory.advance()
-        kept.reset(app.inventory.had)
+        app.gauges.rotate()
+        kept.reset(app.gauges.served_before)
 
     for slot in (0, 1, 2, 3):
         kept.enter(slot)
@@ -290,11 +290,11 @@ def test_no_rollout_takes_a_counter_back(kept: Slots, iris_dir: Path, tmp_path: 
     shutil.rmtree(first)
     roll_out()
     for slot in (2, 3, 0):  # the last one for one that was killed
-        kept.prepare(slot, app.inventory.keeps)
+        kept.prepare(slot, app.gauges.may_be_shown)
         assert (shown(old_sums, 1), shown(metrics, 1)) == ([40], [])
     roll_out()
     for slot in (0, 1):  # which leaves it in the others
-        kept.prepare(slot, app.inventory.keeps)
+        kept.prepare(slot, app.gauges.may_be_shown)
     copy_version(first.with_name("2"), first.parent.parent, version=1)
     roll_out()
     assert shown(metrics, 1) == [0]

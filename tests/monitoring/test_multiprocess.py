@@ -19,7 +19,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.monitoring import multiprocess as module
-from service.monitoring.multiprocess import DIRECTORY, Slots, SlotsTaken
+from service.monitoring.multiprocess import DIRECTORY, SlotsTaken, WorkerSlots
 from service.settings import SettingsError
 
 
@@ -32,9 +32,9 @@ def _restore() -> Iterator[None]:
 
 
 @pytest.fixture
-def slots(tmp_path: Path) -> Iterator[Slots]:
+def slots(tmp_path: Path) -> Iterator[WorkerSlots]:
     """Slots in a directory that stays."""
-    made = Slots.open(str(tmp_path))
+    made = WorkerSlots.open(str(tmp_path))
     yield made
     made.close()
 
@@ -59,7 +59,7 @@ def counter() -> Counter:
     return Counter("things", "Things.", ["model", "version"], registry=CollectorRegistry())
 
 
-def test_workers_and_master_are_added_up(slots: Slots) -> None:
+def test_workers_and_master_are_added_up(slots: WorkerSlots) -> None:
     """A series that was there before the fork counts in both."""
     things = counter().labels("m", "1")
     things.inc(5)
@@ -74,7 +74,7 @@ def test_workers_and_master_are_added_up(slots: Slots) -> None:
     assert scraped(slots.directory)["things_total m 1"] == 7
 
 
-def test_two_hundred_killed_workers_leave_no_more_than_one(slots: Slots) -> None:
+def test_two_hundred_killed_workers_leave_no_more_than_one(slots: WorkerSlots) -> None:
     """The next worker in a slot goes on where the last one stopped."""
     things = counter()
     durations = Histogram("seconds", "Seconds.", registry=CollectorRegistry())
@@ -96,7 +96,7 @@ def test_two_hundred_killed_workers_leave_no_more_than_one(slots: Slots) -> None
 
 @pytest.mark.parametrize("call", ["os.fstat", "mmap.mmap"])
 def test_a_worker_killed_while_it_makes_its_file_leaves_no_half_of_one(
-    slots: Slots, call: str, monkeypatch: pytest.MonkeyPatch
+    slots: WorkerSlots, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It could be neither scraped nor pruned, and pruning is the master's."""
     counter().labels("m", "1")
@@ -125,19 +125,19 @@ def test_what_cannot_be_read_is_removed_and_told(
     """A disk may have been full, or the machine may have lost its power."""
     (tmp_path / "counter_7.db").write_bytes(content)
 
-    slots = Slots.open(str(tmp_path))
+    slots = WorkerSlots.open(str(tmp_path))
 
     assert "counter_7.db cannot be read" in caplog.text
     assert scraped(slots.directory) == {}
     slots.close()
 
 
-def test_the_first_slot_that_is_free(slots: Slots) -> None:
+def test_the_first_slot_that_is_free(slots: WorkerSlots) -> None:
     """While old workers finish, new ones take other slots."""
     assert [slots.free(taken) for taken in (set(), {0}, {1}, {0, 1}, {0, 2})] == [0, 1, 0, 2, 1]
 
 
-def test_what_a_killed_worker_had_in_hand_is_forgotten(slots: Slots) -> None:
+def test_what_a_killed_worker_had_in_hand_is_forgotten(slots: WorkerSlots) -> None:
     """It answers nothing any more."""
     busy = Gauge("busy", "Busy.", multiprocess_mode="livesum", registry=CollectorRegistry())
 
@@ -151,7 +151,7 @@ def test_what_a_killed_worker_had_in_hand_is_forgotten(slots: Slots) -> None:
     assert scraped(slots.directory).get("busy", 0) == 0
 
 
-def test_series_of_versions_that_are_gone_are_dropped(slots: Slots) -> None:
+def test_series_of_versions_that_are_gone_are_dropped(slots: WorkerSlots) -> None:
     """The others keep what they counted, in a file that is no larger."""
     things = counter()
 
@@ -172,7 +172,7 @@ def test_series_of_versions_that_are_gone_are_dropped(slots: Slots) -> None:
     assert path.stat().st_ino == inode  # nothing to drop, nothing to write
 
 
-def test_counting_goes_on_where_files_outgrow_their_size(slots: Slots) -> None:
+def test_counting_goes_on_where_files_outgrow_their_size(slots: WorkerSlots) -> None:
     """Series that came first count after the file has grown, too."""
     things = counter()
     first = things.labels("m", "0")
@@ -196,7 +196,7 @@ def full(monkeypatch: pytest.MonkeyPatch, size: int = 0) -> None:
     monkeypatch.setattr(os, "posix_fallocate", reserve)
 
 
-def test_space_is_set_aside(slots: Slots) -> None:
+def test_space_is_set_aside(slots: WorkerSlots) -> None:
     """A mapped page for which there is none would end the process; from the first byte, and as files grow."""
     things = counter()
     for version in range(500):
@@ -207,7 +207,7 @@ def test_space_is_set_aside(slots: Slots) -> None:
 
 
 def test_what_finds_no_space_is_counted_nowhere(
-    slots: Slots, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    slots: WorkerSlots, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What had a place is counted on, the rest is told of once; the next worker tries again."""
     things = counter()
@@ -232,7 +232,7 @@ def test_what_finds_no_space_is_counted_nowhere(
     assert scraped(slots.directory)["things_total m 0"] == 3
 
 
-def test_a_worker_starts_without_the_directory(slots: Slots, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_worker_starts_without_the_directory(slots: WorkerSlots, caplog: pytest.LogCaptureFixture) -> None:
     """Something may have cleaned up shared memory; also series that are new then have somewhere to count."""
     things = counter()
     things.labels("m", "1").inc()
@@ -246,7 +246,9 @@ def test_a_worker_starts_without_the_directory(slots: Slots, caplog: pytest.LogC
     assert not slots.directory.exists()
 
 
-def test_the_directory_is_made_anew_before_the_next_worker(slots: Slots, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_directory_is_made_anew_before_the_next_worker(
+    slots: WorkerSlots, caplog: pytest.LogCaptureFixture
+) -> None:
     """As it was: locked, with what the master counts from then on."""
     things = counter()
     things.labels("m", "1").inc()
@@ -262,17 +264,17 @@ def test_the_directory_is_made_anew_before_the_next_worker(slots: Slots, caplog:
     assert scraped(slots.directory)["things_total m 1"] == 2
     assert "was removed" in caplog.text
     with pytest.raises(SlotsTaken):
-        Slots.open(str(slots.directory))
+        WorkerSlots.open(str(slots.directory))
 
 
 def test_where_it_cannot_be_made_anew_the_master_goes_on(
-    slots: Slots, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    slots: WorkerSlots, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says so, and tries again before the next worker."""
     shutil.rmtree(slots.directory)
     monkeypatch.setattr(Path, "mkdir", fail)
     slots.prepare(0, lambda _: True)
-    assert "cannot be made anew" in caplog.text
+    assert "cannot be made again" in caplog.text
     monkeypatch.undo()
     slots.prepare(0, lambda _: True)
     assert slots.directory.is_dir()
@@ -283,7 +285,7 @@ def fail(*_: object, **__: object) -> None:
 
 
 def test_a_file_that_cannot_be_pruned_stays(
-    slots: Slots, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    slots: WorkerSlots, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Of an exception the master would end; the others are pruned."""
     things, durations = counter(), Histogram("seconds", "Seconds.", registry=CollectorRegistry())
@@ -300,13 +302,13 @@ def test_a_file_that_cannot_be_pruned_stays(
     full(monkeypatch)
     slots.prepare(0, lambda _: False)
     assert scraped(slots.directory) == before
-    assert "counter_0.db stays as it is" in caplog.text
-    assert "histogram_0.db stays as it is" in caplog.text
+    assert "counter_0.db is left as it is" in caplog.text
+    assert "histogram_0.db is left as it is" in caplog.text
     slots.reset(lambda _: False)
     assert set(scraped(slots.directory).values()) == {0}
 
 
-def test_a_file_that_became_unreadable_is_removed(slots: Slots) -> None:
+def test_a_file_that_became_unreadable_is_removed(slots: WorkerSlots) -> None:
     """Before the next worker would count there."""
     (slots.directory / "counter_0.db").write_bytes(b"\x40\0\0\0\0\0\0\0\xff\0\0\0")
     slots.prepare(0, lambda _: True)
@@ -314,7 +316,7 @@ def test_a_file_that_became_unreadable_is_removed(slots: Slots) -> None:
 
 
 def test_what_was_in_hand_and_cannot_be_forgotten_ends_nothing(
-    slots: Slots, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    slots: WorkerSlots, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is told."""
     monkeypatch.setattr(os, "remove", fail)
@@ -323,7 +325,7 @@ def test_what_was_in_hand_and_cannot_be_forgotten_ends_nothing(
     assert "slot 3" in caplog.text
 
 
-def test_series_that_are_gone_are_set_to_0_under_those_who_count(slots: Slots) -> None:
+def test_series_that_are_gone_are_set_to_0_under_those_who_count(slots: WorkerSlots) -> None:
     """In all slots at once, so that no part of a sum comes back."""
     things = counter()
     things.labels("m", "1").inc(5)
@@ -344,7 +346,7 @@ def test_series_that_are_gone_are_set_to_0_under_those_who_count(slots: Slots) -
 def test_files_of_others_stay(tmp_path: Path) -> None:
     """In a directory that was named there may be anything."""
     (tmp_path / "else.db").write_bytes(b"")
-    slots = Slots.open(str(tmp_path))
+    slots = WorkerSlots.open(str(tmp_path))
     slots.prepare(0, lambda _: False)
     slots.reset(lambda _: False)
     assert (tmp_path / "else.db").exists()
@@ -353,9 +355,9 @@ def test_files_of_others_stay(tmp_path: Path) -> None:
 
 def test_a_directory_is_for_one_service(tmp_path: Path) -> None:
     """The second is told which variable to change."""
-    slots = Slots.open(str(tmp_path))
+    slots = WorkerSlots.open(str(tmp_path))
     with pytest.raises(SlotsTaken, match=DIRECTORY):
-        Slots.open(str(tmp_path))
+        WorkerSlots.open(str(tmp_path))
     slots.close()
 
 
@@ -363,13 +365,13 @@ def test_a_directory_is_for_one_service(tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_is_told_by_its_variable(directory: str) -> None:
     """With the reason."""
     with pytest.raises(SettingsError, match=f"^{DIRECTORY}: {directory} cannot be used: .+[.]$"):
-        Slots.open(directory)
+        WorkerSlots.open(directory)
 
 
 def test_a_directory_that_was_named_stays(tmp_path: Path) -> None:
     """A restarted service goes on counting."""
     for _ in range(2):
-        slots = Slots.open(str(tmp_path / "metrics"))
+        slots = WorkerSlots.open(str(tmp_path / "metrics"))
         counter().labels("m", "1").inc()
         slots.close()
 
@@ -378,7 +380,7 @@ def test_a_directory_that_was_named_stays(tmp_path: Path) -> None:
 
 def test_what_a_killed_service_had_in_hand_is_forgotten(tmp_path: Path) -> None:
     """By the next one that counts in its directory."""
-    slots = Slots.open(str(tmp_path))
+    slots = WorkerSlots.open(str(tmp_path))
     busy = Gauge("busy", "Busy.", multiprocess_mode="livesum", registry=CollectorRegistry())
 
     def work() -> None:
@@ -387,18 +389,18 @@ def test_what_a_killed_service_had_in_hand_is_forgotten(tmp_path: Path) -> None:
 
     in_child(work, killed=True)
     slots.close()
-    Slots.open(str(tmp_path)).close()
+    WorkerSlots.open(str(tmp_path)).close()
     assert scraped(tmp_path).get("busy", 0) == 0
 
 
 def test_a_directory_that_was_not_named_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also that of a service that was killed: the next one removes it, but none that is in use."""
     monkeypatch.setattr(module, "_SHARED_MEMORY", tmp_path)
-    used = Slots.open()
-    in_child(Slots.open, killed=True)
+    used = WorkerSlots.open()
+    in_child(WorkerSlots.open, killed=True)
     assert len(list(tmp_path.iterdir())) == 2
 
-    last = Slots.open()
+    last = WorkerSlots.open()
     assert set(tmp_path.iterdir()) == {used.directory, last.directory}
     used.close()
     last.close()
@@ -413,17 +415,17 @@ def test_services_that_start_at_once_leave_each_other_alone(tmp_path: Path, monk
     def make_and_look_away(**options: Any) -> str:
         monkeypatch.setattr(tempfile, "mkdtemp", make)
         made: str = make(**options)
-        in_child(Slots.open, killed=True)
+        in_child(WorkerSlots.open, killed=True)
         return made
 
     def look_away_and_lock(descriptor: int, operation: int) -> None:
         monkeypatch.setattr(fcntl, "flock", lock)
-        in_child(Slots.open, killed=True)
+        in_child(WorkerSlots.open, killed=True)
         lock(descriptor, operation)
 
     monkeypatch.setattr(tempfile, "mkdtemp", make_and_look_away)
     monkeypatch.setattr(fcntl, "flock", look_away_and_lock)
-    slots = Slots.open()
+    slots = WorkerSlots.open()
     counter().labels("m", "1").inc()
     assert scraped(slots.directory) == {"things_total m 1": 1}
     slots.close()

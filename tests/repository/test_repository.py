@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -240,3 +241,30 @@ def test_a_skops_file_with_an_unlisted_type_is_refused(root: Path) -> None:
 
     assert reason.startswith("model.skops: ")
     assert "conf/skops-types.txt does not list" in reason
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda m: m["files"].update({"a\0b": "0"}), "manifest.json names a file by characters that no name has"),
+        (lambda m: m["files"].update({"a\x1b[2Jb": "0"}), "manifest.json names a file by characters that no name has"),
+        (
+            lambda m: m["features"][1].pop("example"),
+            "model.onnx: the example is not taken: sepal_width must be a number",
+        ),
+        (lambda m: m["features"][1].update(example="x"), "model.onnx: the example is not taken: "),
+        (lambda m: m.pop("classes"), "model.onnx: manifest.json names probabilities and no classes"),
+        (lambda m: m.update(licence="\x1b[2J"), "manifest.json is not a manifest: "),
+    ],
+    ids=["NUL", "a control character", "no example", "another example", "no classes", "a member"],
+)
+def test_a_manifest_that_cannot_be_is_refused_with_a_sentence(
+    root: Path, change: Callable[[dict[str, Any]], object], reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without a traceback, and without what a terminal would obey."""
+    edit(root / "iris" / "1", change)
+    refused = opened(root).entry("iris").refused["1"]
+
+    assert refused.startswith(reason)
+    assert refused.isprintable()
+    assert not any(record.exc_info for record in caplog.records)

@@ -24,6 +24,7 @@ from service.app import create_app
 from service.codecs.tensors import outputs as outputs_module
 from service.codecs.tensors.datatypes import DATATYPES
 from service.codecs.tensors.messages import HEADER, Request
+from service.errors import Fault
 from service.prediction import Prediction
 from service.repository.model import Incomplete, Refused
 from service.repository.repository import ModelRepository
@@ -319,6 +320,7 @@ def test_classification_of_two_classes_reads_the_score_both_ways(mixed: Mixed) -
         ({"siblings": ("age", "FP64", [1.0, 2.0])}, 422, "/inputs/1/name"),
         ({"siblings": ("siblings", "FP64", [1.0, 1.5])}, 422, "/inputs/1/data/1"),
         ({"siblings": ("siblings", "INT64", [1, None])}, 422, "/inputs/1/data/1"),
+        ({"siblings": ("siblings", "INT64", [1, 2**53 + 1])}, 422, "/inputs/1/data/1"),
         ({"smokes": ("smokes", "INT64", [1, 2])}, 422, "/inputs/2/data/1"),
         ({"smokes": ("smokes", "BYTES", ["a", "b"])}, 400, "/inputs/2/datatype"),
         ({"size": ("size", "BYTES", ["klein", "groß"])}, 422, "/inputs/3/data/1"),
@@ -640,7 +642,7 @@ def test_what_clients_ask_first(iris: Client) -> None:
 
 
 def test_the_index_lists_what_serves_and_what_was_refused(tmp_path: Path) -> None:
-    """With the reason; `ready` leaves out what does not serve. Nothing is loaded over HTTP."""
+    """With the kind of its fault; `ready` leaves out what does not serve. Nothing is loaded over HTTP."""
 
     def refuse(directory: Path, meanwhile: object = None) -> Any:
         raise Refused("it is broken") if directory.name == "3" else Incomplete("it is half there")
@@ -649,7 +651,7 @@ def test_the_index_lists_what_serves_and_what_was_refused(tmp_path: Path) -> Non
     repository = ModelRepository(tmp_path, refuse)
     repository.refresh()
     client = Client(create_app(Settings(), repository))
-    line = {"name": "broken", "version": "3", "state": "UNAVAILABLE", "reason": "it is broken"}
+    line = {"name": "broken", "version": "3", "state": "UNAVAILABLE", "reason": Fault.MODEL}
 
     for body in ("", "{}", '{"ready": false}'):
         assert [line] == client.simulate_post("/v2/repository/index", body=body).json
@@ -658,7 +660,7 @@ def test_the_index_lists_what_serves_and_what_was_refused(tmp_path: Path) -> Non
         assert_problem(client.simulate_post("/v2/repository/index", body=body), 400)
     (tmp_path / "broken" / "4").mkdir()
     repository.refresh()
-    assert {"name": "broken", "version": "4", "state": "LOADING", "reason": "it is half there"} in (
+    assert {"name": "broken", "version": "4", "state": "LOADING", "reason": Fault.FILES} in (
         client.simulate_post("/v2/repository/index").json
     )
     assert_problem(client.simulate_get("/v2/health/ready"), 503)

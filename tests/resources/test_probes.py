@@ -6,7 +6,12 @@ import shutil
 from pathlib import Path
 
 import falcon.testing
+import pytest
 
+from service.app import create_app
+from service.errors import Fault
+from service.repository.model import Incomplete, Model, Refused
+from service.repository.repository import ModelRepository
 from service.settings import Settings
 from tests.support.app import assert_problem, make_client
 
@@ -36,14 +41,68 @@ def test_no_model_is_not_ready(tmp_path: Path) -> None:
 
 
 def test_a_model_without_a_good_version_is_not_ready(iris_dir: Path, tmp_path: Path) -> None:
-    """One good model does not hide a bad one; the reason is told, and its requests are 503."""
+    """One good model does not hide a bad one; the kind of its fault is told, and its requests are 503."""
     shutil.copytree(iris_dir / "iris", tmp_path / "iris")
     shutil.copytree(iris_dir / "iris", tmp_path / "flowers")
     client = make_client(Settings(models_dir=tmp_path))
 
     problem = assert_problem(client.simulate_get("/readyz"), 503)
     assert problem["models"]["iris"]["ready"]
-    assert problem["models"]["flowers"]["refused"] == {"1": "manifest.json is that of iris/1"}
+    assert problem["models"]["flowers"]["refused"] == {"1": Fault.MANIFEST}
     assert_problem(client.simulate_post("/v1/models/flowers:predict", body="{}"), 503)
     assert_problem(client.simulate_get("/v1/models/flowers/versions/1"), 503)
     assert client.simulate_get("/prediction").status_code == 200
+
+
+PROBES = ("/readyz", "/ping", "/v2/health/ready", "/my-health")
+
+
+def test_any_model_may_be_enough(iris_dir: Path, tmp_path: Path) -> None:
+    """With READY=any every probe is 200 while one model serves; the details still name the refused one."""
+    shutil.copytree(iris_dir / "iris", tmp_path / "iris")
+    shutil.copytree(iris_dir / "iris", tmp_path / "flowers")
+    client = make_client(Settings(models_dir=tmp_path, ready="any", aip_health_route="/my-health"))
+
+    for path in PROBES:
+        assert client.simulate_get(path).status_code == 200
+    assert client.simulate_get("/readyz").json["models"]["flowers"]["refused"]
+
+
+def test_any_is_not_none(iris_dir: Path, tmp_path: Path) -> None:
+    """With READY=any every probe is 503 if no model serves."""
+    shutil.copytree(iris_dir / "iris", tmp_path / "flowers")
+    client = make_client(Settings(models_dir=tmp_path, ready="any", aip_health_route="/my-health"))
+
+    for path in PROBES:
+        assert_problem(client.simulate_get(path), 503)
+    problem = assert_problem(client.simulate_get("/readyz"), 503)
+    assert problem["detail"] == "No model has a version that could be loaded."
+
+
+SECRETS = ("/srv/secret", "hunter2", "ValueError")
+"""A path, the content of a file and a library's words."""
+
+
+@pytest.mark.parametrize("kind", [Refused, Incomplete, ValueError], ids=["refused", "waited for", "another exception"])
+@pytest.mark.parametrize("path", ["/readyz", "/ping", "/v2/repository/index"])
+def test_reasons_are_for_the_operator_alone(
+    kind: type[Exception], path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Anybody may ask, and learns which kind of fault it is; the log has the rest."""
+
+    def load(directory: Path, meanwhile: object = None) -> Model:
+        raise kind(f"model.skops: {SECRETS}")
+
+    (tmp_path / "iris").mkdir()
+    repository = ModelRepository(tmp_path, load)
+    repository.refresh()
+    (tmp_path / "iris" / "1").mkdir()
+    repository.refresh()
+    client = falcon.testing.TestClient(create_app(Settings(), repository))
+    told = client.simulate_post(path).text if "index" in path else client.simulate_get(path).text
+
+    assert any(fault in told for fault in Fault)
+    assert not any(secret in told for secret in SECRETS)
+    assert all(secret in caplog.text for secret in SECRETS)
+    reasons = repository.entry("iris").refused or repository.entry("iris").waiting
+    assert kind is ValueError or all(secret in reasons["1"] for secret in SECRETS)

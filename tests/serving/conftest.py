@@ -31,9 +31,12 @@ def _installed(program: str) -> str | None:
 NGINX, PROMETHEUS, PROMTOOL = map(_installed, ("nginx", "prometheus", "promtool"))
 _NEEDS = {
     "test_alerts.py": {"Prometheus": PROMTOOL},
+    "test_crashes.py": {"nginx": NGINX},
     "test_metrics.py": {"nginx": NGINX, "Prometheus": PROMETHEUS},
     "test_nginx.py": {"nginx": NGINX},
+    "test_nginx_settings.py": {"nginx": NGINX},
     "test_request_id.py": {"nginx": NGINX},
+    "test_tls.py": {"nginx": NGINX},
     "test_traffic.py": {"nginx": NGINX},
 }
 _LEFT_OUT = {

@@ -59,7 +59,7 @@ def predict(server: Gunicorn, requests: int) -> None:
 
 
 def test_without_their_directory_the_service_goes_on(tmp_path: Path) -> None:
-    """Something may clean up shared memory; workers that start from then on count anew, in a directory that is ours."""
+    """Something may clean up shared memory; workers that start from then on begin at 0, in a directory that is ours."""
     directory = tmp_path / "metrics"
     with Gunicorn(tmp_path / "log", {"WEB_CONCURRENCY": "2", DIRECTORY: str(directory)}) as server:
         predict(server, 10)
@@ -73,7 +73,7 @@ def test_without_their_directory_the_service_goes_on(tmp_path: Path) -> None:
         wait_until(lambda: predicted(server) == 10)
         assert "inference_workers 2.0" in scrape(server)
         assert (directory / "lock").exists()
-        assert server.log.read_text().count("directory was removed") == 2
+        assert server.log.read_text().count("directory of the counters was removed") == 2
         assert server.stop() == 0
 
 

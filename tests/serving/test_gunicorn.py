@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import pickle
 import shutil
 import signal
 import socket
@@ -21,11 +22,14 @@ import numpy as np
 import pytest
 import skops.io
 from sklearn.datasets import load_iris
+from sklearn.linear_model import LinearRegression
 
-from service.repository.manifest import ONNX, SKOPS
+from service.packaging import save_model
+from service.repository.manifest import ONNX, PICKLE, SKOPS
 from tests.conftest import IRIS_CLASSES, IRIS_FEATURES
 from tests.serving.conftest import GUNICORN, ROOT, Gunicorn, wait_until
-from tests.support.versions import copy_version, flipped
+from tests.support.escapes import Escapes
+from tests.support.versions import copy_version, edit, flipped, rewrite
 
 Serve = Callable[..., Gunicorn]
 
@@ -300,7 +304,7 @@ def test_the_log_is_one_json_line_an_event(serve: Serve, tmp_path: Path) -> None
     """Gunicorn's own events and the service's alike; a fault's traceback stays within its line."""
     (tmp_path / "faulty.py").write_text(
         "from service.app import main as build\n\n"
-        "class Fault:\n    def on_get(self, req, resp):\n        raise RuntimeError('on\\npurpose')\n\n"
+        "class Fault:\n    def on_get(self, req, resp):\n        raise RuntimeError('on\\n' + 'purpose')\n\n"
         "def main():\n    app = build()\n    app.add_route('/fault', Fault())\n    return app\n"
     )
     server = serve("--pythonpath", str(tmp_path), "faulty:main()")
@@ -311,7 +315,7 @@ def test_the_log_is_one_json_line_an_event(serve: Serve, tmp_path: Path) -> None
 
     (fault,) = [event for event in logged(server) if "traceback" in event]
     assert (fault["level"], fault["request_id"], fault["route"]) == ("error", "abc", "/fault")
-    assert fault["traceback"].endswith("RuntimeError: on\npurpose")
+    assert fault["traceback"].endswith("raise RuntimeError('on\\n' + 'purpose')\nRuntimeError")
     assert {"service.repository.reconciler", "gunicorn.error"} <= {event["logger"] for event in logged(server)}
     assert all(event.keys() >= {"time", "level", "pid", "message"} for event in logged(server))
 
@@ -331,14 +335,17 @@ def test_workers_are_as_many_as_one_says(
 
 
 @pytest.mark.parametrize("runtime", ["onnx", "sklearn"])
-def test_no_process_has_a_second_thread(serve: Serve, runtime: str) -> None:
-    """A thread does not survive a fork, and one once kept workers from ending."""
+def test_no_process_has_a_thread_of_a_library(serve: Serve, runtime: str) -> None:
+    """A thread does not survive a fork, and one once kept workers from ending. A worker has one of its own."""
     server = serve(RUNTIME=runtime, WEB_CONCURRENCY=2)
     wait_until(lambda: len(server.workers()) == 2)
     ask(server, "/prediction")
 
-    for pid in (server.process.pid, *server.workers()):
-        assert len(list(Path(f"/proc/{pid}/task").iterdir())) == 1
+    def threads(pid: int) -> int:
+        return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+    wait_until(lambda: all(threads(worker) == 2 for worker in server.workers()))
+    assert threads(server.process.pid) == 1
     assert server.stop() == 0
 
 
@@ -382,3 +389,47 @@ def test_a_wrong_setting_ends_the_start_with_a_sentence(name: str, value: str) -
     sentence = ended.stderr.splitlines()[-1]
     assert sentence.startswith(f"{name}: ")
     assert sentence.endswith(".")
+
+
+def test_a_model_that_runs_code_cannot_use_the_rights_of_the_service(serve: Serve, tmp_path: Path) -> None:
+    """Its workers write counters and no other file, start no program, and connect to nothing."""
+    home = tmp_path / "home"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        home.mkdir()
+        (home / "run").symlink_to("/bin/true")
+        model = Escapes(str(home), listener.getsockname()[1]).fit(np.zeros((2, 1)))
+        assert model.predict([[0.0]]).tolist() == [3.0]
+        (home / "written").unlink()
+        nothing = LinearRegression().fit(np.zeros((2, 1)), np.zeros(2))
+        directory = save_model(nothing, np.zeros((2, 1)), name="escapes", root=tmp_path / "models")
+        rewrite(directory, PICKLE, pickle.dumps(model))
+        edit(directory, lambda manifest: manifest["files"].pop(SKOPS))
+        server = serve(MODELS_DIR=tmp_path / "models", ALLOW_PICKLE=1, RUNTIME="sklearn", WEB_CONCURRENCY=1)
+
+        assert ask(server, "/prediction", b'{"instances": [[1]]}')["predictions"] == [0.0]
+        assert not (home / "written").exists()
+        status = Path(f"/proc/{server.workers()[0]}/status").read_text()
+        assert "NoNewPrivs:\t1" in status
+        with urllib.request.urlopen(f"{server.url}/metrics", timeout=30) as response:
+            assert b'inference_rows_total{model="escapes",version="1"} 1.0' in response.read()
+    assert "workers may write only in /dev/shm/serving-metrics-" in server.log.read_text()
+
+
+def test_a_log_is_opened_anew_after_it_was_renamed(serve: Serve, tmp_path: Path) -> None:
+    """Workers keep the right to write where their log is."""
+    home = tmp_path / "logs"
+    home.mkdir()
+    log = home / "gunicorn.log"
+    server = serve("--error-logfile", str(log), WEB_CONCURRENCY=1)
+    worker = server.workers()
+    log.rename(home / "gunicorn.log.1")
+    server.signal(signal.SIGUSR1)
+    wait_until(lambda: log.exists() and len(_log_files(worker[0], log)) > 0)
+
+    assert server.workers() == worker
+    assert ask(server, "/prediction", BODY)["predictions"] == ["Setosa"]
+
+
+def _log_files(pid: int, log: Path) -> list[Path]:
+    """The descriptors of a process that lead to a file."""
+    return [each for each in Path(f"/proc/{pid}/fd").iterdir() if each.resolve() == log]

@@ -1,4 +1,4 @@
-"""conf/nginx.conf on a real nginx, in front of real Gunicorn."""
+"""nginx as conf/nginx/start.sh starts it, in front of real Gunicorn."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 import select
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,6 +19,7 @@ from service.settings import Settings
 from tests.serving.conftest import Gunicorn, free_port, wait_until
 from tests.support.load import BODY, Load, repeat
 from tests.support.nginx import Nginx
+from tests.support.slow import LENGTHS, SlowClients
 from tests.support.wire import assert_problem, connect, exchange, get, post, read_answer
 
 SECONDS = float(os.environ.get("LOAD_SECONDS", "5"))
@@ -173,6 +175,67 @@ def test_too_many_requests_in_progress_are_503(backend: socket.socket) -> None:
             client.close()
 
 
+@pytest.mark.parametrize("addresses", [1, 20])
+@pytest.mark.parametrize(
+    ("kind", "others"),
+    [
+        ("300 bytes", [100, 20_000, 200_000, 2_000_000]),
+        ("90 KB", [100, 20_000, 200_000, 2_000_000]),
+        ("900 KB", [100, 20_000, 2_000_000]),
+        ("16 MiB", [100, 20_000, 200_000]),
+        ("chunked", [100, 20_000, 200_000]),
+    ],
+)
+def test_slow_uploads_deny_nobody(nginx: Nginx, kind: str, others: list[int], addresses: int) -> None:
+    """A thousand clients that never finish a request: others are answered, unless theirs is as long as few may be."""
+    with SlowClients(nginx.port, kind, addresses=addresses):
+        for path in ("/healthz", "/readyz", "/ping", "/v2/health/live", "/prediction", "/v1/models"):
+            assert get(nginx.port, path).status == 200
+        for length in others:
+            assert post(nginx.port, "/prediction", BODY.ljust(length)).status == 200
+
+
+@pytest.mark.parametrize(("kind", "most"), [("900 KB", 128), ("16 MiB", 30), ("chunked", 30)])
+def test_unread_bodies_are_bounded(nginx: Nginx, kind: str, most: int) -> None:
+    """Those past the limit of their class are refused at once, and told when to come back."""
+    with SlowClients(nginx.port, kind, most + 10) as clients:
+        wait_until(lambda: len(clients.refused()) >= 10)
+        assert post(nginx.port, "/prediction", BODY.ljust(LENGTHS[kind] or 1_000_000)).status == 503
+        assert len(clients.refused()) == 10
+        for client in clients.refused():
+            answer = read_answer(client)
+            assert_problem(answer, 503, "/prediction")
+            assert answer.all("Retry-After") == ["1"]
+    wait_until(lambda: post(nginx.port, "/prediction", BODY.ljust(LENGTHS[kind] or 1_000_000)).status == 200)
+
+
+def test_probes_are_outside_every_limit(backend: socket.socket) -> None:
+    """They reach the service while nothing else does, but not if they bring a body: that may be slow, too."""
+    with (
+        Nginx(backend.getsockname()[1]) as nginx,
+        SlowClients(nginx.port, "300 bytes", 2100),
+        ThreadPoolExecutor() as pool,
+    ):
+        wait_until(lambda: get(nginx.port, "/prediction").status == 503)
+        assert_problem(post(nginx.port, "/healthz", b" "), 503, "/healthz")
+        for path in ("/healthz", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready?x"):
+            asked = pool.submit(get, nginx.port, path)
+            upstream, _ = backend.accept()
+            with upstream:
+                assert upstream.recv(65536).startswith(f"GET {path} ".encode())
+                upstream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+            assert asked.result(20).status == 200
+
+
+@pytest.mark.parametrize("request_line", ["GET /prediction HTTP/1.1", "POST /prediction HTTP/1.1"])
+def test_a_client_may_close_its_side_once_it_has_sent_its_request(nginx: Nginx, request_line: str) -> None:
+    """As `nc -N` does: the answer still comes."""
+    with connect(nginx.port) as client:
+        client.sendall(f"{request_line}\r\nHost: a\r\nContent-Length: {len(BODY)}\r\n\r\n".encode() + BODY)
+        client.shutdown(socket.SHUT_WR)
+        assert read_answer(client).status == 200
+
+
 def test_a_well_formed_request_id_is_the_clients(nginx: Nginx) -> None:
     """It reaches the service, comes back once, and is in the log."""
     for given in ("a", "Load.7_x-Y", "z" * 64):
@@ -208,17 +271,34 @@ def test_what_the_service_receives(backend: socket.socket) -> None:
 
     request_line, *lines = head.decode().split("\r\n")
     assert (request_line, body) == ("POST /v2/x?y=%20 HTTP/1.1", b"abc")
-    assert sorted(lines, key=str.lower) == [
-        "Content-Length: 3",
-        "Host: a",
-        f"traceparent: {TRACEPARENT}",
-        "X-Request-ID: mine",
-    ]
+    *others, start = sorted(lines, key=str.lower)
+    assert others == ["Content-Length: 3", "Host: a", f"traceparent: {TRACEPARENT}", "X-Request-ID: mine"]
+    assert re.fullmatch(r"X-Request-Start: t=\d{10}\.\d{3}", start)
     assert answer.body == b"{}"
     assert answer.all("X-Request-ID") == ["mine"]
     assert answer.all("Retry-After") == ["7"]
     assert answer.all("Cache-Control") == ["max-age=60"]
     assert answer.all("X-Content-Type-Options") == ["nosniff"]
+
+
+def test_a_request_starts_when_its_head_arrives(backend: socket.socket) -> None:
+    """Its body may take time, and a client's own word for it does not count."""
+    with Nginx(backend.getsockname()[1]) as nginx, connect(nginx.port) as client:
+        before = time.time()
+        client.sendall(
+            b"POST / HTTP/1.1\r\nHost: a\r\nX-Request-Start: t=1.000\r\n"
+            b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+        )
+        assert client.recv(65536).startswith(b"HTTP/1.1 100 ")
+        after = time.time()
+        while time.time() < after + 0.01:  # nginx' clock has milliseconds
+            pass
+        client.sendall(b"abc")
+        upstream, _ = backend.accept()
+        with upstream:
+            (start,) = re.findall(rb"X-Request-Start: t=(.*)\r\n", upstream.recv(65536))
+
+    assert before - 0.001 <= float(start) <= after
 
 
 def test_metrics_are_closed(nginx: Nginx) -> None:
@@ -309,7 +389,7 @@ def test_no_request_fails_while_gunicorn_reloads(gunicorn: Gunicorn, nginx: Ngin
 
 def test_no_request_fails_while_nginx_reloads(nginx: Nginx) -> None:
     """The old workers answer what they accepted."""
-    # One connection a request: this nginx may be too old for keepalive_min_timeout, which listen.conf has.
+    # One connection a request: this nginx may be too old for keepalive_min_timeout, which newer ones heed.
     with Load(nginx.port, keep_alive=False) as load:
         repeat(nginx.reload, every=1, seconds=SECONDS)
         load.wait_for_answers()

@@ -22,7 +22,10 @@ from service.app import main as build
 
 class Fault:
     def on_post(self, req, resp):
-        raise RuntimeError("on purpose")
+        try:
+            raise ValueError(req.bounded_stream.read())
+        except ValueError as ex:
+            raise RuntimeError(req.auth) from ex
 
 def main():
     app = build()
@@ -80,11 +83,12 @@ def test_a_fault_is_followed_by_its_id(servers: tuple[Gunicorn, Nginx]) -> None:
     """To its traceback."""
     fault, _ = follow(*servers, "/fault", 500)
     assert fault["level"] == "error"
-    assert fault["traceback"].endswith("RuntimeError: on purpose")
+    assert fault["traceback"].endswith("RuntimeError")
+    assert "ValueError\n\nAnd then:\n\n" in fault["traceback"]
 
 
 def test_nothing_from_the_body_is_logged_and_no_key(servers: tuple[Gunicorn, Nginx]) -> None:
-    """By neither of them."""
+    """By neither of them, not even if a bug puts both into an error."""
     server, nginx = servers
     for path, status in (("/prediction", 422), ("/fault", 500)):
         follow(server, nginx, path, status)

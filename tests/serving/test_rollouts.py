@@ -19,6 +19,7 @@ from sklearn.cluster import KMeans
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.neighbors import KNeighborsClassifier
 
+from service.errors import Fault
 from service.packaging import save_model
 from service.repository.manifest import PICKLE, SKOPS
 from tests.serving.conftest import GUNICORN, POLL_SECONDS, ROOT, Gunicorn, free_port, listens, wait_until
@@ -191,7 +192,7 @@ def test_a_copy_in_progress_is_waited_for(watching: Gunicorn, root: Path) -> Non
 def test_a_rewritten_version_goes_on_as_it_was(watching: Gunicorn, root: Path) -> None:
     """The probe says so; a respawned worker serves what was loaded first."""
     versions.replace(root / "iris" / "1", lambda at: versions.edit(at, lambda m: m.update(classes=["a", "b", "c"])))
-    wait_until(lambda: "rewritten" in ask(watching, "/readyz")["models"]["iris"]["refused"].get("1", ""))
+    wait_until(lambda: ask(watching, "/readyz")["models"]["iris"]["refused"].get("1") == Fault.REWRITTEN)
     os.kill(watching.workers()[0], signal.SIGKILL)
     wait_until(lambda: len(watching.workers()) == 2)
 

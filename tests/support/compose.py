@@ -5,16 +5,29 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PORT = int(os.environ.get("HTTP_PORT", "80"))
+API_IMAGE = "serving-test-api"
 
 
-def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+def docker(
+    *arguments: str, check: bool = True, environ: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[str]:
     """Run a docker command; where it fails, show what it said."""
-    result = subprocess.run(["docker", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=540, check=False)
+    result = subprocess.run(
+        ["docker", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=540,
+        check=False,
+    )
     assert result.returncode == 0 or not check, f"docker {' '.join(arguments)}\n{result.stdout}\n{result.stderr}"
     return result
 
@@ -26,13 +39,17 @@ def inspect(name: str) -> dict[str, Any]:
 
 
 class Compose:
-    """docker compose, for one project."""
+    """docker compose, for one project, with some settings in the environment and others in a file such as .env."""
 
     project = "serving-test"
 
+    def __init__(self, environ: Mapping[str, str] = MappingProxyType({}), env_file: Path | None = None) -> None:
+        self._environ = environ
+        self._options = ["--env-file", str(env_file)] if env_file else []
+
     def __call__(self, *arguments: str) -> str:
         """Run a command of it."""
-        return docker("compose", "-p", self.project, *arguments).stdout
+        return docker("compose", "-p", self.project, *self._options, *arguments, environ=self._environ).stdout
 
     def up(self, replicas: int = 1) -> None:
         """Start what does not run, with so many replicas of the service, and wait until all is healthy."""

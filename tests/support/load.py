@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 import threading
 import time
 import uuid
@@ -24,13 +25,16 @@ class Load:
         failures: the ids of the others, with what happened.
     """
 
-    def __init__(self, port: int, *, threads: int = 4, keep_alive: bool = True) -> None:
+    def __init__(
+        self, port: int, *, threads: int = 4, keep_alive: bool = True, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.name = f"load-{uuid.uuid4().hex[:8]}"
         self.answered: list[str] = []
         self.versions: list[tuple[float, float, int]] = []
         self.failures: list[tuple[str, str]] = []
         self._port = port
         self._keep_alive = keep_alive
+        self._tls = tls
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=(f"{self.name}-{number}",)) for number in range(threads)
@@ -58,6 +62,8 @@ class Load:
 
     def _run(self, name: str) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        if self._tls:
+            connection = http.client.HTTPSConnection("127.0.0.1", self._port, timeout=60, context=self._tls)
         headers = {"Content-Type": "application/json"} | ({} if self._keep_alive else {"Connection": "close"})
         number = 0
         while not self._stop.is_set():

@@ -16,6 +16,7 @@ from service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "conf" / "kubernetes"
+NGINX_START = (ROOT / "conf" / "nginx" / "start.sh").read_text()
 UNKNOWN_KINDS = {"InferenceService", "PodMonitor", "ScaledObject", "ServingRuntime"}
 """Kinds that Kubernetes itself does not define, so it has no schema for them. Knative's Service is one, too."""
 
@@ -90,6 +91,8 @@ def _container_faults(container: Document, app: Any) -> Iterator[str]:
     if not ports <= exposed | {int(variables.get("PORT", 0))} | ({8080} if image == "serving-api" else set()):
         yield f"{name}: its image does not listen on {ports}"
     known = {field.upper() for field in Settings.__struct_fields__} | {"PORT", "WEB_CONCURRENCY"}
+    if image == "serving-nginx":
+        known = set(re.findall(r"^    setting ([A-Z_]+)", NGINX_START, re.MULTILINE))
     yield from (f"{name}: there is no setting {each}" for each in variables.keys() - known)
     for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
         probe = container.get(kind, {}).get("httpGet")
@@ -120,8 +123,8 @@ def _pod_faults(document: Document) -> Iterator[str]:
     if document["kind"] != "Deployment":
         return
     pod = document["spec"]["template"]["spec"]
-    nginx = (ROOT / "conf" / "nginx.conf").read_text()
-    drain = int(re.search(r"worker_shutdown_timeout (\d+)s", nginx)[1])  # type: ignore[index]
+    after = re.search(r"SHUTDOWN_SECONDS=\$\(\(REQUEST_SECONDS \+ (\d+)\)\)", NGINX_START)
+    drain = Settings().request_seconds + int(after[1])  # type: ignore[index]
     waits = sum(_pre_stop(each) for each in containers(document))
     if pod["terminationGracePeriodSeconds"] < waits + drain + 30:
         yield "the pod is killed before its requests are answered"
@@ -133,16 +136,13 @@ def _pod_faults(document: Document) -> Iterator[str]:
     for each in containers(document):
         yield from (f"no volume {mount['name']}" for mount in each["volumeMounts"] if mount["name"] not in volumes)
     sockets = {word for each in containers(document) for word in each.get("args", []) if word.startswith("unix:")}
-    if sockets != {"unix:/run/serving/api.sock"} or "unix:/run/serving/api.sock" not in _upstream():
+    upstreams = {each["value"] for c in containers(document) for each in c.get("env", []) if each["name"] == "UPSTREAM"}
+    if not sockets == upstreams == {"unix:/run/serving/api.sock"}:
         yield "nginx and gunicorn do not share a socket"
 
 
 def _pre_stop(container: Document) -> int:
     return int(container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0))
-
-
-def _upstream() -> str:
-    return (FOLDER / "base" / "upstream.conf").read_text()
 
 
 _LABELS = {"app.kubernetes.io/name": "model-server"}

@@ -1,4 +1,4 @@
-"""A real nginx on a free port, with conf/nginx.conf as it is."""
+"""A real nginx on a free port, started as in its container: by conf/nginx/start.sh."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,39 +18,55 @@ NOBODY = 65534
 """The user that it runs as where the tests run as root."""
 
 
+def start(prefix: Path, settings: Mapping[str, object], *options: str, **popen: Any) -> subprocess.Popen[Any]:
+    """Run the script that starts nginx with these settings alone, as a user who is not root."""
+    assert NGINX is not None
+    shutil.copytree(ROOT / "conf" / "nginx", prefix / "conf", dirs_exist_ok=True)
+    if os.geteuid() == 0:
+        for path in (prefix, *prefix.rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+        popen |= {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    environ = {name: str(value) for name, value in settings.items()}
+    environ["PATH"] = os.pathsep.join([str(Path(NGINX).parent), os.environ.get("PATH", os.defpath)])
+    return subprocess.Popen([str(prefix / "conf" / "start.sh"), *options, str(prefix)], env=environ, **popen)
+
+
+def refusal(**settings: object) -> str:
+    """The words with which the script ends."""
+    with tempfile.TemporaryDirectory() as prefix:
+        ended = start(Path(prefix), settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        said: str = ended.communicate(timeout=20)[0]
+    assert ended.returncode == 1, said
+    return said
+
+
+def rendered(**settings: object) -> str:
+    """The file that the script writes."""
+    with tempfile.TemporaryDirectory() as prefix:
+        assert start(Path(prefix), settings, "--render").wait(20) == 0
+        return (Path(prefix) / "nginx.conf").read_text()
+
+
 class Nginx:
     """A running nginx before a port of this machine."""
 
-    def __init__(self, upstream: int) -> None:
-        assert NGINX is not None
+    def __init__(self, upstream: int, **settings: object) -> None:
         self.port = free_port()
         self.upstream = upstream
         self._directory = tempfile.TemporaryDirectory()
         self.prefix = Path(self._directory.name)
         self.log = self.prefix / "access.log"
         self.errors = self.prefix / "error.log"
-        server = f"server 127.0.0.1:{upstream} max_fails=0;"
-        shutil.copy(ROOT / "conf" / "nginx.conf", self.prefix)
-        (self.prefix / "upstream.conf").write_text(
-            f"upstream api {{ zone api 256k; {server} {server} keepalive 32; }}\n"
-        )
-        (self.prefix / "listen.conf").write_text(f"listen 127.0.0.1:{self.port};\n")
         self.log.touch()
-        user: dict[str, Any] = {}
-        if os.geteuid() == 0:
-            user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-            os.chown(self.prefix, NOBODY, NOBODY)
-            os.chown(self.log, NOBODY, NOBODY)
-        command = [NGINX, "-p", f"{self.prefix}/", "-c", f"{self.prefix}/nginx.conf", "-e", "stderr"]
+        settings = {"UPSTREAM": f"127.0.0.1:{upstream}", "LISTEN": f"127.0.0.1:{self.port}", **settings}
         with self.log.open("ab") as stdout, self.errors.open("ab") as stderr:
-            self.process = subprocess.Popen(
-                [*command, "-g", "daemon off;"], stdout=stdout, stderr=stderr, start_new_session=True, **user
-            )
+            self.process = start(self.prefix, settings, stdout=stdout, stderr=stderr, start_new_session=True)
 
-    def listens(self) -> bool:
-        """Whether it takes connections."""
+    def serves(self) -> bool:
+        """Whether nginx has taken the place of the script, and its workers take connections."""
         assert self.process.poll() is None, self.errors.read_text()
-        return listens(self.port)
+        is_nginx = Path(f"/proc/{self.process.pid}/comm").read_text() == "nginx\n"
+        return is_nginx and len(self.workers()) >= 2 and listens(self.port)
 
     def lines(self) -> list[dict[str, Any]]:
         """The access log."""
@@ -74,8 +91,8 @@ class Nginx:
         wait_until(lambda: len(self.workers() - before) >= 2)
 
     def __enter__(self) -> Self:
-        """Wait until it listens."""
-        wait_until(self.listens)
+        """Wait until it serves."""
+        wait_until(self.serves)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -7,12 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-from tests.conftest import ROOT
 from tests.serving.conftest import free_port, wait_until
 from tests.support.compose import docker
 from tests.support.wire import get
 
-UPSTREAM = ROOT / "conf" / "kubernetes" / "base" / "upstream.conf"
 _RESTRICTED = ["--user", "10001:10001", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
 
 
@@ -35,7 +33,7 @@ class Pod:
     def __enter__(self) -> Self:
         """Start both, and wait until the pod is ready."""
         shared = ["--volume", f"{self._socket}:/run/serving"]
-        mounts = ["--tmpfs", "/tmp:mode=1777", "--volume", f"{UPSTREAM}:/etc/nginx/upstream.conf:ro"]  # noqa: S108
+        mounts = ["--tmpfs", "/tmp:mode=1777", "--env", "UPSTREAM=unix:/run/serving/api.sock"]  # noqa: S108
         publish = ["--publish", f"127.0.0.1:{self.port}:8080"]
         docker("run", "-d", "--name", self.nginx, *_RESTRICTED, *shared, *mounts, *publish, "serving-nginx")
         command = ["gunicorn", "-c", "conf/gunicorn.py", "-b", "unix:/run/serving/api.sock", "-b", "0.0.0.0:8000"]

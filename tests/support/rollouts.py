@@ -82,7 +82,8 @@ class Rollouts:
         """Put a version that is refused, and take it away once that is told."""
         breaks, reason = BROKEN[name]
         put(self.root, version, breaks, self.name)
-        wait_until(lambda: reason in self._state()["refused"].get(str(version), ""))
+        wait_until(lambda: str(version) in self._state()["refused"])
+        assert reason in self.server.log.read_text()
         assert ask(self.server, f"/v1/models/{self.name}")["versions"][0] == self._current[0]
         shutil.rmtree(self.root / self.name / str(version))
         wait_until(lambda: str(version) not in self._state()["refused"])

@@ -27,9 +27,9 @@ class Answer:
         return [value for key, value in self.headers if key.lower() == name.lower()]
 
 
-def connect(port: int) -> socket.socket:
-    """A connection to a port of this machine."""
-    return socket.create_connection(("127.0.0.1", port), timeout=30)
+def connect(port: int, source: str = "127.0.0.1") -> socket.socket:
+    """A connection to a port of this machine, from one of its addresses."""
+    return socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(source, 0))
 
 
 def read_answer(client: socket.socket) -> Answer:
@@ -39,25 +39,25 @@ def read_answer(client: socket.socket) -> Answer:
     return Answer(response.status, response.getheaders(), response.read())
 
 
-def exchange(port: int, request: bytes) -> Answer:
+def exchange(port: int, request: bytes, source: str = "127.0.0.1") -> Answer:
     """Send the bytes of a request."""
-    with connect(port) as client:
+    with connect(port, source) as client:
         client.sendall(request)
         return read_answer(client)
 
 
-def get(port: int, path: str, **headers: str) -> Answer:
+def get(port: int, path: str, source: str = "127.0.0.1", **headers: str) -> Answer:
     """A GET; underscores in the names of headers stand for hyphens."""
     lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
-    return exchange(
-        port, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{lines}\r\n".encode("latin-1")
-    )
+    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{lines}\r\n"
+    return exchange(port, head.encode("latin-1"), source)
 
 
-def post(port: int, path: str, body: bytes) -> Answer:
-    """A POST of JSON."""
+def post(port: int, path: str, body: bytes, **headers: str) -> Answer:
+    """A POST of JSON; underscores in the names of headers stand for hyphens."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.request("POST", path, body, {"Content-Type": "application/json", "Connection": "close"})
+    others = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request("POST", path, body, {"Content-Type": "application/json", "Connection": "close", **others})
     response = connection.getresponse()
     answer = Answer(response.status, response.getheaders(), response.read())
     connection.close()

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from service.packaging.errors import PackagingError
 from service.packaging.sample import Column, columns_of
-from service.runtimes.onnx_runtime import import_onnxruntime
+from service.runtimes.onnx_runtime import onnx_session
 from service.signature import LARGEST, Feature, Output, Signature, is_missing
 from service.table import CellRefused, Table
 
@@ -45,11 +45,8 @@ def inputs_of(content: bytes) -> list[Input]:
     Raises:
         PackagingError: ONNX Runtime or the service cannot serve it.
     """
-    onnxruntime = import_onnxruntime()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = onnx_session(content)
     except Exception as ex:  # ONNX Runtime's errors have no common base
         raise PackagingError(f"ONNX Runtime cannot load the graph: {first_line(ex)}") from ex
     inputs = [Input(each.name, each.type, _width(each.shape)) for each in session.get_inputs()]

@@ -96,7 +96,7 @@ FAULTS: dict[str, tuple[str, str]] = {
         "Line 1, column 1: age is too large for this model: it computes with numbers up to 1.798e+308.",
     ),
     "a gap": (ROW.replace(",2,", ",,"), "Line 1, column 2: siblings must be a whole number, not null."),
-    "a fraction": (ROW.replace(",2,", ",2.5,"), "Line 1, column 2: siblings must be a whole number of at most 2^53."),
+    "a fraction": (ROW.replace(",2,", ",2.5,"), "Line 1, column 2: siblings must be a whole number of less than 2^53."),
     "a number for a flag": (ROW.replace("true", "1"), "Line 1, column 3: smokes must be true or false."),
     "no flag": (ROW.replace("true", ""), "Line 1, column 3: smokes must be true or false, not null."),
     "an unknown category": (

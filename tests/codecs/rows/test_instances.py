@@ -129,8 +129,10 @@ ROW = [None, 5.0, True, "red", "Oslo", ""]
     [
         (0, "1", "size must be a number or null."),
         (1, None, "count must be a whole number, not null."),
-        (1, 5.5, "count must be a whole number of at most 2^53."),
-        (1, 2**64, "count must be a whole number of at most 2^53."),
+        (1, 5.5, "count must be a whole number of less than 2^53."),
+        (1, 2**64, "count must be a whole number of less than 2^53."),
+        (1, 2**53 + 1, "count must be a whole number of less than 2^53."),
+        (1, -(2**53) - 1, "count must be a whole number of less than 2^53."),
         (2, 1, "flag must be true or false."),
         (2, "true", "flag must be true or false."),
         (3, "green", 'colour must be one of "red", "blue".'),

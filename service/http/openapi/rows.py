@@ -1,0 +1,184 @@
+"""Rows as JSON Schema: what a model takes in each shape that JSON has for rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from service.http.openapi.responses import JSON, reference
+from service.signature import EXACT_INTEGER, Feature, Signature, Value
+
+_TYPES = {"float": "number", "int": "integer", "bool": "boolean", "category": "string", "text": "string"}
+_KNOWN = 20
+"""So many categories of an open feature are listed."""
+
+_TENSOR = {"name", "shape", "datatype"}
+
+_BESIDE = {
+    "signature_name": {"description": "Ignored: clients of TensorFlow Serving send it."},
+    "parameters": {"description": "Ignored: clients of Vertex AI send it."},
+}
+
+
+def schemas(prefix: str, signature: Signature, max_rows: int) -> JSON:
+    """The schemas of one model version: a row in both forms, and the body of `:predict`."""
+    cells = [described(feature) for feature in signature.features]
+    width = len(cells)
+    return {
+        f"{prefix}.RowArray": {
+            "type": "array",
+            "description": "The values in the order of the features.",
+            "prefixItems": cells,
+            "items": False,
+            "minItems": width,
+            "maxItems": width,
+        },
+        f"{prefix}.RowObject": _object("The values by the features' names.", signature.names, cells),
+        f"{prefix}.Row": {"anyOf": [reference(f"{prefix}.RowArray"), reference(f"{prefix}.RowObject")]},
+        f"{prefix}.Instances": {
+            **_members({"instances": rows(prefix, max_rows)}, _BESIDE),
+            "description": "Rows as arrays or objects, in any mixture.",
+        },
+    }
+
+
+def rows(prefix: str, max_rows: int) -> JSON:
+    """An array of rows."""
+    return {"type": "array", "items": reference(f"{prefix}.Row"), "minItems": 1, "maxItems": max_rows}
+
+
+def invocations(prefix: str, signature: Signature, max_rows: int, parameters: JSON) -> JSON:
+    """The JSON bodies of MLflow's clients: rows under one of several names, columns, or tensors with parameters."""
+    beside = {"params": {"description": "Ignored: clients of MLflow send it."}, **_BESIDE}
+    each = rows(prefix, max_rows)
+    inputs = {"anyOf": [each, _columns(signature, max_rows)]}
+    shapes = {"dataframe_split": _split(signature, max_rows), "dataframe_records": each, "instances": each}
+    bodies = [_members({name: shape}, beside) for name, shape in {**shapes, "inputs": inputs}.items()]
+    if takes_tensors(signature):
+        bodies.append(_members({"inputs": reference(f"{prefix}.Tensors")}, {**beside, "parameters": parameters}))
+    return {"anyOf": bodies}
+
+
+def takes_tensors(signature: Signature) -> bool:
+    """Whether `inputs` may hold tensors: not if the members of a tensor are the names of features."""
+    return not set(signature.names) >= _TENSOR
+
+
+def query(signature: Signature) -> JSON:
+    """The query string of one row, as an object of its pairs; without any pair it is the example row."""
+    cells = [_in_query(feature) for feature in signature.features]
+    row = _object("One value for each feature, by its name.", signature.names, cells)
+    return {"anyOf": [row, {"type": "object", "maxProperties": 0, "description": "The model's example row."}]}
+
+
+def query_example(signature: Signature) -> JSON:
+    """The example row as the query string has it: nothing stands for a missing value."""
+    return {name: "" if value is None else value for name, value in example(signature).items()}
+
+
+def example(signature: Signature) -> dict[str, Value]:
+    """The example row by the features' names."""
+    return dict(zip(signature.names, signature.example, strict=True))
+
+
+def described(feature: Feature) -> JSON:
+    """The schema of a cell, with all that helps to fill it."""
+    return {
+        "title": feature.name,
+        **cell(feature),
+        **({"description": text} if (text := _description(feature)) else {}),
+        "examples": [feature.example],
+    }
+
+
+def cell(feature: Feature) -> JSON:
+    """The schema of a cell."""
+    if feature.closed is not None:
+        return {"enum": [*feature.closed, *([None] if feature.missing else [])]}
+    kind = _TYPES[feature.type]
+    schema: JSON = {"type": [kind, "null"] if feature.missing else kind}
+    if kind in ("number", "integer"):
+        most = largest(feature)
+        schema |= {"minimum": -most, "maximum": most}
+    return schema
+
+
+def largest(feature: Feature) -> float:
+    """The largest number that a feature takes."""
+    return int(min(feature.limit, EXACT_INTEGER)) if feature.type == "int" else feature.limit
+
+
+def _description(feature: Feature) -> str:
+    """What the model was fitted on: a hint, since other values are taken, too."""
+    if feature.range is not None:
+        low, high = feature.range
+        return f"The sample has {low:.6g} to {high:.6g}."
+    if feature.open and feature.categories:
+        known = ", ".join(map(str, feature.categories[:_KNOWN]))
+        more = len(feature.categories) - _KNOWN
+        return f"The model knows {known}{f' and {more} more' if more > 0 else ''}; others are taken, too."
+    return ""
+
+
+def _in_query(feature: Feature) -> JSON:
+    schema = described(feature)
+    if not feature.missing:
+        return schema
+    if feature.closed is not None:
+        return {**schema, "enum": [*feature.closed, ""]}
+    if not feature.numeric:
+        return {**schema, "type": "string"}
+    of_a_number = cell(Feature(feature.name, feature.type, limit=feature.limit))
+    outer = {key: value for key, value in schema.items() if key not in ("type", "minimum", "maximum")}
+    return {**outer, "anyOf": [of_a_number, {"const": "", "description": "Missing."}]}
+
+
+def _object(description: str, names: Sequence[str], cells: Sequence[JSON]) -> JSON:
+    return {
+        "type": "object",
+        "description": description,
+        "required": list(names),
+        "properties": dict(zip(names, cells, strict=True)),
+        "additionalProperties": False,
+    }
+
+
+def _members(required: JSON, beside: JSON) -> JSON:
+    """An object with these members; those beside may be missing."""
+    return {
+        "type": "object",
+        "required": list(required),
+        "properties": {**required, **beside},
+        "additionalProperties": False,
+    }
+
+
+def _split(signature: Signature, max_rows: int) -> JSON:
+    """Names and rows apart. The order of the names, which says what each cell must be, is the client's own."""
+    width = len(signature.features)
+    distinct: list[JSON] = []
+    for schema in map(cell, signature.features):
+        if schema not in distinct:
+            distinct.append(schema)
+    row = {"type": "array", "minItems": width, "maxItems": width, "items": _any_of(distinct)}
+    columns = {
+        "type": "array",
+        "description": "Each feature's name once.",
+        "items": {"enum": list(signature.names)},
+        "minItems": width,
+        "maxItems": width,
+        "uniqueItems": True,
+    }
+    data = {"type": "array", "items": row, "minItems": 1, "maxItems": max_rows}
+    index = {"index": {"description": "Ignored."}}
+    return {"description": "A DataFrame, names and rows apart.", **_members({"columns": columns, "data": data}, index)}
+
+
+def _columns(signature: Signature, max_rows: int) -> JSON:
+    arrays = [
+        {"type": "array", "items": cell(feature), "minItems": 1, "maxItems": max_rows} for feature in signature.features
+    ]
+    return _object("A column for each feature, all of one length.", signature.names, arrays)
+
+
+def _any_of(schemas: Sequence[JSON]) -> JSON:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": list(schemas)}

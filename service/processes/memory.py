@@ -1,0 +1,40 @@
+"""Memory of the master and its workers: what glibc gives back, and what the collector leaves alone."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # the numbers of mallopt(3)
+
+
+def return_memory() -> None:
+    """
+    Make glibc give back the memory of a large request.
+
+    Its own thresholds rise with the first large block, up to 64 MB. Here they stay: free memory at the end of the heap
+    is given back from 4 MB on, and blocks of 1 MB and more are mapped by themselves.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_TRIM_THRESHOLD, 4 * 1024 * 1024)
+        mallopt(_MMAP_THRESHOLD, 1024 * 1024)
+
+
+def freeze() -> None:
+    """
+    Collect garbage, and keep the collector from touching the pages that workers share: a touched page is copied.
+
+    The heap is thawed first, so that objects which a rollout replaced are found, too.
+    """
+    gc.unfreeze()
+    gc.collect()
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)  # loading a forest leaves as much free memory in holes of the heap as the forest takes
+    gc.freeze()
+
+
+def collect_rarely() -> None:
+    """Let the collector of a worker run rarely: requests leave no cycles, and many rows are many objects."""
+    gc.set_threshold(50_000, 20)

@@ -1,0 +1,99 @@
+"""
+Gives up the rights that a process does not need for predictions: a model's file must not become a way to use them.
+
+Linux enforces this by no_new_privs and Landlock, for the calling thread and all that it starts. Nothing gives it back.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+_SET_NO_NEW_PRIVS = 38
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+_ASK_VERSION = 1
+_RULE_PATH_BENEATH = 1
+
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _TRUNCATE = (1 << bit for bit in (0, 1, 2, 3, 14))
+_FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 5: 16}
+"""How many rights to files Landlock knows, by the version that brought the last of them."""
+_BIND_TCP, _CONNECT_TCP = 1, 2
+_SIGNALS_AND_ABSTRACT_SOCKETS = 3
+
+
+def landlock_version() -> int:
+    """The version of this kernel's Landlock; 0 if it has none, or if a filter keeps this process from using it."""
+    if not sys.platform.startswith("linux"):
+        return 0
+    return max(0, _call(_CREATE_RULESET, None, 0, _ASK_VERSION))
+
+
+def enter(writable: Iterable[Path] = (), *, connects: bool = False) -> bool:
+    """
+    Give up rights: to gain others by starting a program; and, if the kernel has Landlock, to start any program, to
+    write or remove files, to bind or connect TCP sockets, and to signal processes outside.
+
+    Reading, and descriptors that are open already, stay as they are.
+
+    Args:
+        writable: files and directories that may still be written; those that do not exist are left out.
+        connects: whether the process may open TCP connections.
+
+    Returns:
+        Whether Landlock enforces it.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    version = landlock_version()
+    if _libc().prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 or not version:
+        return False
+    ruleset = _ruleset(version, connects=connects)
+    if ruleset < 0:
+        return False
+    try:
+        for path in (Path(os.devnull), *writable):
+            with suppress(FileNotFoundError):
+                _allow(ruleset, path, version)
+        return _call(_RESTRICT_SELF, ruleset, 0) == 0
+    finally:
+        os.close(ruleset)
+
+
+def _ruleset(version: int, *, connects: bool) -> int:
+    """A descriptor of the rights that are given up; below 0 if there can be none."""
+    net = (_BIND_TCP | (0 if connects else _CONNECT_TCP)) if version >= 4 else 0
+    scoped = _SIGNALS_AND_ABSTRACT_SOCKETS if version >= 6 else 0
+    attributes = struct.pack("=QQQ", _changes(version) | _EXECUTE, net, scoped)
+    return _call(_CREATE_RULESET, attributes, len(attributes), 0)
+
+
+def _allow(ruleset: int, path: Path, version: int) -> None:
+    """Let a file, or all below a directory, be written."""
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        rights = _changes(version)
+        if not path.is_dir():
+            rights &= _WRITE_FILE | _TRUNCATE
+        _call(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, struct.pack("=Qi", rights, descriptor), 0)
+    finally:
+        os.close(descriptor)
+
+
+def _changes(version: int) -> int:
+    """All rights to files that Landlock knows, but those to read and to execute."""
+    known = max(count for since, count in _FILE_RIGHTS.items() if since <= version)
+    return (1 << known) - 1 & ~(_EXECUTE | _READ_FILE | _READ_DIR)
+
+
+def _call(number: int, *arguments: object) -> int:
+    words = (ctypes.c_long(each) if isinstance(each, int) else each for each in (number, *arguments))
+    return int(_libc().syscall(*words))
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)

@@ -1,0 +1,104 @@
+"""Schemathesis asks a real server whatever the OpenAPI document allows, and does not, with all of its checks."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.http.keys import new_key
+from tests.conftest import ROOT
+from tests.serving.conftest import Gunicorn
+from tests.support import odd_models
+from tests.support.described import closed
+
+SEED = 1
+MAX_ROWS = 40
+"""So few that bodies with too many rows are made, too."""
+
+
+def strict(document: Any) -> Any:
+    """The document, whose answers must have no members that it lacks."""
+    predictions = {name for name in document["components"]["schemas"] if name.endswith(".Predictions")}
+    for name in predictions:
+        document["components"]["schemas"][name] = closed(document["components"]["schemas"][name])
+    for item in document["paths"].values():
+        for operation in item.values():
+            for media in operation["responses"].get("200", {}).get("content", {}).values():
+                media["schema"] = closed(media["schema"])
+    return document
+
+
+def run(directory: Path, models: Path, *options: str, key: str = "", **environ: str) -> str:
+    """The report of schemathesis on a server of these models, which must have found nothing."""
+    given = {"MODELS_DIR": str(models), "MAX_ROWS": str(MAX_ROWS), "WEB_CONCURRENCY": "1", **environ}
+    headers = {"X-API-Key": key} if key else {}
+    with Gunicorn(directory / "log", given) as server:
+        request = urllib.request.Request(f"{server.url}/openapi.json", headers=headers)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            document = json.load(response)
+        (directory / "openapi.json").write_text(json.dumps(strict(document)))
+        program = Path(sys.executable).with_name("st")
+        where = [str(program), "run", str(directory / "openapi.json"), "--url", server.url, "--no-color"]
+        sent = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
+        ran = subprocess.run([*where, *options, *sent], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout
+    return ran.stdout
+
+
+def cases(report: str) -> int:
+    """How many requests were made, each of which passed."""
+    (generated, passed) = re.findall(r"(\d+) generated, (\d+) passed", report)[0]
+    assert generated == passed
+    return int(passed)
+
+
+def test_the_shipped_models_do_what_the_document_says(tmp_path: Path) -> None:
+    """For the examples, and for some hundreds of requests that fit it or do not."""
+    report = run(tmp_path, ROOT / "models", "--phases=examples,fuzzing", "--max-examples=20", f"--seed={SEED}")
+
+    assert cases(report) > 300
+
+
+def test_with_keys_each_operation_asks_for_one(iris_dir: Path, tmp_path: Path) -> None:
+    """Schemathesis leaves out the key, and sends another, once a request was answered."""
+    key, line = new_key("ada")
+    (tmp_path / "keys").write_text(line)
+    report = run(
+        tmp_path, iris_dir, "--phases=examples", f"--seed={SEED}", key=key, API_KEYS_FILE=str(tmp_path / "keys")
+    )
+
+    assert cases(report) > 20
+
+
+@pytest.fixture(scope="session")
+def one_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Packages an odd model into a directory of its own."""
+
+    def make(name: str) -> Path:
+        root = tmp_path_factory.mktemp(name)
+        odd_models.make(root, name)
+        return root
+
+    return make
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [SEED, random.SystemRandom().randrange(2**32)], ids=["fixed", "random"])
+@pytest.mark.parametrize("name", ["shipped", *odd_models.MODELS])
+def test_every_model_does_what_the_document_says(
+    name: str, seed: int, one_model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """For each boundary of each value, and for thousands of requests at random; the report names the seed."""
+    models = ROOT / "models" if name == "shipped" else one_model(name)
+    # Boundaries are the same for each seed.
+    phases = "examples,coverage,fuzzing,stateful" if seed == SEED else "fuzzing"
+    cases(run(tmp_path, models, f"--phases={phases}", "--max-examples=200", f"--seed={seed}"))

@@ -1,0 +1,76 @@
+"""Clients that take their time over the body of a request."""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import threading
+from contextlib import suppress
+from typing import Self
+
+from tests.support.wire import connect
+
+LENGTHS = {"300 bytes": 300, "90 KB": 90_000, "900 KB": 900_000, "16 MiB": 16 * 1024 * 1024, "chunked": None}
+"""Bodies, one for each class that nginx counts by itself, and one without a length."""
+
+UNSENT = 100
+"""The bytes that each client keeps back."""
+
+
+class SlowClients:
+    """
+    Connections on which a request with a body has begun.
+
+    Attributes:
+        port: the server's port.
+        sent: how many bytes of the body each sends at once; the rest follows a byte at a time.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        kind: str,
+        number: int = 1000,
+        *,
+        addresses: int = 1,
+        sent: int = 1,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        length = LENGTHS[kind]
+        framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+        head = f"POST /prediction HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n"
+        self._start = head.encode() + (b"ffffff\r\n" if length is None else b"") + b" " * sent
+        clients = (connect(port, f"127.0.0.{1 + index % addresses}") for index in range(number))
+        self._clients = [tls.wrap_socket(each, server_hostname="localhost") if tls else each for each in clients]
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._trickle)
+
+    def refused(self) -> list[socket.socket]:
+        """Those that have been answered: the others wait for nothing but their own bytes."""
+        poll = select.poll()
+        for client in self._clients:
+            poll.register(client, select.POLLIN)
+        ready = {number for number, _ in poll.poll(0)}
+        return [client for client in self._clients if client.fileno() in ready]
+
+    def _trickle(self) -> None:
+        while not self._stop.wait(3):
+            for client in self._clients:
+                with suppress(OSError):  # it was refused
+                    client.send(b" ")
+
+    def __enter__(self) -> Self:
+        """Send what they send at once."""
+        for client in self._clients:
+            with suppress(OSError):
+                client.sendall(self._start)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave without a word."""
+        self._stop.set()
+        self._thread.join()
+        for client in self._clients:
+            client.close()
