@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from math import isnan
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import service.table
 from service.signature import Feature, Output, Signature
 from service.table import CellRefused, Table, float_array
 from tests.support.strategies import rows, signatures
@@ -85,6 +87,48 @@ def test_the_first_cell_that_does_not_fit_is_named(
         Table.from_rows(taking, [[*each, *("x" for _ in also)] for each in given_rows])
 
     assert (caught.value.row, caught.value.column, caught.value.detail) == (row, column, detail)
+
+
+def test_the_first_string_that_does_not_fit_is_named() -> None:
+    """Of several, that of the first row, whatever order they have in a set."""
+    taking = signature(Feature("kind", "category", categories=("a",)), WORD)
+    texts = [f"wrong {i}" for i in range(100)]
+    with pytest.raises(CellRefused) as caught:
+        Table.from_columns(taking, [np.array(["a", *texts], object), np.array(["x"] * 101, object)])
+
+    assert (caught.value.row, caught.value.column) == (1, 0)
+
+
+@settings(max_examples=100)
+@given(data=st.data(), step=st.integers(1, 5))
+def test_the_first_number_that_does_not_fit_is_named_in_any_block(data: st.DataObject, step: int) -> None:
+    """Limits are looked at some rows at a time."""
+    taking = data.draw(signatures(numeric=True))
+    shape = (6, len(taking.features))
+    values = st.sampled_from([0.0, 1.0, 0.5, 1e300, float("nan"), float("inf")])
+    matrix = np.array(data.draw(st.lists(values, min_size=6 * shape[1], max_size=6 * shape[1]))).reshape(shape)
+
+    def outcome() -> Any:
+        try:
+            return Table.from_matrix(taking, matrix).rows
+        except CellRefused as ex:
+            return ex.row, ex.column, ex.detail
+
+    whole = outcome()
+    with patch.object(service.table, "_CHECKED", step):
+        assert outcome() == whole
+
+
+@settings(max_examples=100)
+@given(data=st.data())
+def test_tables_are_joined_in_order(data: st.DataObject) -> None:
+    """Those without rows are passed over."""
+    taking = data.draw(signatures())
+    parts = [data.draw(rows(taking)) for _ in range(data.draw(st.integers(1, 3)))]
+    tables = [table for part in parts for table in (Table(0), Table.from_rows(taking, part))]
+
+    assert held(Table.joined(tables)) == [row for part in parts for row in part]
+    assert Table.joined([Table(0)]).rows == 0
 
 
 @pytest.mark.parametrize("length", [0, 1, 32, 33, 8192, 8193, 20_000])

@@ -1,6 +1,7 @@
 """
 The command line, one module for each command: its arguments and what it does.
 
+    run.py             parses, runs, and makes a sentence of each error
     command.py         what all commands share: help, errors, exit status
     terminal.py        colours and progress on a terminal, plain lines in a pipe
     versions.py        the model versions that a command is about

@@ -24,7 +24,6 @@ class Exit(IntEnum):
     FAILED = 1
     USAGE = 2
     SOME_REFUSED = 3
-    INTERRUPTED = 130
 
 
 EXITS = """exit status:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from service import __version__
 from service.codecs.tensors import inputs, messages, outputs
-from service.codecs.tensors.explain import fault
+from service.codecs.tensors.explain import check_repeats, fault
 from service.codecs.tensors.messages import HEADER, Body
 from service.http.body import read_body
 from service.http.measurement import predict
@@ -199,9 +199,11 @@ def _only_ready(body: bytes) -> bool:
     if not body.strip():
         return False
     try:
-        return bool(msgspec.json.decode(body, type=_Filter).ready)
+        wanted = msgspec.json.decode(body, type=_Filter).ready
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as ex:
         raise fault(body, ex) from None
+    check_repeats(body, messages.MOST_UNKNOWN)
+    return bool(wanted)
 
 
 def _request(model: Model, body: Body) -> messages.Request:

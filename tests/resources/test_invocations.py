@@ -593,3 +593,12 @@ def check(result: falcon.testing.Result) -> None:
     assert result.status_code in {200, 400, 422}
     if result.status_code != 200:
         assert_problem(result, result.status_code)
+
+
+@pytest.mark.parametrize("first", ["1", "null", "[]", '"x"', "[[1, 2, 3, 4]]", '{"sepal_length": [1]}', "[{}]"])
+@pytest.mark.parametrize("last", ['{"sepal_length": [1]}', "[]", '[{"name": "x", "shape": [1], "datatype": "FP64"}]'])
+def test_inputs_that_appear_twice_are_refused(iris: falcon.testing.TestClient, first: str, last: str) -> None:
+    """Whatever form each has; neither is taken for the other, and none is a fault of ours."""
+    result = iris.simulate_post("/invocations", body=f'{{"inputs": {first}, "inputs": {last}}}')
+
+    assert_problem(result, 422)

@@ -47,6 +47,12 @@ COLUMNS: dict[str, NDArray[Any]] = {
 }
 
 
+MIXED_ROW = [
+    ("age", "FP64", 31.5), ("siblings", "INT64", 0), ("smokes", "BOOL", True), ("size", "BYTES", "klein"),
+    ("city", "BYTES", "Köln"), ("note", "BYTES", ""),
+]  # fmt: skip
+
+
 @pytest.fixture
 def mixed(tmp_path: Path) -> Mixed:
     """The hand-made model of mixed columns."""
@@ -166,6 +172,49 @@ def test_unknown_members_and_parameters_are_tolerated(iris: Client) -> None:
     }
     assert infer(iris, request).status_code == 200
     assert infer(iris, {"inputs": [tensor(ROW, parameters=None)], "parameters": None}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ('{"inputs": [], "inputs": [INPUT]}', "/inputs"),
+        ('{"inputs": [INPUT], "id": "a", "id": "b"}', "/id"),
+        ('{"inputs": [INPUT], "id": "a", "id": null}', "/id"),
+        ('{"inputs": [INPUT], "\\u0069d": "a", "id": "b"}', "/id"),
+        ('{"inputs": [{"name": "y", INPUT_MEMBERS}]}', "/inputs/0/name"),
+        ('{"inputs": [{"data": [1], INPUT_MEMBERS}]}', "/inputs/0/data"),
+        ('{"inputs": [{"parameters": {"a": 1, "a": 1}, INPUT_MEMBERS}]}', "/inputs/0/parameters/a"),
+        ('{"inputs": [INPUT], "parameters": {"binary_data_output": true, "binary_data_output": false}}', None),
+        ('{"inputs": [INPUT], "outputs": [{"name": "predict", "name": "predict_proba"}]}', "/outputs/0/name"),
+        ('{"inputs": [INPUT], "x": {"inputs": 1}, "x": 2}', "/x"),
+        ('{"inputs": [INPUT], "LONG": 1, "LONG": 1}', ""),
+    ],
+)
+def test_a_repeated_member_is_400(iris: Client, body: str, pointer: str | None) -> None:
+    """One of the two would be ignored without a word; a long name is not repeated to the caller."""
+    text = json.dumps(tensor(ROW))
+    body = body.replace("INPUT_MEMBERS", text[1:-1]).replace("INPUT", text).replace("LONG", "x" * 101)
+
+    assert "appears more than once" in assert_problem(infer(iris, body), 400, pointer)["detail"]
+
+
+@pytest.mark.parametrize("text", ["a:b", '":', '{"id":1,"id":2}'])
+def test_what_looks_like_a_member_in_a_string_is_none(mixed: Mixed, text: str) -> None:
+    """Colons in data, in names and in ids."""
+    tensors = [tensor([value], (1,), kind, name) for name, kind, value in MIXED_ROW]
+    tensors[-1]["data"] = [text]
+    answer = infer(mixed[0], {"inputs": tensors, "id": text}, "mixed")
+
+    assert answer.json["id"] == text
+    assert mixed[1].tables[-1].columns[-1].tolist() == [text]
+
+
+def test_members_that_are_not_known_are_so_many_at_most(iris: Client) -> None:
+    """Each is looked at, which takes microseconds; as many as a body may hold would take seconds."""
+    request = {"inputs": [tensor(ROW)], "parameters": {f"x{i}": i for i in range(900)}}
+    assert infer(iris, request).status_code == 200
+    request["parameters"] = {f"x{i}": i for i in range(1100)}
+    assert "too many members" in assert_problem(infer(iris, request), 400, "")["detail"]
 
 
 def test_the_content_type_is_never_looked_at(iris: Client) -> None:
@@ -656,7 +705,7 @@ def test_the_index_lists_what_serves_and_what_was_refused(tmp_path: Path) -> Non
     for body in ("", "{}", '{"ready": false}'):
         assert [line] == client.simulate_post("/v2/repository/index", body=body).json
     assert client.simulate_post("/v2/repository/index", body='{"ready": true}').json == []
-    for body in ("[", '{"ready": 1}', "[]"):
+    for body in ("[", '{"ready": 1}', "[]", '{"ready": true, "ready": false}'):
         assert_problem(client.simulate_post("/v2/repository/index", body=body), 400)
     (tmp_path / "broken" / "4").mkdir()
     repository.refresh()

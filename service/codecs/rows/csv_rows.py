@@ -250,7 +250,7 @@ def _end(pattern: re.Pattern[bytes], body: bytes, at: int) -> int:
 def _cells(record: bytes) -> int:
     if b'"' not in record:
         return record.count(b",") + 1
-    return sum(1 for _ in _FIELD.finditer(record)) + 1
+    return sum(1 for _ in _FIELD.finditer(record + b","))
 
 
 def _array(feature: Feature, cells: Sequence[str], position: int) -> NDArray[Any]:

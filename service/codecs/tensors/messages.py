@@ -132,7 +132,7 @@ class Result(Struct, frozen=True, eq=False):
 
 _decoder = msgspec.json.Decoder(_Request)
 
-_MOST_KNOWN, _MOST_UNKNOWN = 6, 1000
+_MOST_KNOWN, MOST_UNKNOWN = 6, 1000
 """Members of a tensor, and members of a body beside these that are looked at."""
 
 
@@ -155,7 +155,7 @@ def decode(body: Body, most: int) -> Request:
         detail = f"There are {len(request.inputs)} tensors; the model takes at most {most}."
         raise InvalidInput(detail, "/inputs")
     if body.json.count(b":") > _members(request):  # in a string, or of a member that is repeated or not known
-        check_repeats(body.json, _MOST_UNKNOWN + _MOST_KNOWN * len(request.inputs))
+        check_repeats(body.json, MOST_UNKNOWN + _MOST_KNOWN * len(request.inputs))
     binary = bool(request.parameters and request.parameters.binary_data_output)
     outputs = tuple(_wanted(request.outputs, binary)) if request.outputs else None
     return Request(tuple(_tensors(request.inputs, body.binary)), request.id, outputs, binary)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import csv
+import tracemalloc
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from service.codecs.rows import csv_rows
 from service.codecs.rows.csv_rows import CSVTable
-from service.errors import InvalidInput, NotCSV, TooManyRows
+from service.errors import InvalidInput, NotCSV, ServiceError, TooManyRows
 from service.signature import Feature, Output, Signature
 from tests.support.mixed import FEATURES
 
@@ -195,3 +200,76 @@ def test_the_limit_of_other_readers_is_not_lowered() -> None:
         decode("1", NUMBERS)
 
     assert csv.field_size_limit() >= before
+
+
+LINES = st.sampled_from(["\n", "\r\n", "\r", "\n\n", "\r\n\n\r"])
+CELL = st.sampled_from(["1", "2.5", "x", "", '"1"', '"a,b"', '"a\nb"', '"a""b"', '"', 'a"b', '"1"x', "ö"])
+
+
+@settings(max_examples=300)
+@given(rows=st.lists(st.lists(CELL, min_size=1, max_size=3), max_size=6), end=LINES)
+def test_unusual_bodies_are_read_as_all_others(rows: list[list[str]], end: str) -> None:
+    """Those with many lines or commas are taken apart in another way."""
+    body = end.join(",".join(row) for row in rows)
+    signature = Signature(
+        "regressor", (Feature("a", "float", missing=True), Feature("b", "text")), (Output("predict"),)
+    )
+
+    def outcome() -> Any:
+        try:
+            return decode(body, signature)
+        except ServiceError as ex:
+            return type(ex), ex.detail
+
+    usual = outcome()
+    with patch.object(csv_rows, "_UNUSUAL", 0):
+        assert outcome() == usual
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_millions_of_blank_lines_are_passed_over(end: str) -> None:
+    """And counted, for the sentence; none of them becomes a record."""
+    blank = end * 1_000_000
+    with patch.object(csv, "reader", side_effect=csv.reader) as reader:
+        assert decode(f"{blank}1,2{blank}3,4", NUMBERS) == [[1, 2], [3, 4]]
+        with pytest.raises(InvalidInput, match=r"^Line 2000001, column 2: b must be a number\.$"):
+            decode(f"{blank}1,2{blank}3,x", NUMBERS)
+        with pytest.raises(NotCSV, match="The body is empty"):
+            decode(blank, NUMBERS)
+        assert reader.call_count < 10
+
+
+def test_a_field_of_a_million_lines_is_one_cell() -> None:
+    """The lines behind it are counted from there."""
+    field = "\n" * 1_000_000
+
+    assert decode(f'"{field}"', TEXT) == [[field]]
+    with pytest.raises(NotCSV, match=f"^Line 1000002: {QUOTES}$"):
+        decode(f'"{field}"\n"a', TEXT)
+    with pytest.raises(NotCSV, match=f"^Line 1: {QUOTES}$"):
+        decode(f'"{field}', TEXT)
+
+
+@pytest.mark.parametrize("cell", ["", "12", '"12"', '"1,2"', '"1\n"'])
+def test_a_line_of_a_million_cells_becomes_no_list(cell: str) -> None:
+    """It is wrong, whatever is in it; its cells are counted for the sentence."""
+    body = ",".join([cell] * 1_000_000).encode()
+    tracemalloc.start()
+    with pytest.raises(InvalidInput) as caught:
+        decode(body, NUMBERS)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert caught.value.detail == "Line 1 has 1000000 of 2 values."
+    assert most < 2 * len(body) + 1_000_000
+
+
+def test_the_first_fault_comes_first() -> None:
+    """Before one in an earlier column, and before one in the width of a later line."""
+    for body, place in (
+        ("1,x\ny,2", "Line 1, column 2"),
+        ("1,1e999\n1,x", "Line 1, column 2"),
+        ("x,1\n1", "Line 1, col"),
+    ):
+        with pytest.raises(InvalidInput, match=f"^{place}"):
+            decode(body, NUMBERS)

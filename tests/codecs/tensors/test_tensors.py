@@ -6,6 +6,7 @@ import json
 import math
 import struct
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor, triton_to_np_dtype
 
+from service.codecs.rows import pieces
 from service.codecs.tensors.binary_data import BinaryData, to_binary
 from service.codecs.tensors.datatypes import DATATYPES, Datatype, Place, to_json
 from service.codecs.tensors.json_data import JSONData
@@ -263,3 +265,30 @@ def test_faults_of_strings_name_both_numbers() -> None:
     ):
         with pytest.raises(ServiceError, match=sentence):
             read_binary(content, "BYTES", 1)
+
+
+@pytest.mark.parametrize("datatype", ["FP64", "INT64", "BOOL", "BYTES"])
+@pytest.mark.parametrize("form", ["[[{}], []]", "[[], [{}]]", "[[{}], [ ]]", "[[\n], [{}]]"])
+def test_an_empty_array_is_no_value(datatype: str, form: str) -> None:
+    """It has the brackets and commas of an array of one; as a value it would put the rows out of order."""
+    value = {"BOOL": "true", "BYTES": '"a"'}.get(datatype, "1")
+    with pytest.raises(MalformedTensor, match=r"nested otherwise than shape \[2, 1\]"):
+        read_json(form.format(value), datatype, 2, 1)
+    assert read_json(f"[[{value}], [{value}]]", datatype, 2, 1).tolist() == [json.loads(value)] * 2
+
+
+@pytest.mark.parametrize("size", [1, 8, 64])
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("datatype", ["FP64", "INT8", "UINT64", "BOOL"])
+def test_pieces_are_the_same_values(datatype: str, nested: bool, size: int) -> None:
+    """The first that is not of the datatype is pointed to, wherever the text was cut."""
+    values: list[Any] = [i % 2 == 0 if datatype == "BOOL" else i for i in range(40)]
+    for wrong, index in ((None, 0), (1.5, 0), (300, 17), (2**70, 39), ([1], 20)):
+        given_values = [*values[:index], wrong, *values[index + 1 :]] if wrong is not None else values
+        data = [[value] for value in given_values] if nested else given_values
+        shape = (40, 1) if nested else (40,)
+        whole = attempt(JSONData(json.dumps(data).encode()), DATATYPES[datatype], shape)
+        with patch.object(pieces, "PIECE", size):
+            cut = attempt(JSONData(json.dumps(data).encode()), DATATYPES[datatype], shape)
+        assert cut[1] == whole[1]
+        assert np.array_equal(cut[0], whole[0]) if cut[0] is not None and whole[0] is not None else cut[0] is whole[0]

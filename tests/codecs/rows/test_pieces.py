@@ -1,0 +1,326 @@
+"""Long bodies are decoded piece by piece, and say of their first fault what a walk over each row says."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.codecs.json_reader import Reader
+from service.codecs.rows import pieces, row_decoder
+from service.codecs.rows.csv_rows import CSVTable
+from service.codecs.rows.dataframes import ColumnFrames, SplitFrames
+from service.codecs.rows.explain import Explainer
+from service.codecs.rows.instances import Instances
+from service.codecs.rows.pieces import cut_lines, cut_rows, cut_values, strings
+from service.errors import InvalidInput, ServiceError, TooManyRows, pointer
+from service.signature import Feature, Output, Signature
+from service.table import Table
+from tests.support.mixed import FEATURES
+from tests.support.strategies import VALUES, json_texts, rows, signatures
+from tests.test_table import held
+
+MOST = 5
+SIZES = st.sampled_from([1, 8, 64, 128 * 1024])
+MIXED = Signature("regressor", FEATURES, (Output("predict"),))
+NUMBERS = Signature("regressor", (Feature("a", "float"), Feature("b", "float")), (Output("predict"),))
+INSERTED = ["[", "]", ",", "],[", "[]", "{", "}", '"', "\\", ":", "0", "-", "null", " ", "\n", "1e400", '"a":1,', "{}"]
+
+
+@contextmanager
+def piecewise(size: int) -> Iterator[None]:
+    """Decode every body in pieces of at least so many bytes."""
+    with patch.object(pieces, "PIECE", size), patch.object(row_decoder, "_SHORT", 0):
+        yield
+
+
+class Slow(Instances):
+    """The same decoder without the typed decoding: every row is walked."""
+
+    def __init__(self, signature: Signature) -> None:
+        super().__init__(signature, MOST)
+        self._explainer = Explainer(signature.features)
+
+    def _at_once(self, body: bytes) -> Table | None:
+        return None
+
+    def _directly(self, body: bytes) -> Table | None:
+        return None
+
+    def _read(self, reader: Reader, at: str) -> Table:
+        if reader.peek() != "[":
+            raise InvalidInput("instances must be an array of rows.", at)
+        row = -1
+        for row in reader.elements():
+            if row == MOST:
+                raise TooManyRows(MOST)
+            self._explainer.row(reader, at + pointer(row))
+        if row < 0:
+            raise InvalidInput("instances holds no rows.", at)
+        return Table(row + 1)
+
+
+def fault(decode: Callable[[bytes], Table], body: bytes) -> tuple[Any, ...] | None:
+    """What is said of a body; nothing if it is taken."""
+    try:
+        decode(body)
+    except ServiceError as ex:
+        return type(ex), ex.detail, ex.pointer, getattr(ex, "feature", None)
+    return None
+
+
+@st.composite
+def mutated(draw: st.DrawFn, text: str) -> bytes:
+    """A text with nothing, or something, put in or left out at up to three places."""
+    for _ in range(draw(st.integers(0, 3))):
+        start = draw(st.integers(0, len(text)))
+        text = text[:start] + draw(st.sampled_from(["", *INSERTED])) + text[start + draw(st.integers(0, 2)) :]
+    return text.encode()
+
+
+@st.composite
+def changed_rows(draw: st.DrawFn, signature: Signature) -> list[Any]:
+    """Rows by position and by name, of which up to two cells are any value, and one may be left out."""
+    found = draw(rows(signature)) + draw(rows(signature))
+    for _ in range(draw(st.integers(0, 2))):
+        row = draw(st.sampled_from(found))
+        row[draw(st.integers(0, len(row) - 1))] = draw(VALUES)
+    named = [dict(zip(signature.names, row, strict=True)) if draw(st.booleans()) else row for row in found]
+    if draw(st.booleans()):
+        row = draw(st.sampled_from(named))
+        del row[draw(st.sampled_from(signature.names)) if isinstance(row, dict) else -1]
+    return named
+
+
+@settings(max_examples=300)
+@given(data=st.data(), size=SIZES)
+def test_the_first_fault_is_that_of_a_walk_over_every_row(data: st.DataObject, size: int) -> None:
+    """Type, sentence, pointer and feature, whatever is wrong, wherever it is, and however the body is cut."""
+    signature = data.draw(signatures())
+    instances = json.dumps(data.draw(changed_rows(signature)), ensure_ascii=data.draw(st.booleans()))
+    beside = data.draw(st.sampled_from(["", ', "parameters": [{"a": [1]}]', ', "other": 1', ', "instances": []']))
+    before = data.draw(st.sampled_from(["", '"signature_name": "],[", ', '"instances": [[0]], ']))
+    body = data.draw(mutated(f'{{{before}"instances": {instances}{beside}}}'))
+    expected = fault(Slow(signature).decode, body)
+
+    assert fault(Instances(signature, MOST).decode, body) == expected
+    with piecewise(size):
+        assert fault(Instances(signature, MOST).decode, body) == expected
+
+
+@settings(max_examples=150)
+@given(data=st.data(), size=SIZES)
+def test_pieces_are_the_same_table(data: st.DataObject, size: int) -> None:
+    """As rows in an object, as lines, as a split frame and as columns: what fits is one table, in its order."""
+    signature = data.draw(signatures())
+    given_rows = data.draw(rows(signature))
+    names = list(signature.names)
+    columns = {name: [row[i] for row in given_rows] for i, name in enumerate(names)}
+    order = data.draw(st.permutations(range(len(names))))
+    split = {"columns": [names[i] for i in order], "data": [[row[i] for i in order] for row in given_rows]}
+    bodies: list[tuple[Callable[[bytes], Table], str]] = [
+        (Instances(signature, MOST).decode, json.dumps({"instances": given_rows})),
+        (Instances(signature, MOST).decode_lines, "\n\n".join(map(json.dumps, given_rows))),
+        (SplitFrames(signature, MOST, ()).decode, json.dumps({"dataframe_split": split})),
+        (ColumnFrames(signature, MOST, ()).decode, json.dumps({"inputs": columns})),
+    ]
+
+    with piecewise(size):
+        assert [held(decode(body.encode())) for decode, body in bodies] == [given_rows] * len(bodies)
+
+
+@pytest.mark.parametrize("size", [1, 8, 64])
+@pytest.mark.parametrize("decoder", ["lines", "split", "columns", "instances"])
+@given(data=st.data())
+@settings(max_examples=50)
+def test_the_size_of_a_piece_changes_no_fault(size: int, decoder: str, data: st.DataObject) -> None:
+    """Of the other forms, too."""
+    signature = data.draw(signatures())
+    given_rows = data.draw(changed_rows(signature))
+    plain = [list(row.values()) if isinstance(row, dict) else row for row in given_rows]
+    decode, text = {
+        "instances": (Instances(signature, MOST).decode, json.dumps({"instances": given_rows})),
+        "lines": (Instances(signature, MOST).decode_lines, "\n".join(map(json.dumps, given_rows))),
+        "split": (
+            SplitFrames(signature, MOST, ()).decode,
+            json.dumps({"dataframe_split": {"columns": signature.names, "data": plain}}),
+        ),
+        "columns": (
+            ColumnFrames(signature, MOST, ()).decode,
+            json.dumps({"inputs": dict(zip(signature.names, plain, strict=False))}),
+        ),
+    }[decoder]
+    body = data.draw(mutated(text))
+    expected = fault(decode, body)
+
+    with piecewise(size):
+        assert fault(decode, body) == expected
+
+
+@given(text=json_texts(), target=st.integers(0, 100))
+def test_a_cut_of_values_is_a_comma_outside_strings(text: str, target: int) -> None:
+    """Between two texts without commas, wherever the search begins."""
+    values = [text.replace(",", ";"), '"a,\\",\\\\"', "1"]
+    body = ",".join(values).encode()
+    commas = [len(values[0].encode()), len(",".join(values[:2]).encode())]
+    target = min(target, len(body))
+
+    found = cut_values(body, 0, target, len(body))
+
+    assert found == next((comma for comma in commas if comma >= target), -1)
+    assert cut_lines(body, 0, target, len(body)) == body.find(b"\n", target)
+
+
+@pytest.mark.parametrize("space", ["", " ", "\r\n\t"])
+def test_a_cut_of_rows_is_behind_a_row(space: str) -> None:
+    """Not in a string that looks like the border of two rows, nor between two values."""
+    parts = ['[1,"],["]', '{"a":"}, {","b":"\\"],["}', '["\\\\"]', "[2]"]
+    body = f"{space},{space}".join(parts).encode()
+    ends = [len(f"{space},{space}".join(parts[: i + 1]) + space) for i in range(3)]
+    for target in range(len(body)):
+        found = cut_rows(body, 0, target, len(body))
+        assert found in (-1, *ends)
+        brackets = [end - len(space) - 1 for end in ends]
+        assert found == next((end for end, at in zip(ends, brackets, strict=True) if at >= target), -1)
+
+
+@given(text=json_texts())
+def test_strings_are_counted(text: str) -> None:
+    """Keys and values, whatever is escaped in them."""
+    reader, found = Reader(text.encode()), 0
+
+    def count() -> None:
+        nonlocal found
+        match reader.peek():
+            case "[":
+                for _ in reader.elements():
+                    count()
+            case "{":
+                for _ in reader.members():
+                    found += 1
+                    count()
+            case _:
+                found += isinstance(reader.scalar(), str)
+
+    count()
+    assert strings(text.encode()) == found
+
+
+ROWS = 20_000
+ARRAY = b'[1.5,2,true,"klein","K\\"ln","a"]'
+OBJECT = b'{"age":1.5,"siblings":2,"smokes":true,"size":"klein","city":"K\\"ln","note":"a"}'
+WRONG = {
+    "value": ARRAY.replace(b"1.5", b'"x"'),
+    "nested": ARRAY.replace(b"1.5", b"[[1],[2]]"),
+    "null": ARRAY.replace(b"2", b"null"),
+    "huge": ARRAY.replace(b"1.5", b"1e400"),
+    "fraction": ARRAY.replace(b"2", b"2.5"),
+    "short": ARRAY.replace(b',"a"', b""),
+    "long": ARRAY.replace(b"]", b",1]"),
+    "missing": OBJECT.replace(b',"note":"a"', b""),
+    "unknown": OBJECT.replace(b"}", b',"colour":1}'),
+    "repeated": OBJECT.replace(b"}", b',"age":1.5}'),
+    "category": ARRAY.replace(b"klein", b"groB"),
+    "scalar": b"1",
+}
+
+
+@pytest.mark.parametrize("place", [0, ROWS // 2, ROWS - 1])
+@pytest.mark.parametrize("name", WRONG)
+def test_only_the_wrong_row_is_walked(name: str, place: int) -> None:
+    """Among many, by position and by name: the others are decoded by their type."""
+    many = [ARRAY, OBJECT] * (ROWS // 2)
+    many[place] = WRONG[name]
+    instances = Instances(MIXED, ROWS)
+    for decode, body, member in (
+        (instances.decode, b'{"instances":[%b]}' % b",".join(many), f"/instances/{place}"),
+        (instances.decode, b'{"parameters":[1],"instances":[%b]}' % b",".join(many), f"/instances/{place}"),
+        (instances.decode_lines, b"\n".join(many), ""),
+    ):
+        with patch.object(Explainer, "row", autospec=True, side_effect=Explainer.row) as walked:
+            with pytest.raises(InvalidInput) as caught:
+                decode(body)
+            assert walked.call_count == 1
+        assert str(caught.value.pointer).startswith(member)
+        assert member or caught.value.detail.startswith(f"Line {place + 1}: ")
+
+
+def test_only_the_wrong_cell_is_walked() -> None:
+    """Among the columns of a frame."""
+    columns = {name: [cell] * ROWS for name, cell in zip(MIXED.names, json.loads(ARRAY), strict=True)}
+    columns["siblings"][-1] = 2.5
+    with patch.object(Explainer, "cell", autospec=True, side_effect=Explainer.cell) as walked:
+        with pytest.raises(InvalidInput) as caught:
+            ColumnFrames(MIXED, ROWS, ()).decode(json.dumps({"inputs": columns}).encode())
+        assert walked.call_count == 1
+
+    assert caught.value.pointer == f"/inputs/siblings/{ROWS - 1}"
+
+
+@pytest.mark.parametrize("form", ["instances", "other order", "lines", "split", "columns", "csv"])
+def test_numbers_are_objects_a_piece_at_a_time(form: str) -> None:
+    """A million numbers in 2 MB take 8 MB as an array, twice that as it is put together, and 32 as objects."""
+    width, count = 50, 20_000
+    signature = Signature("regressor", tuple(Feature(f"x{i}", "float") for i in range(width)), (Output("predict"),))
+    row, names = b",".join([b"1"] * width), json.dumps(signature.names).encode()
+    arrays = b",".join([b"[%b]" % row] * count)
+    column = b"[%b]" % b",".join([b"1"] * count)
+    instances = Instances(signature, count)
+    decode, body = {
+        "instances": (instances.decode, b'{"instances":[%b]}' % arrays),
+        "other order": (instances.decode, b'{"parameters":{"a":[1]},"instances":[%b]}' % arrays),
+        "lines": (instances.decode_lines, b"\n".join([b"[%b]" % row] * count)),
+        "split": (
+            SplitFrames(signature, count, ()).decode,
+            b'{"dataframe_split":{"columns":%b,"data":[%b]}}' % (names, arrays),
+        ),
+        "columns": (
+            ColumnFrames(signature, count, ()).decode,
+            b'{"inputs":{%b}}' % b",".join(b'"%b":%b' % (name.encode(), column) for name in signature.names),
+        ),
+        "csv": (CSVTable(signature, count).decode, b"\n".join([row] * count)),
+    }[form]
+    tracemalloc.start()
+    table = decode(body)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert table.matrix is not None
+    assert table.matrix.shape == (count, width)
+    assert most < 28_000_000
+
+
+@pytest.mark.parametrize("text", [b"[]", b"{}", b"1", b'""', b"[1,2]", b'{"a":1,"b":2}'])
+def test_rows_past_the_limit_are_not_decoded(text: bytes) -> None:
+    """However many there are: what they take is that of a piece or two."""
+    body = b'{"instances":[%b]}' % b",".join([b"[1,2]"] * 10 + [text] * (4_000_000 // len(text)))
+    tracemalloc.start()
+    with pytest.raises(TooManyRows):
+        Instances(NUMBERS, 10).decode(body)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most < 2 * len(body) + 8_000_000
+
+
+def test_what_is_ignored_costs_no_memory() -> None:
+    """A client may put as much beside the rows as a body may hold."""
+    ignored = b"1," * 2_000_000
+    for body in (
+        b'{"parameters":[%b1],"instances":[[1,2]]}' % ignored,
+        b'{"parameters":[%b1],"instances":[[1,"x"]]}' % ignored,
+        b'{"instances":[[1,2]],"parameters":[%b1]}' % ignored,
+    ):
+        tracemalloc.start()
+        fault(Instances(NUMBERS, 10).decode, body)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+        assert most < 2 * len(body)
