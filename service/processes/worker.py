@@ -10,6 +10,7 @@ from typing import Any
 
 from gunicorn.http import wsgi
 
+from service.monitoring import logs
 from service.monitoring.metrics import Metrics
 from service.processes.connection import Arrived, Connection
 from service.processes.crashes import MOST_CRASHES, Crashes, request_key
@@ -146,7 +147,7 @@ class Worker(EventLoop):
             self.log.error(detail, extra={"request_id": str(error)})
             self.metrics.answered(None, None, status, 0.0)
         elif status == 500:
-            self.log.error("A request failed outside of the app.", exc_info=error)
+            self.log.error("A request failed outside of the app.", extra={"traceback": logs.traceback(error)})
         elif error is not None:
             self.log.debug("A request is malformed: %s", type(error).__name__)
         self.send(connection, problem(status, head or connection.start, detail), keeps=False)

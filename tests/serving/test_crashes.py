@@ -30,15 +30,13 @@ from service.app import main as build
 
 class Crash:
     def on_post(self, req, resp):
-        with open({started!r}, "ab") as file:
-            file.write(req.bounded_stream.read() + b"\\n")
+        os.write(2, b"started %d\\n" % os.getpid())
         os.kill(os.getpid(), getattr(signal, req.params["by"]))
 
 
 class Long:
     def on_get(self, req, resp):
-        with open({started!r}, "ab") as file:
-            file.write(b"%d\\n" % os.getpid())
+        os.write(2, b"started %d\\n" % os.getpid())
         with open({fifo!r}, "rb") as file:
             resp.data = file.read(1)
 
@@ -56,16 +54,16 @@ class Faulty:
     """A service with a path that crashes the worker, and one that takes as long as one likes."""
 
     def __init__(self, directory: Path) -> None:
-        self._started = directory / "started"
-        self._started.touch()
+        self._directory = directory
         self._fifo = directory / "fifo"
         os.mkfifo(self._fifo)
-        (directory / "faulty.py").write_text(APP.format(started=str(self._started), fifo=str(self._fifo)))
+        (directory / "faulty.py").write_text(APP.format(fifo=str(self._fifo)))
         self.arguments = ("--pythonpath", str(directory), "faulty:main()")
 
-    def started(self) -> list[str]:
-        """What these paths were asked for, once for each worker that has begun to answer."""
-        return self._started.read_text().splitlines()
+    def started(self) -> list[int]:
+        """The workers that have begun to answer at these paths: they say so in the log, as they may write no file."""
+        logs = sorted(self._directory.glob("log-*"))
+        return [int(pid) for log in logs for pid in re.findall(r"^started (\d+)$", log.read_text(), re.MULTILINE)]
 
     def release(self) -> None:
         """Let one request that takes long end."""
@@ -90,12 +88,21 @@ def replicas(faulty: Faulty, log: Path, *, number: int, workers: int) -> Iterato
         wait_until(lambda: all(len(each.workers()) == workers for each in started))
         nginx = stack.enter_context(Nginx(started[0].port))
         if number > 1:
-            servers = "".join(f"server 127.0.0.1:{each.port} max_fails=0; " * 2 for each in started)
-            (nginx.prefix / "upstream.conf").write_text(f"upstream api {{ zone api 256k; {servers}keepalive 32; }}\n")
+            add_replica(nginx, started[1].port)
             before = nginx.workers()
             nginx.reload()
             wait_until(lambda: not before & nginx.workers())
         yield nginx, started
+
+
+def add_replica(nginx: Nginx, port: int) -> None:
+    """Write another replica wherever nginx' configuration has the first one."""
+    configuration = nginx.prefix / "nginx.conf"
+    lines = [
+        line + line.replace(f":{nginx.upstream} ", f":{port} ") * (f" 127.0.0.1:{nginx.upstream} " in line)
+        for line in configuration.read_text().splitlines(keepends=True)
+    ]
+    configuration.write_text("".join(lines))
 
 
 @pytest.mark.parametrize("by", ["SIGKILL", "SIGSEGV"])
@@ -131,7 +138,7 @@ def test_a_worker_that_is_killed_loses_no_request(faulty: Faulty, tmp_path: Path
         for attempt in range(4):
             answer = pool.submit(get, nginx.port, f"/long?{attempt}", X_Request_ID="always-the-same")
             wait_until(lambda: len(faulty.started()) % 2 == 1)
-            os.kill(int(faulty.started()[-1]), signal.SIGKILL)
+            os.kill(faulty.started()[-1], signal.SIGKILL)
             wait_until(lambda: len(faulty.started()) % 2 == 0)
             faulty.release()
             assert answer.result().status == 200

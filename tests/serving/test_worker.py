@@ -274,6 +274,25 @@ def test_no_client_says_who_it_is(serve: Serve, tmp_path: Path) -> None:
     assert json.loads(plain) == ["127.0.0.1", "http", "", "/healthz", "127.0.0.1", None]
 
 
+def test_a_fault_outside_of_the_app_is_500_without_a_word_of_the_request(serve: Serve, tmp_path: Path) -> None:
+    """The log has where it happened, and not the message, which may repeat the body; the worker goes on."""
+    (tmp_path / "failing.py").write_text(
+        "def main():\n    def app(environ, start_response):\n"
+        "        if environ['REQUEST_METHOD'] == 'POST':\n"
+        "            raise ValueError(environ['wsgi.input'].read().decode())\n"
+        "        start_response('200 OK', [('Content-Length', '2')])\n        return [b'ok']\n    return app\n"
+    )
+    gunicorn = serve("--reload", "--pythonpath", str(tmp_path), "failing:main()", WEB_CONCURRENCY=1)
+    answer = exchange(gunicorn.port, b"POST /v2/x HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nsecret")
+
+    assert_problem(answer, 500, "/v2/x")
+    assert get(gunicorn.port, "/").body == b"ok"
+    log = gunicorn.log.read_text()
+    assert "failing.py" in log
+    assert "ValueError" in log
+    assert "secret" not in log
+
+
 @pytest.mark.parametrize("arguments", [("--forwarder-headers", "SCRIPT_NAME")])
 def test_headers_of_a_proxy_are_heeded_from_its_address_only(arguments: tuple[str, ...], serve: Serve) -> None:
     """Without the address, the service does not start: everybody could send them."""
