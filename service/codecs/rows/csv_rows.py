@@ -26,6 +26,9 @@ from service.table import CellRefused, Table, float_array
 _BLOCK_ROWS, _BLOCK_CELLS = 4096, 64 * 1024
 """What is texts at one time at most; they take ten times the memory of numbers."""
 
+_PLAIN_BYTES = 1024 * 1024
+"""A longer body is not read as one list of numbers, which takes ten times its memory meanwhile."""
+
 _UNUSUAL = 2
 """A body with so many times the lines or the commas that rows need is taken apart by `_RECORD`."""
 
@@ -109,7 +112,11 @@ class CSVTable:
 
     def _plain_table(self, body: bytes) -> Table | None:
         """The table of a body that holds nothing but numbers below its header, if it has one; else None."""
+        if len(body) > _PLAIN_BYTES:
+            return None
         first, _, lines = body.partition(b"\n")
+        if first.count(b",") >= len(self._names):
+            return None
         names = first.decode(errors="replace").rstrip("\r").split(",")
         if not self._is_header(names):
             return self.decode_plain(body, self._names)
