@@ -72,6 +72,11 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
         return self.type in ("float", "int", "bool")
 
     @property
+    def unsigned(self) -> bool:
+        """Whether no number may be negative, by the column's dtype."""
+        return self.numeric and self.dtype is not None and self.dtype.lower().startswith("uint")
+
+    @property
     def closed(self) -> tuple[str | float, ...] | None:
         """The only values that are taken, or None where there is no such list."""
         return None if self.open else self.categories
@@ -109,6 +114,8 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
             return f"{self.name} must be {self.wants}."
         if not abs(value) <= self.limit:
             return f"{self.name} is too large for this model: it computes with numbers up to {self.limit:.4g}."
+        if self.unsigned and value < 0:
+            return f"{self.name} must be a whole number of at least 0."
         if self.type == "int" and not (float(value).is_integer() and abs(value) <= EXACT_INTEGER):
             return f"{self.name} must be a whole number of less than 2^53."
         if self.closed is not None and value not in self.closed:
@@ -169,6 +176,12 @@ class Signature(Struct, frozen=True, dict=True):
     def whole(self) -> NDArray[np.intp] | None:
         """The positions of the features that take whole numbers only; None where there are none."""
         return self._positions("int")
+
+    @cached_property
+    def unsigned(self) -> NDArray[np.intp] | None:
+        """The positions of the features that must not be negative; None where there are none."""
+        positions = [i for i, feature in enumerate(self.features) if feature.unsigned]
+        return np.array(positions) if positions else None
 
     @cached_property
     def flags(self) -> NDArray[np.intp] | None:

@@ -143,6 +143,8 @@ def _check_matrix(signature: Signature, matrix: NDArray[np.float64], start: int)
     accepted = np.abs(matrix) <= signature.limits
     if signature.whole is not None:
         accepted[:, signature.whole] &= _whole(matrix[:, signature.whole])
+    if signature.unsigned is not None:
+        accepted[:, signature.unsigned] &= matrix[:, signature.unsigned] >= 0
     if signature.flags is not None:
         accepted[:, signature.flags] = _flag(matrix[:, signature.flags])
     for position, numbers in signature.coded:
@@ -216,6 +218,8 @@ def _accepted(feature: Feature, column: NDArray[np.float64]) -> NDArray[np.bool_
     accepted: NDArray[np.bool_] = _flag(column) if feature.type == "bool" else np.abs(column) <= feature.limit
     if feature.type == "int":
         accepted &= _whole(column)
+    if feature.unsigned:
+        accepted &= column >= 0
     if feature.closed is not None:
         accepted &= np.isin(column, np.array(feature.closed, dtype=np.float64))
     if feature.missing:

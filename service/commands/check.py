@@ -20,6 +20,11 @@ def register(commands: Commands) -> None:
     parser = commands.add("check", run, "verify every model version; exit 1 if one is refused", _ABOUT, "--json")
     add_models(parser)
     add_json(parser)
+    parser.add_argument(
+        "--prove",
+        action="store_true",
+        help="also prove again that each converted model answers as its estimator does; exit 1 if one does not",
+    )
 
 
 def run(settings: Settings, given: argparse.Namespace) -> int:
@@ -30,20 +35,23 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     logging.getLogger("service").addHandler(logging.NullHandler())  # the log of a load is what is printed here
     repository = open_repository(settings)
     found = list(_versions(repository))
+    if given.prove:
+        found = [each if "refused" in each else each | _proof(settings, each) for each in found]
     if given.json:
         print_json(found)
     else:
         _print(found)
         if not found:
             print(f"There is no model below {settings.models_dir}.")
-    refused = any("refused" in version for version in found)
+    refused = any("refused" in version or version.get("holds") is False for version in found)
     return Exit.FAILED if refused or not repository.ready else Exit.DONE
 
 
 def _versions(repository: ModelRepository) -> Iterator[dict[str, object]]:
     for name, entry in repository.entries.items():
         for version, model in entry.versions.items():
-            yield {"name": name, "version": int(version), "platform": model.runtime.platform}
+            found: dict[str, object] = {"name": name, "version": int(version), "platform": model.runtime.platform}
+            yield found | ({"proven_before": True} if model.manifest.proven_before else {})
         for version, reason in entry.refused.items():
             yield {"name": name, "version": int(version), "refused": reason}
 
@@ -54,4 +62,26 @@ def _print(found: list[dict[str, object]]) -> None:
         if "refused" in each:
             print(f"{label}: {painted('refused', 'red')}: {each['refused']}")
         else:
-            print(f"{label}: {painted('ok', 'green')}, serves through {each['platform']}")
+            old = "; proven by an older method, which check --prove does again" if "proven_before" in each else ""
+            print(
+                f"{label}: {painted('ok', 'green')}, serves through {each['platform']}{'' if 'proof' in each else old}"
+            )
+            if "proof" in each:
+                print(f"{label}: {each['proof']}")
+
+
+def _proof(settings: Settings, version: dict[str, object]) -> dict[str, object]:
+    """The outcome of a version's proof, made again: a sentence, and whether the proof holds."""
+    from service.packaging.proof.examiner import described
+    from service.packaging.proof.reproof import prove_again
+    from service.repository.model import Refused
+
+    directory = settings.models_dir / str(version["name"]) / str(version["version"])
+    try:
+        proof = prove_again(directory, allow_pickle=settings.allow_pickle)
+    except Refused as ex:
+        return {"proof": f"it cannot be proven: {ex}", "holds": False}
+    if isinstance(proof, str):
+        return {"proof": proof}
+    said = f"proven again: {described(proof)}" if proof.holds else f"the proof fails: {proof.reason}"
+    return {"proof": said, "holds": proof.holds}

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from service.packaging import save_model
+from service.packaging.csv_sample import CsvSample
 from service.packaging.errors import PackagingError
+from service.packaging.inspection.categories import string_columns
+from service.packaging.onnx_graph.inputs import string_inputs
 from service.packaging.save_onnx import save_onnx
-from service.packaging.source import Source, read_sample
+from service.packaging.source import Source
 from service.repository.model import Refused
 from service.repository.skops_file import load_skops, trusted_types
 from service.signature import Label
@@ -37,12 +40,16 @@ def add(
     """
     file = source.model
     report(f"reading {source.data.name}{f', {source.found}' if source.found else ''}")
-    sample = read_sample(source.data)
+    sample = CsvSample(source.data)
     report(f"loading {file.name}")
     if file.suffix == ".onnx":
-        return save_onnx(_content(file), sample, name=name, version=version, classes=classes, root=root)
+        content = _content(file)
+        rows = sample.typed(dict.fromkeys(string_inputs(content, list(sample.frame.columns))))
+        return save_onnx(content, rows, name=name, version=version, classes=classes, root=root)
     estimator = _estimator(file)
-    rows = _matching(estimator, sample)
+    rows = _matching(estimator, sample.frame)
+    names = [str(rows.name)] if rows.ndim == 1 else list(rows.columns)
+    rows = _matching(estimator, sample.typed(string_columns(estimator, names)))
     return save_model(estimator, rows, name=name, version=version, classes=classes, root=root, report=report)
 
 

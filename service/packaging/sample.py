@@ -24,14 +24,38 @@ class Column(NamedTuple):
         dtype: what pandas calls its type, where it came in a DataFrame.
         categories: the categories of its dtype, where that has any.
         none: whether a missing string was None, and not NaN.
+        mixed: whether some missing values were None, and others NaN.
     """
 
     name: str
     kind: Kind
     values: NDArray[Any]
     dtype: str | None = None
-    categories: tuple[str, ...] | None = None
+    categories: tuple[str | float, ...] | None = None
     none: bool = False
+    mixed: bool = False
+
+
+def framed(sample: Any) -> Any:
+    """
+    The sample, as a DataFrame of pandas if it is one of another library, such as polars.
+
+    Raises:
+        PackagingError: its columns cannot be read.
+    """
+    if not hasattr(sample, "columns") or hasattr(sample, "iloc"):
+        return sample
+    import pandas as pd
+
+    try:
+        arrays = {str(name): np.asarray(sample[name].to_numpy()) for name in sample.columns}
+    except Exception as ex:  # another library may raise anything
+        kind = f"{type(sample).__module__.partition('.')[0]}.{type(sample).__name__}"
+        raise PackagingError(
+            f"The columns of the sample, a {kind}, cannot be read: give a DataFrame of pandas or polars, or an array."
+        ) from ex
+    strings = {name: pd.Series(array, dtype=object) for name, array in arrays.items() if array.dtype.kind in "OUS"}
+    return pd.DataFrame(arrays | strings)
 
 
 def columns_of(sample: Any, names: list[str] | None) -> list[Column]:
@@ -79,27 +103,41 @@ def _series(name: str, series: Any) -> Column:
         return Column(name, _KINDS[kind], numbers, dtype)
     if kind in "mM":
         raise PackagingError(f"{name} holds dates; give them as numbers.")
+    if dtype == "category":
+        return _categories(name, series)
+    return _objects(name, series.to_numpy(dtype=object))._replace(dtype=dtype)
+
+
+def _categories(name: str, series: Any) -> Column:
+    """A column of pandas' categories: strings, or numbers."""
+    categories = series.cat.categories.infer_objects()
+    kind = getattr(categories.dtype, "kind", "O")
+    if kind in "biuf":
+        numbers = series.astype(object).to_numpy(dtype=np.float64, na_value=np.nan)
+        return Column(name, _KINDS[kind], numbers, "category", tuple(map(float, categories)))
+    if not all(isinstance(each, str) for each in categories):
+        raise PackagingError(
+            f"{name} has categories that are neither strings nor numbers: fit the model on strings or numbers."
+        )
     column = _objects(name, series.to_numpy(dtype=object))
-    categories = tuple(series.cat.categories) if dtype == "category" else None
-    if categories and not all(isinstance(each, str) for each in categories):
-        raise PackagingError(f"{name} has categories that are not strings; give it as numbers, or as strings.")
-    return column._replace(dtype=dtype, categories=categories)
+    return column._replace(kind="string", dtype="category", categories=tuple(map(str, categories)))
 
 
 def _objects(name: str, values: NDArray[Any]) -> Column:
     """A column of Python objects, which must all be strings or all numbers."""
     missing = np.array([is_missing(each) for each in values])
     present = values[~missing].tolist()
+    nones = [each is None for each in values[missing].tolist()]
+    none, mixed = any(nones), any(nones) and not all(nones)
     if present and all(isinstance(each, bool | np.bool_) for each in present):
-        return Column(name, "bool", _numbers(values, missing), "object")
+        return Column(name, "bool", _numbers(values, missing), "object", mixed=mixed)
     if present and all(isinstance(each, int | float | np.number) for each in present):
-        return Column(name, "float", _numbers(values, missing), "object")
+        return Column(name, "float", _numbers(values, missing), "object", mixed=mixed)
     if not all(isinstance(each, str) for each in present):
-        raise PackagingError(f"{name} mixes values of several types; give strings or numbers.")
-    none = any(each is None for each in values[missing].tolist())
+        raise PackagingError(f"{name} mixes values of several types: fit the model on strings, or on numbers.")
     strings = np.full(len(values), None, dtype=object)
     strings[~missing] = _strings(values[~missing])
-    return Column(name, "string", strings, "object", none=none)
+    return Column(name, "string", strings, "object", none=none, mixed=mixed)
 
 
 def _strings(values: NDArray[Any]) -> NDArray[Any]:

@@ -14,18 +14,19 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from service.packaging import fresh_load
 from service.packaging.conversion.convert import convert
 from service.packaging.errors import PackagingError
+from service.packaging.inspection.final_estimator import without_search
 from service.packaging.inspection.importances import importances_of
 from service.packaging.inspection.inspect import inspect
 from service.packaging.proof.examiner import Examiner
+from service.packaging.proof.generated_rows import Limits
 from service.packaging.version_directory import place, publish
 from service.repository.manifest import ONNX, PICKLE, SKOPS, Proof
-from service.repository.model import Refused
-from service.repository.skops_file import load_skops, trusted_types
 from service.runtimes.onnx_runtime import OnnxRuntime
 from service.runtimes.sklearn_runtime import SklearnRuntime
-from service.signature import Label, Signature
+from service.signature import LARGEST, Label, Signature
 
 
 def save_model(
@@ -69,11 +70,14 @@ def save_model(
     signature, table = inspect(estimator, sample, classes=classes, example=example)
     examiner = Examiner(estimator, SklearnRuntime(estimator, signature), signature, table)
     report("converting to ONNX, and comparing with scikit-learn")
-    limit, model, proof = _converted(estimator, signature, examiner)
-    artifacts = _artifacts(estimator, required=not proof.holds)
+    limits, model, proof = _converted(estimator, signature, examiner)
+    artifacts = _artifacts(without_search(estimator), required=not proof.holds)
     if model is not None:
         artifacts[ONNX] = model
-    features = tuple(replace(each, limit=limit) if each.numeric else each for each in signature.features)
+    features = tuple(
+        replace(each, limit=limits[position]) if limits.get(position, LARGEST) < LARGEST else each
+        for position, each in enumerate(signature.features)
+    )
     report("writing")
     return publish(
         home,
@@ -87,8 +91,8 @@ def save_model(
     )
 
 
-def _converted(estimator: Any, signature: Signature, examiner: Examiner) -> tuple[float, bytes | None, Proof]:
-    """The limit of what serves, the converted model where it may serve, and its proof or why there is none."""
+def _converted(estimator: Any, signature: Signature, examiner: Examiner) -> tuple[Limits, bytes | None, Proof]:
+    """The limits of what serves, the converted model where it may serve, and its proof or why there is none."""
     reasons = []
     for candidate in convert(estimator, signature):
         if candidate.model is None:
@@ -99,11 +103,11 @@ def _converted(estimator: Any, signature: Signature, examiner: Examiner) -> tupl
         except Exception as ex:  # noqa: BLE001 (ONNX Runtime's errors have no common base)
             reasons.append(f"{candidate.precision}: {str(ex).splitlines()[0]}")
             continue
-        limit, proof = examiner.examine(runtime)
+        limits, proof = examiner.examine(runtime)
         if proof.holds:
-            return limit, candidate.model, proof
+            return limits, candidate.model, proof
         reasons.append(f"{candidate.precision}: {proof.reason}")
-    return examiner.limit, None, Proof(False, reason="; ".join(dict.fromkeys(reasons)))
+    return examiner.limits, None, Proof(False, reason="; ".join(dict.fromkeys(reasons)))
 
 
 def _artifacts(estimator: Any, *, required: bool) -> dict[str, bytes]:
@@ -115,8 +119,7 @@ def _artifacts(estimator: Any, *, required: bool) -> dict[str, bytes]:
     except Exception:  # noqa: BLE001 (skops raises anything for what it does not know)
         return {PICKLE: pickle.dumps(estimator)}
     if required:
-        try:
-            load_skops(content, trusted_types())
-        except Refused as ex:
-            raise PackagingError(f"The service would refuse it: {ex}.") from ex
+        refusal = fresh_load.refusal(content)
+        if refusal is not None:
+            raise PackagingError(f"The service would refuse it: {refusal}.")
     return {SKOPS: content}

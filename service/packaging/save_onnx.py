@@ -15,6 +15,7 @@ from service.packaging.errors import PackagingError
 from service.packaging.onnx_graph.inputs import first_line, inputs_of, matching, signature_of, table_of
 from service.packaging.onnx_graph.labels import drop_zipmap, give_positions, label_lists
 from service.packaging.onnx_graph.outputs import confidence, labels_of, positions_of, values_of
+from service.packaging.sample import framed
 from service.packaging.version_directory import place, publish
 from service.prediction import Prediction
 from service.repository.manifest import ONNX, Golden, Proof
@@ -51,7 +52,7 @@ def save_onnx(
     inputs = inputs_of(content)
     lists = label_lists(model, len(classes or ()))
     drop_zipmap(model)
-    columns = matching(sample, inputs)
+    columns = matching(framed(sample), inputs)
     takes = signature_of(columns, inputs, len(model.graph.output))
     table = table_of(takes, columns)
     signature = _with_outputs(model, takes, table, lists, classes)

@@ -18,6 +18,9 @@ ONNX = "model.onnx"
 SKOPS = "model.skops"
 PICKLE = "model.pkl"
 
+METHOD = 2
+"""The number of the method of proof. 1: random rows and thresholds of trees; 2: also the borders between labels."""
+
 
 class Proof(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """
@@ -28,7 +31,9 @@ class Proof(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True)
         rows: the number of rows compared.
         difference: the largest difference of a probability, score or value.
         reason: why it does not hold.
-        parts: the number of rows of each kind: sample, random, far, gaps, thresholds.
+        parts: the number of rows of each kind: sample, random, far, gaps, thresholds, borders.
+        borders: the number of rows on a border between labels whose label differs by rounding.
+        method: the number of the method, as `METHOD` has it.
     """
 
     holds: bool
@@ -36,6 +41,8 @@ class Proof(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True)
     difference: float = 0.0
     reason: str | None = None
     parts: dict[str, int] = {}
+    borders: int = 0
+    method: int = 1
 
 
 class Golden(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -134,6 +141,11 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
     def signature(self) -> Signature:
         """What the model takes and gives."""
         return Signature(self.task, self.features, self.outputs, self.classes, self.form)
+
+    @property
+    def proven_before(self) -> bool:
+        """Whether it serves as ONNX by a proof of an older method; what came as ONNX has none."""
+        return self.runtime == "onnx" and self.proof.rows > 0 and self.proof.method < METHOD
 
     def encode(self) -> bytes:
         """The manifest as it stands on disk."""

@@ -148,6 +148,8 @@ class Versions:
                 _log.info("%s is again what was loaded", label)
         elif model is not None:
             _log.info("%s serves through %s", label, model.runtime.platform)
+            if model.manifest.proven_before:
+                _log.warning("%s was proven by an older method: prove it again with `check --prove`", label)
             if self._observer is not None:
                 self._observer.loaded(model)
 

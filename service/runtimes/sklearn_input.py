@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.signature import Feature, Signature
+from service.signature import Feature, Signature, is_missing
 from service.table import Table
 
 
@@ -51,10 +51,15 @@ def _series(feature: Feature, column: NDArray[Any]) -> Any:
     if feature.dtype == "category":
         # Of a value that is not among the categories, pandas would make a missing one.
         known = list(feature.categories or ())
-        others = sorted({each for each in column if each is not None}.difference(known))
-        return pd.Categorical(column.astype(object), categories=known + others)
+        others = sorted({each for each in column.tolist() if not is_missing(each)}.difference(known))
+        codes = pd.Index(known + others).get_indexer(pd.Index(column))
+        categories = np.array(known + others, dtype=_CATEGORIES.get(feature.type, object))
+        return pd.Categorical.from_codes(codes, categories=pd.Index(categories))
     if not feature.numeric:
         return pd.Series(_strings(feature, column), dtype=feature.dtype)
     # Where a whole number is missing, pandas itself makes the column one of floats.
     gaps = feature.missing and bool(np.isnan(column).any())
     return pd.Series(column, dtype=None if gaps else feature.dtype)
+
+
+_CATEGORIES: dict[str, Any] = {"int": np.int64, "float": np.float64, "bool": np.bool_}

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from service import private_names
-from service.packaging.conversion.convert import Candidate, _first_line
+from service.packaging.conversion.convert import Candidate, _first_line, _with_final
+from service.packaging.inspection.final_estimator import Threshold, unwrapped
 from service.signature import Feature, Signature
 
 MEMORY = 0.75
@@ -32,23 +33,34 @@ def candidates(estimator: Any, signature: Signature) -> list[Candidate]:
     Convert in this process, as `convert` does in one of its own; `converters.register` must have been called.
 
     Bare trees are converted in float32, in which they compare; the rest in float64, and in float32 where that has no
-    kernel.
+    kernel. Forests are also converted exactly, which is tried last.
     """
+    from service.packaging.conversion import forests
+
+    estimator, threshold = unwrapped(estimator)
+    if threshold is not None and threshold.method != signature.outputs[1].name:
+        return [Candidate("any", None, f"no conversion: a threshold of {threshold.method}, which is no output")]
     final = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
     trees = _compares_in_float32(final)
     precisions = ["float32"] if trees and final is estimator else ["float64", "float32"]
     if signature.classes is not None and "classes_" in vars(final):
-        estimator, final = _with_positions(estimator, final)
-    if trees and final is not estimator:
-        estimator = _with_cast(estimator)
-    return [_candidate(estimator, final, signature, precision) for precision in precisions]
+        estimator, final = _with_final(estimator, _with_positions(final))
+    forest = forests.exact(final)
+    jobs = [(estimator, final, precision) for precision in precisions]
+    if forest is not None:
+        jobs.append((*_with_final(estimator, forest), "exact"))
+    if trees and hasattr(estimator, "steps"):
+        jobs = [(_with_cast(each), last, precision) for each, last, precision in jobs]
+    return [_candidate(each, last, threshold, signature, precision) for each, last, precision in jobs]
 
 
-def _candidate(estimator: Any, final: Any, signature: Signature, precision: str) -> Candidate:
+def _candidate(
+    estimator: Any, final: Any, threshold: Threshold | None, signature: Signature, precision: str
+) -> Candidate:
     from skl2onnx import convert_sklearn
 
     from service.packaging.conversion import hist_gradient_boosting
-    from service.packaging.onnx_graph.labels import drop_zipmap, give_positions
+    from service.packaging.onnx_graph.labels import drop_zipmap, give_positions, give_threshold
 
     options = [{id(final): {"zipmap": False}}, None] if hasattr(final, "classes_") else [None]
     for attempt, option in enumerate(options):
@@ -58,7 +70,10 @@ def _candidate(estimator: Any, final: Any, signature: Signature, precision: str)
             )
             hist_gradient_boosting.declare(model)
             drop_zipmap(model)
-            if signature.classes is not None:
+            if threshold is not None:
+                column = threshold.positive if signature.outputs[1].width else -1
+                give_threshold(model, column, threshold.value, positive=threshold.positive == 1)
+            elif signature.classes is not None:
                 give_positions(model, final.classes_)
             return Candidate(precision, model.SerializeToString())
         except Exception as ex:  # noqa: BLE001 (converters raise anything; the reason goes into the manifest)
@@ -109,15 +124,11 @@ def _with_cast(pipeline: Any) -> Any:
     return Pipeline([*first, ("cast_to_float32", CastTransformer(dtype=np.float32)), last])
 
 
-def _with_positions(estimator: Any, final: Any) -> tuple[Any, Any]:
+def _with_positions(final: Any) -> Any:
     """The same with the positions of the labels for labels: they cost less, and every converter takes them."""
     relabelled = copy.copy(final)
     relabelled.classes_ = np.arange(len(final.classes_))
-    if final is estimator:
-        return relabelled, relabelled
-    pipeline = copy.copy(estimator)
-    pipeline.steps = [*estimator.steps[:-1], (estimator.steps[-1][0], relabelled)]
-    return pipeline, relabelled
+    return relabelled
 
 
 def _main() -> None:

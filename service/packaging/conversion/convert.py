@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
 import subprocess
@@ -48,6 +49,15 @@ def convert(estimator: Any, signature: Signature) -> list[Candidate]:
         last = ex.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         return [Candidate("any", None, f"the conversion crashed: {last}")]
     return [Candidate(*each) for each in pickle.loads(child.stdout)]  # noqa: S301 (from our own child)
+
+
+def _with_final(estimator: Any, final: Any) -> tuple[Any, Any]:
+    """The estimator with another last step, or that alone if there are no steps; and that step."""
+    if not hasattr(estimator, "steps"):
+        return final, final
+    pipeline = copy.copy(estimator)
+    pipeline.steps = [*estimator.steps[:-1], (estimator.steps[-1][0], final)]
+    return pipeline, final
 
 
 def _first_line(ex: Exception) -> str:

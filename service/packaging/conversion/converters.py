@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from service.packaging.conversion import hist_gradient_boosting
+from service.packaging.conversion import forests, hist_gradient_boosting
 from service.packaging.conversion.nodes import cast_to_output, constant, labels, node, unique, winners
 from service.runtimes.onnx_runtime import MISSING_STRING
 from service.signature import is_missing
@@ -19,6 +19,7 @@ _OPTIONS = {"zipmap": [True, False, "columns"], "nocl": [True, False], "raw_scor
 def register() -> None:
     """Make skl2onnx use these converters."""
     hist_gradient_boosting.register(_OPTIONS)
+    forests.register(_OPTIONS)
     _register_linear()
     _register_imputer()
     _route_gaps()

@@ -82,11 +82,26 @@ def _raw(scope: Any, operator: Any, container: Any) -> str:
     estimator = operator.raw_operator
     if estimator.is_categorical_ is not None:
         raise NotImplementedError("categorical features in the trees")
-    nodes, targets = _Nodes(), estimator.n_trees_per_iteration_
-    for iteration in estimator._predictors:  # noqa: SLF001 (there is no public way to the trees)
-        for target, predictor in enumerate(iteration):
-            nodes.add(predictor.nodes, target)
+    targets = estimator.n_trees_per_iteration_
+    iterations = estimator._predictors  # noqa: SLF001 (there is no public way to the trees)
+    trees = [(predictor.nodes, target) for iteration in iterations for target, predictor in enumerate(iteration)]
     given = node(scope, container, "Cast", [operator.inputs[0].full_name], to=TensorProto.DOUBLE)
+    total = ensemble(scope, container, given, trees, targets)
+    baseline = np.asarray(estimator._baseline_prediction, dtype=np.float64).reshape(1, -1)  # noqa: SLF001
+    return node(scope, container, "Add", [total, constant(scope, container, baseline)])
+
+
+def ensemble(scope: Any, container: Any, given: str, trees: list[tuple[NDArray[Any], int]], targets: int) -> str:
+    """
+    The sums of trees, double, shape (rows, targets), added in their order.
+
+    Args:
+        given: the input, double.
+        trees: the nodes of each, and the target that its leaves count for.
+    """
+    nodes = _Nodes()
+    for each, target in trees:
+        nodes.add(each, target)
     total = unique(scope, "raw")
     # skl2onnx knows no operators of ai.onnx.ml 5; `declare` says so of the finished graph.
     container.add_node(
@@ -98,8 +113,7 @@ def _raw(scope: Any, operator: Any, container: Any) -> str:
         name=unique(scope, "TreeEnsemble"),
         **nodes.attributes(targets),
     )
-    baseline = np.asarray(estimator._baseline_prediction, dtype=np.float64).reshape(1, -1)  # noqa: SLF001
-    return node(scope, container, "Add", [total, constant(scope, container, baseline)])
+    return total
 
 
 def _stump(nodes: NDArray[Any]) -> NDArray[Any]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from service.packaging.inspection.final_estimator import unwrapped
 from service.signature import Value, is_missing
 
 
@@ -18,33 +19,64 @@ class _Column(NamedTuple):
         position: the feature's position.
         name: the feature's name.
         gaps: what the imputers on the way take for a missing value, where that is a value.
+        imputed: whether there is an imputer on the way.
     """
 
     position: int
     name: str
     gaps: tuple[Value, ...] = ()
+    imputed: bool = False
 
 
-def known_values(estimator: Any, names: list[str]) -> Iterator[tuple[int, list[Value]]]:
-    """The positions of the features that an encoder of the estimator encodes, each with the values that are known."""
-    yield from _encoded(estimator, [_Column(position, name) for position, name in enumerate(names)])
+class Encoded(NamedTuple):
+    """
+    What an encoder knows of a feature.
+
+    Attributes:
+        values: the values; None if it takes any text.
+        strict: whether it refuses other values.
+        imputed: whether missing values do not come to it.
+    """
+
+    values: list[Value] | None
+    strict: bool = False
+    imputed: bool = False
 
 
-def _encoded(part: Any, columns: list[_Column]) -> Iterator[tuple[int, list[Value]]]:
-    """Follow the columns through pipelines and column transformers to the first encoder."""
-    if hasattr(part, "best_estimator_"):
-        yield from _encoded(part.best_estimator_, columns)
+def encoded_features(estimator: Any, names: list[str]) -> dict[int, Encoded]:
+    """The features that an encoder of the estimator encodes, by position, with what it knows of each."""
+    return dict(_encoded(estimator, [_Column(position, name) for position, name in enumerate(names)]))
+
+
+def string_columns(estimator: Any, names: list[str]) -> dict[str, list[Value] | None]:
+    """The features that are strings to an estimator, each with the values that it knows; None if it takes any text."""
+    return {
+        names[position]: each.values
+        for position, each in encoded_features(estimator, names).items()
+        if each.values is None or any(isinstance(value, str) for value in each.values)
+    }
+
+
+def _encoded(part: Any, columns: list[_Column]) -> Iterator[tuple[int, Encoded]]:
+    """Follow the columns through pipelines and column transformers to the first encoder, or to a reader of texts."""
+    part, _ = unwrapped(part)
+    if getattr(part, "_preprocessor", None) is not None:  # of histogram-based gradient boosting
+        yield from _encoded(part._preprocessor, columns)  # noqa: SLF001 (there is no public way to it)
     elif hasattr(part, "transformers_"):
         for _, transformer, selected in part.transformers_:
             yield from _encoded(transformer, _selected(selected, columns))
     elif hasattr(part, "steps"):
         yield from _in_steps(part.steps, columns)
+    elif hasattr(part, "build_analyzer") and len(columns) == 1:
+        yield columns[0].position, Encoded(None)
     elif hasattr(part, "categories_") and len(part.categories_) == len(columns):
+        strict = getattr(part, "handle_unknown", None) == "error"
         for column, categories in zip(columns, part.categories_, strict=True):
-            yield column.position, [*np.asarray(categories, dtype=object).tolist(), *column.gaps]
+            values = [*np.asarray(categories, dtype=object).tolist(), *column.gaps]
+            yield column.position, Encoded(values, strict, column.imputed)
 
 
-def _in_steps(steps: list[tuple[str, Any]], columns: list[_Column]) -> list[tuple[int, list[Value]]]:
+def _in_steps(steps: list[tuple[str, Any]], columns: list[_Column]) -> list[tuple[int, Encoded]]:
     """What the first step that encodes any knows, where the columns come to it as they are."""
     for _, step in steps:
         found = list(_encoded(step, columns))
@@ -78,4 +110,5 @@ def _passed(step: Any, columns: list[_Column]) -> list[_Column]:
     if len(step.get_feature_names_out()) != len(columns):  # it leaves out columns that have no values
         return []
     gap = step.missing_values.item() if isinstance(step.missing_values, np.generic) else step.missing_values
-    return columns if is_missing(gap) else [each._replace(gaps=(*each.gaps, gap)) for each in columns]
+    gaps = () if is_missing(gap) else (gap,)
+    return [each._replace(gaps=(*each.gaps, *gaps), imputed=True) for each in columns]

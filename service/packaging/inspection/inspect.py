@@ -10,9 +10,10 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from service.packaging.errors import PackagingError
-from service.packaging.inspection.categories import known_values
+from service.packaging.inspection.categories import Encoded, encoded_features
 from service.packaging.inspection.outputs import classes_of, outputs_of, row_by_row
-from service.packaging.sample import Column, columns_of
+from service.packaging.inspection.prober import Prober, complete_row
+from service.packaging.sample import Column, columns_of, framed
 from service.runtimes.sklearn_input import estimator_input
 from service.runtimes.sklearn_runtime import call
 from service.signature import Feature, Form, Label, Output, Signature, Value, is_missing
@@ -36,20 +37,32 @@ def inspect(
     Raises:
         PackagingError: these do not fit each other, or the estimator does not predict.
     """
+    original, sample = sample, framed(sample)
+    copied = sample is not original
     columns = columns_of(sample, _names(estimator))
+    encoded = encoded_features(estimator, [column.name for column in columns])
+    for position, each in encoded.items():
+        _check_kind(columns[position], each.values or [])
     given, sample = sample, row_by_row(estimator, sample)
     if sample is not given:
         columns = columns_of(sample, _names(estimator))
     task, outputs = outputs_of(estimator, sample)
-    form, features = _form(estimator, sample, columns)
+    if copied and not _answers_alike(estimator, original, sample, outputs):
+        raise PackagingError("The model answers the sample differently in pandas, which serves: give it in pandas.")
+    form, features = _form(estimator, sample, columns, outputs)
     signature = Signature(task, tuple(features), outputs, classes_of(estimator, task, outputs, classes), form)
     values = [column.values for column in columns]
-    known = dict(known_values(estimator, [column.name for column in columns]))
-    prober = _Prober(estimator, signature, values)
+    prober = Prober(estimator, signature, values)
+    unknown = {
+        i: _unknown(column, encoded.get(i)) for i, column in enumerate(columns) if _lists(column, encoded.get(i))
+    }
+    opened = prober.accepted(unknown, [i for i, each in encoded.items() if each.strict])
     features = [
-        _with_categories(prober, position, column, known.get(position)) for position, column in enumerate(columns)
+        _with_values(feature, column, encoded.get(i), opened=i in opened)
+        for i, (feature, column) in enumerate(zip(features, columns, strict=True))
     ]
-    features = prober.with_gaps(features)
+    strict = {i: each.values or [] for i, each in encoded.items() if each.strict and not each.imputed}
+    features = prober.with_gaps(features, strict)
     features = _with_examples(features, values, example)
     signature = replace(signature, features=tuple(features))
     return signature, Table.of(signature, values)
@@ -60,9 +73,23 @@ def _names(estimator: Any) -> list[str] | None:
     return None if names is None else [str(name) for name in names]
 
 
-def _form(estimator: Any, sample: Any, columns: list[Column]) -> tuple[Form, list[Feature]]:
-    """The simplest form in which the estimator answers for the sample as it does for the sample itself."""
-    expected = call(estimator, "predict", sample)
+def _check_kind(column: Column, known: list[Value]) -> None:
+    """Refuse a column of numbers for an encoder that was fitted on strings, and one of strings for one of numbers."""
+    present = [each for each in known if not is_missing(each)]
+    if all(map(is_missing, column.values)):
+        return
+    strings, shown = column.kind in ("string", "text"), ", ".join(repr(each) for each in present[:3])
+    if present and not any(isinstance(each, str) == strings for each in present):
+        holds, wants = ("strings", "numbers") if strings else ("numbers", "strings")
+        raise PackagingError(
+            f"{column.name} holds {holds}, and the model was fitted on {wants} ({shown}): give {wants} in the sample."
+        )
+
+
+def _form(
+    estimator: Any, sample: Any, columns: list[Column], outputs: tuple[Output, ...]
+) -> tuple[Form, list[Feature]]:
+    """The simplest form in which the estimator gives every output as it does for the sample itself."""
     forms: list[Form] = ["frame", "objects"] if hasattr(sample, "columns") else ["objects", "frame"]
     if columns[0].kind == "text":
         forms = ["texts"]
@@ -73,18 +100,35 @@ def _form(estimator: Any, sample: Any, columns: list[Column]) -> tuple[Form, lis
         signature = Signature("regressor", tuple(features), (Output("predict"),), None, form)
         try:
             table = Table.of(signature, [column.values for column in columns])
-            answer = call(estimator, "predict", estimator_input(signature, table))
-        except Exception:  # noqa: BLE001, S112 (an estimator may raise anything; then it is not this form)
+            given = estimator_input(signature, table)
+        except Exception:  # noqa: BLE001, S112 (values may not fit a dtype; then it is not this form)
             continue
-        if _same(answer, expected):
+        if _answers_alike(estimator, sample, given, outputs):
             return form, features
+    mixed = [column.name for column in columns if column.mixed]
+    if mixed:
+        raise PackagingError(
+            f"{mixed[0]} has two kinds of missing values, None and NaN, and the model answers them differently. "
+            f"A request has one kind, null: fit the model on one of them, and give a sample with that one."
+        )
     raise PackagingError("The estimator answers differently for the same values in another container.")
 
 
+def _answers_alike(estimator: Any, sample: Any, other: Any, outputs: tuple[Output, ...]) -> bool:
+    """Whether every output is the same for the sample and for the same rows in another container."""
+    try:
+        return all(
+            _same(call(estimator, output.name, other), call(estimator, output.name, sample)) for output in outputs
+        )
+    except Exception:  # noqa: BLE001 (an estimator may raise anything; then it does not take the other one)
+        return False
+
+
 def _same(answer: NDArray[Any], expected: NDArray[Any]) -> bool:
-    """Whether two predictions are the same, but for how a copy of the rows lies in memory."""
+    """Whether two outputs are the same, but for how a copy of the rows lies in memory."""
     if answer.dtype.kind == "f" and answer.shape == expected.shape:
-        return np.allclose(answer, expected, rtol=1e-9, atol=0.0, equal_nan=True)
+        least = 1e-9 * float(np.abs(expected[np.isfinite(expected)]).max(initial=0.0))
+        return np.allclose(answer, expected, rtol=1e-9, atol=least, equal_nan=True)
     return np.array_equal(answer, expected)
 
 
@@ -101,92 +145,33 @@ def _plain(column: Column, form: Form) -> Feature:
     )
 
 
-class _Prober:
-    """Asks the estimator what it takes, one row at a time."""
-
-    def __init__(self, estimator: Any, signature: Signature, values: list[NDArray[Any]]) -> None:
-        self._estimator = estimator
-        self._signature = signature
-        self._row = _complete_row(values)
-        self._columns = [column[self._row : self._row + 1] for column in values]
-
-    def accepts(self, position: int, value: Value) -> bool:
-        """Whether it predicts a row with this value in this place."""
-        return self._predicts(self._signature.features, {position: value}, [position])
-
-    def with_gaps(self, features: list[Feature]) -> list[Feature]:
-        """The features, each with whether it may be missing."""
-        self._signature = replace(
-            self._signature, features=tuple(replace(feature, missing=True) for feature in features)
-        )
-        numbers = [i for i, feature in enumerate(features) if feature.numeric]
-        allowed = set(self._gaps(numbers))
-        found = []
-        for position, feature in enumerate(features):
-            if feature.numeric:
-                found.append(replace(feature, missing=position in allowed, none=False))
-            else:
-                found.append(self._string_gaps(position, feature))
-        return found
-
-    def _gaps(self, positions: list[int]) -> list[int]:
-        """Those of these numeric features that may be missing, each in a row of its own; by halves."""
-        if not positions:
-            return []
-        if self._predicts(self._signature.features, dict.fromkeys(positions, np.nan), positions):
-            return positions
-        if len(positions) == 1:
-            return []
-        middle = len(positions) // 2
-        return self._gaps(positions[:middle]) + self._gaps(positions[middle:])
-
-    def _string_gaps(self, position: int, feature: Feature) -> Feature:
-        """Whether a string may be missing, and whether the estimator's gap is NaN or None."""
-        for none in (feature.none, not feature.none):
-            features = list(self._signature.features)
-            features[position] = replace(feature, missing=True, none=none)
-            if self._predicts(tuple(features), {position: None}, [position]):
-                return features[position]
-        return replace(feature, missing=False, none=False)
-
-    def _predicts(self, features: tuple[Feature, ...], values: dict[int, Any], rows: list[int]) -> bool:
-        """Whether it predicts rows that each have one of the values in its place, and answers finitely."""
-        columns = [np.repeat(column, len(rows)) for column in self._columns]
-        for row, position in enumerate(rows):
-            columns[position][row] = values[position]
-        signature = replace(self._signature, features=features)
-        try:
-            given = estimator_input(signature, Table.of(signature, columns))
-            answers = [call(self._estimator, output.name, given) for output in signature.outputs]
-        except Exception:  # noqa: BLE001 (an estimator may raise anything at what it does not take)
-            return False
-        return all(answer.dtype.kind != "f" or bool(np.isfinite(answer).all()) for answer in answers)
+def _lists(column: Column, encoded: Encoded | None) -> bool:
+    """Whether there may be a list of values that are taken, and no others."""
+    return column.kind in ("string", "text") or (
+        column.kind != "bool" and (encoded is not None or column.categories is not None)
+    )
 
 
-def _complete_row(values: list[NDArray[Any]]) -> int:
-    """The first row without gaps, else the first."""
-    gaps = np.array([[is_missing(each) for each in column] for column in values])
-    complete = np.flatnonzero(~gaps.any(axis=0))
-    return int(complete[0]) if len(complete) else 0
+def _unknown(column: Column, encoded: Encoded | None) -> Value:
+    """A value that is not among those that the model knows."""
+    return _UNKNOWN if column.kind in ("string", "text") else max([*_known_numbers(column, encoded), -1.0]) + 1.0
 
 
-def _with_categories(prober: _Prober, position: int, column: Column, encoded: list[Value] | None) -> Feature:
-    """The feature with its range, or with the values that the model knows and whether it takes others."""
-    feature = prober._signature.features[position]  # noqa: SLF001 (of this module)
+def _known_numbers(column: Column, encoded: Encoded | None) -> list[float]:
+    """The numbers that the model knows, and those of the sample."""
+    listed = column.categories if encoded is None else encoded.values
+    numbers = {float(each) for each in listed or () if isinstance(each, int | float) and not is_missing(each)}
+    return sorted(numbers.union(column.values[~np.isnan(column.values)].tolist()))
+
+
+def _with_values(feature: Feature, column: Column, encoded: Encoded | None, *, opened: bool) -> Feature:
+    """The feature with its range, or with the values that the model knows; `opened`: whether it takes others."""
     if column.kind in ("float", "int", "bool"):
-        present = column.values[~np.isnan(column.values)]
-        if len(present):
-            feature = replace(feature, range=(present.min().item(), present.max().item()))
-        if encoded is None or column.kind == "bool":
-            return feature
-        numbers = {float(each) for each in encoded if isinstance(each, int | float) and not is_missing(each)}
-        known = sorted(numbers.union(present.tolist()))
-        unknown = (known[-1] if known else 0.0) + 1.0
-        return feature if prober.accepts(position, unknown) else replace(feature, categories=tuple(known))
-    opened = prober.accepts(position, _UNKNOWN)
-    if opened and (column.kind == "text" or (encoded is None and column.categories is None)):
+        return _with_numbers(feature, column, encoded, opened=opened)
+    known = encoded.values if encoded is not None else None
+    if opened and (column.kind == "text" or (known is None and column.categories is None)):
         return feature
-    strings = [str(each) for each in encoded or () if isinstance(each, str)] or list(column.categories or ())
+    strings = [str(each) for each in known or () if isinstance(each, str)] or [*map(str, column.categories or ())]
     if not opened:  # what is in the sample is taken, whatever becomes of it on the way to the encoder
         strings += sorted({each for each in column.values if each is not None}.difference(strings))
         if not strings:
@@ -194,8 +179,21 @@ def _with_categories(prober: _Prober, position: int, column: Column, encoded: li
     return replace(feature, type="category", categories=tuple(strings), open=opened)
 
 
+def _with_numbers(feature: Feature, column: Column, encoded: Encoded | None, *, opened: bool) -> Feature:
+    present = column.values[~np.isnan(column.values)]
+    if len(present):
+        feature = replace(feature, range=(present.min().item(), present.max().item()))
+    if not _lists(column, encoded):
+        return feature
+    if not opened:
+        return replace(feature, categories=tuple(_known_numbers(column, encoded)))
+    # pandas' own categories are what the column is made of, also if others are taken
+    return replace(feature, open=True) if feature.dtype == "category" else replace(feature, categories=None)
+
+
 def _with_examples(features: list[Feature], values: list[NDArray[Any]], example: Sequence[Any] | None) -> list[Feature]:
-    row = [column[_complete_row(values)] for column in values] if example is None else list(example)
+    complete = complete_row(values)
+    row = [column[complete] for column in values] if example is None else list(example)
     if len(row) != len(features):
         raise PackagingError(f"The example has {len(row)} values, the sample {len(features)} columns.")
     return [_with_example(feature, value) for feature, value in zip(features, row, strict=True)]

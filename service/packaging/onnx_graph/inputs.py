@@ -60,6 +60,15 @@ def inputs_of(content: bytes) -> list[Input]:
     return inputs
 
 
+def string_inputs(content: bytes, names: list[str]) -> list[str]:
+    """Those of these columns that a graph takes as strings."""
+    inputs = inputs_of(content)
+    if len(inputs) == 1:
+        return names if inputs[0].type == "tensor(string)" else []
+    strings = {each.name for each in inputs if each.type == "tensor(string)"}
+    return [name for name in names if name in strings]
+
+
 def _width(shape: list[Any]) -> int | None:
     return shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None
 

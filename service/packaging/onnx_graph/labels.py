@@ -21,10 +21,41 @@ def give_positions(model: ModelProto, classes: NDArray[Any]) -> None:
     """
     graph = model.graph
     graph.node.append(_looked_up(graph, len(classes)) or _translation(model, classes))
+    _give_first(graph)
+
+
+def _give_first(graph: GraphProto) -> None:
+    """Make the position the first output."""
     rest = list(graph.output)[1:]
     del graph.output[:]
     graph.output.extend([helper.make_tensor_value_info(_POSITION, TensorProto.INT64, None), *rest])
     _prune(graph)
+
+
+def give_threshold(model: ModelProto, column: int, value: float, *, positive: bool) -> None:
+    """
+    Replace the first output by the position of one of two labels: that of the second one if `positive`, else of the
+    first, where a column of the second output is at least a value.
+    """
+    graph = model.graph
+    arrays = {
+        "threshold_column": np.array([column], dtype=np.int64),
+        "threshold": np.array(value, dtype=np.float64),
+        "flat": np.array([-1], dtype=np.int64),
+    }
+    graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in arrays.items())
+    reached = "reached" if positive else "not_reached"
+    graph.node.extend(
+        [
+            helper.make_node("Gather", [graph.output[1].name, "threshold_column"], ["compared"], axis=1),
+            helper.make_node("Cast", ["compared"], ["compared_double"], to=TensorProto.DOUBLE),
+            helper.make_node("GreaterOrEqual", ["compared_double", "threshold"], ["reached"]),
+            helper.make_node("Not", ["reached"], ["not_reached"]),
+            helper.make_node("Cast", [reached], ["position_column"], to=TensorProto.INT64),
+            helper.make_node("Reshape", ["position_column", "flat"], [_POSITION]),
+        ]
+    )
+    _give_first(graph)
 
 
 def label_lists(model: ModelProto, classes: int) -> list[list[Any]]:

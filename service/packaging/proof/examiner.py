@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.packaging.proof.generated_rows import RowMaker, concatenated
+from service.errors import InvalidInput
+from service.packaging.proof.border_rows import BorderRows
+from service.packaging.proof.decision import Decision
+from service.packaging.proof.generated_rows import Limits, RowMaker, concatenated
 from service.packaging.proof.threshold_rows import Thresholds
 from service.prediction import Agreement, Prediction, compare
-from service.repository.manifest import Golden, Proof
+from service.repository.manifest import METHOD, Golden, Proof
 from service.runtimes.runtime import Runtime
+from service.runtimes.sklearn_input import estimator_input
+from service.runtimes.sklearn_runtime import call
 from service.signature import LARGEST, Signature
 from service.table import Table
 
@@ -25,85 +30,164 @@ SAMPLE_ROWS = 20_000
 
 GOLDEN_ROWS = 8
 
+_POOL_ROWS = 2000
+"""Of a larger sample, the way to a border between labels starts at one of so many rows."""
+
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _MAGNITUDES = sorted({LARGEST, _FLOAT32_MAX, *(10.0**exponent for exponent in range(309))})
 _LEAST_LIMIT = 1e9
 _LEAST_REACH = 1e3
 """A conversion must agree with scikit-learn up to this magnitude, and this many times past the sample."""
 
+_GROUPS = 128
+"""Limits are looked for in at most so many groups of features: singly, if there are not more of them."""
+
+Columns = list[NDArray[Any]]
+
 
 class Examiner:
     """Knows the reference, which is scikit-learn, and examines other runtimes against it."""
 
-    def __init__(self, estimator: Any, reference: Runtime, signature: Signature, sample: Table) -> None:
+    def __init__(
+        self, estimator: Any, reference: Runtime, signature: Signature, sample: Table, scale: float | None = None
+    ) -> None:
+        """
+        Take the reference.
+
+        Args:
+            sample: rows like those of the fit.
+            scale: the standard deviation of the values or scores; that over the sample if it is None.
+        """
+        self._estimator = estimator
         self._reference = reference
         self._signature = signature
         self._maker = RowMaker(signature, sample)
         self._sample = self._maker.sample(_spread(sample.rows, SAMPLE_ROWS))
         self._thresholds = Thresholds(estimator, signature, self._maker)
         self._expected = reference.predict(Table.of(signature, self._sample))
+        self.scale = self._deviation() if scale is None else scale
 
     @cached_property
-    def limit(self) -> float:
-        """The largest magnitude with which the reference computes."""
-        return self._limit(lambda columns: self._answer(self._reference, columns) is not None)
+    def limits(self) -> Limits:
+        """The largest magnitude of each number with which the reference computes, by the feature's position."""
+        return self._limits(lambda columns: self._answer(self._reference, columns) is not None)
 
-    @cached_property
-    def scale(self) -> float:
+    def _deviation(self) -> float:
         """The standard deviation of the values or scores over the sample."""
         values = self._expected.scores if self._expected.scores is not None else self._expected.predict
         return float(np.std(values)) if values.dtype.kind in "biuf" else 0.0
 
     def golden(self) -> Golden:
-        """Rows for a manifest, spread over the sample, with the reference's answers."""
+        """Rows for a manifest, spread over the sample, none of them on a border, with the reference's answers."""
         rows = self._maker.sample(_spread(len(self._sample[0]), GOLDEN_ROWS))
         example = [np.array([each], dtype=column.dtype) for each, column in zip(self._example(), rows, strict=True)]
         answered = [
             part for part in (example, self._maker.with_gaps(2)) if self._answer(self._reference, part) is not None
         ]
-        table = Table.of(self._signature, concatenated(rows, *answered))
+        columns = concatenated(rows, *answered)
+        clear = ~self.decision.tied(columns)
+        table = Table.of(self._signature, [column[clear] for column in columns] if clear.any() else columns)
         return Golden.of(table.to_rows(self._signature), self._reference.predict(table), self.scale)
 
-    def examine(self, runtime: Runtime) -> tuple[float, Proof]:
+    def examine(self, runtime: Runtime) -> tuple[Limits, Proof]:
         """
-        Compare a runtime with the reference: on the sample, on random rows over the ranges of the features, on rows
-        with gaps, on rows far outside, and on the thresholds of trees.
+        Find the magnitude up to which a runtime agrees with the reference, and prove it up to there.
 
         Returns:
-            The largest magnitude at which both agree, and the proof.
+            The limit of each number, and the proof.
         """
-        first = self._compare(runtime, self._sample)
+        first, _ = self._compare(runtime, self._sample)
         if not first.holds:
-            return self.limit, Proof(False, len(self._sample[0]), reason=f"sample rows: {first}")
-        limit = min(self.limit, self._limit(lambda columns: self._compare(runtime, columns).holds))
-        if limit < min(self.limit, max(_LEAST_LIMIT, _LEAST_REACH * self._largest)):
-            return limit, Proof(False, reason=f"agrees with scikit-learn only for numbers up to {limit:.1e}")
-        parts = {
-            "sample": self._sample,
-            "random": self._maker.inside(RANDOM_ROWS),
-            "far": concatenated(self._maker.anywhere(RANDOM_ROWS, limit), self._maker.at(limit)),
-            "gaps": self._maker.with_gaps(RANDOM_ROWS),
-            "thresholds": self._thresholds.rows,
-        }
-        counts = {name: len(columns[0]) for name, columns in parts.items()}
-        rows = sum(counts.values())
-        worst = 0.0
-        for name, columns in parts.items():
-            agreement = self._compare(runtime, columns)
-            if not agreement.holds:
-                return limit, Proof(False, rows, reason=f"{name} rows: {agreement}", parts=counts)
-            worst = max(worst, agreement.difference)
-        return limit, Proof(True, rows, worst, parts=counts)
+            return self.limits, Proof(False, len(self._sample[0]), reason=f"sample rows: {first}")
+        limit = self._bisected(lambda columns: self._compare(runtime, columns)[0].holds, self.limits)
+        limits = {position: min(each, limit) for position, each in self.limits.items()}
+        if any(limits[position] < min(each, self._ample(position)) for position, each in self.limits.items()):
+            return limits, Proof(False, reason=f"agrees with scikit-learn only for numbers up to {limit:.1e}")
+        return limits, self.prove(runtime, limits)
 
-    def _compare(self, runtime: Runtime, columns: list[NDArray[Any]]) -> Agreement:
+    def prove(self, runtime: Runtime, limits: Limits) -> Proof:
+        """
+        Compare a runtime with the reference: on the sample, on random rows over the ranges of the features, on rows
+        with gaps, on rows far outside, on the thresholds of trees, and on the borders between labels.
+
+        A label that differs is no difference if its row is on a border, by the model's own values; such rows are
+        counted.
+        """
+        counts: dict[str, int] = {}
+        borders, worst = 0, 0.0
+        try:
+            for name, columns in self._parts(runtime, limits):
+                agreement, excused = self._compare(runtime, columns)
+                counts[name] = len(columns[0])
+                borders, worst = borders + excused, max(worst, agreement.difference)
+                if not agreement.holds:
+                    return Proof(False, sum(counts.values()), reason=f"{name} rows: {agreement}", parts=counts)
+        except InvalidInput:
+            return Proof(False, sum(counts.values()), reason="some rows between two labels cannot be computed")
+        return Proof(True, sum(counts.values()), worst, parts=counts, borders=borders, method=METHOD)
+
+    def _parts(self, runtime: Runtime, limits: Limits) -> Iterator[tuple[str, Columns]]:
+        """The rows to compare, by kind; those that are most work to find come last."""
+        yield "sample", self._sample
+        yield "random", self._maker.inside(RANDOM_ROWS)
+        yield "far", concatenated(self._maker.anywhere(RANDOM_ROWS, limits), self._maker.at(limits))
+        yield "gaps", self._maker.with_gaps(RANDOM_ROWS)
+        yield "thresholds", self._thresholds.rows
+        if self._expected.predict.dtype.kind != "f":
+            yield "borders", self._on_borders(runtime)
+
+    def _on_borders(self, runtime: Runtime) -> Columns:
+        """Rows on the borders between labels, by the reference and by the runtime."""
+        return concatenated(self._borders, self._border_rows.of(lambda rows: self._labels(runtime, rows)))
+
+    @cached_property
+    def _border_rows(self) -> BorderRows:
+        return BorderRows(self._maker, _spread(len(self._sample[0]), _POOL_ROWS))
+
+    @cached_property
+    def _borders(self) -> Columns:
+        """The rows on the borders between the labels of the reference."""
+        return self._border_rows.of(self._own_labels)
+
+    @cached_property
+    def decision(self) -> Decision:
+        """What tells rounding from a wrong label; it must explain the labels of ordinary rows."""
+        rows = self._maker.sample(_spread(len(self._sample[0]), _POOL_ROWS))
+        random = self._maker.inside(RANDOM_ROWS)
+        if self._answer(self._reference, random) is not None:
+            rows = concatenated(rows, random)
+        return Decision(self._estimator, self._signature, self._maker, rows, self._labels(self._reference, rows))
+
+    def _own_labels(self, columns: Columns) -> NDArray[Any]:
+        """The labels of the reference, as the estimator has them, without the work of its other outputs."""
+        given = estimator_input(self._signature, Table.of(self._signature, columns))
+        try:
+            return call(self._estimator, "predict", given)
+        except Exception as ex:  # an estimator may raise anything
+            raise InvalidInput("The model cannot compute with these values.") from ex
+
+    def _labels(self, runtime: Runtime, columns: Columns) -> NDArray[Any]:
+        return runtime.predict(Table.of(self._signature, columns)).predict
+
+    def _compare(self, runtime: Runtime, columns: Columns) -> tuple[Agreement, int]:
+        """How a runtime agrees with the reference, and how many labels differ by rounding, which are not counted."""
         if not len(columns[0]):
-            return Agreement(0, 0.0)
+            return Agreement(0, 0.0), 0
         answer, expected = self._answer(runtime, columns), self._answer(self._reference, columns)
         if answer is None or expected is None:
-            return Agreement(len(columns[0]), np.inf)
-        return compare(answer, expected, self.scale)
+            return Agreement(len(columns[0]), np.inf), 0
+        agreement = compare(answer, expected, self.scale)
+        if agreement.holds or agreement.difference == np.inf or expected.predict.dtype.kind == "f":
+            return agreement, 0
+        wrong = int((~self.decision.near(columns, expected.predict, answer.predict)).sum())
+        difference, jumping = agreement.difference, self.decision.jumping(columns)
+        if jumping.all():
+            difference = 0.0
+        elif jumping.any():
+            difference = compare(_only(answer, ~jumping), _only(expected, ~jumping), self.scale).difference
+        return Agreement(wrong, difference), agreement.labels - wrong
 
-    def _answer(self, runtime: Runtime, columns: list[NDArray[Any]]) -> Prediction | None:
+    def _answer(self, runtime: Runtime, columns: Columns) -> Prediction | None:
         """What a runtime says of these rows; None where it cannot compute with one of them."""
         try:
             with np.errstate(over="ignore"):
@@ -111,34 +195,76 @@ class Examiner:
         except Exception:  # noqa: BLE001 (a graph that fails may raise anything)
             return None
 
-    def _limit(self, accepts: Callable[[list[NDArray[Any]]], bool]) -> float:
+    def _limits(self, accepts: Callable[[Columns], bool]) -> dict[int, float]:
         """
-        The largest magnitude that is accepted, found by bisection.
+        The largest magnitude of each number that is accepted.
 
-        Where even numbers like those of the sample are not, as by a model that knows no neighbour there, magnitude is
-        not what decides, and all are let through to the model.
+        If even numbers as large as those of the sample are refused, as by a model that has no neighbour there,
+        magnitude is not the reason, and all are let through to the model.
         """
-        if not self._maker.numeric:
+        numbers = self._maker.numeric
+        most = {position: max(float(self._maker.bounds[1, position]), self._largest[position]) for position in numbers}
+        if not numbers or not accepts(self._maker.at({position: self._largest[position] for position in numbers})):
+            return most
+        limits = self._narrowed(accepts, most)
+        together = self._bisected(accepts, limits)
+        if together <= max(self._largest.values()):
+            return limits
+        return {position: min(each, together) for position, each in limits.items()}
+
+    def _narrowed(self, accepts: Callable[[Columns], bool], most: Limits) -> dict[int, float]:
+        """The limit of each feature: one for all if that is ample, else one for each half, and so on."""
+        limit = self._bisected(accepts, most)
+        if limit <= max(self._largest[position] for position in most):
+            return dict(most)
+        if limit >= max(map(self._ample, most)) or len(most) <= max(1, len(self._maker.numeric) // _GROUPS):
+            return {position: min(each, limit) for position, each in most.items()}
+        items = list(most.items())
+        halves = items[: len(items) // 2], items[len(items) // 2 :]
+        return self._narrowed(accepts, dict(halves[0])) | self._narrowed(accepts, dict(halves[1]))
+
+    def _bisected(self, accepts: Callable[[Columns], bool], most: Limits) -> float:
+        """The largest magnitude that is accepted in all these features, none of which goes past its own limit."""
+        if not most:
             return LARGEST
         low, high = 0, len(_MAGNITUDES)
         while low < high:
             middle = (low + high) // 2
-            if accepts(self._maker.at(_MAGNITUDES[middle])):
+            if accepts(self._maker.at({position: min(each, _MAGNITUDES[middle]) for position, each in most.items()})):
                 low = middle + 1
             else:
                 high = middle
-        found = _MAGNITUDES[low - 1] if low else 0.0
-        return found if found > self._largest else LARGEST
+        return _MAGNITUDES[low - 1] if low else 0.0
+
+    def _ample(self, position: int) -> float:
+        """The magnitude up to which a conversion must agree with scikit-learn."""
+        wanted = max(_LEAST_LIMIT, _LEAST_REACH * self._largest[position])
+        return float(min(wanted, self._maker.bounds[1, position]))
 
     @cached_property
-    def _largest(self) -> float:
-        """The largest magnitude in the sample."""
-        numbers = [self._sample[position] for position in self._maker.numeric]
-        return max((float(np.nanmax(np.abs(column), initial=0.0)) for column in numbers), default=0.0)
+    def _largest(self) -> dict[int, float]:
+        """The largest magnitude of each number in the sample."""
+        numbers = {position: self._sample[position] for position in self._maker.numeric}
+        return {position: float(np.nanmax(np.abs(column), initial=0.0)) for position, column in numbers.items()}
 
     def _example(self) -> list[Any]:
         plain = zip(self._signature.features, self._signature.example, strict=True)
         return [np.nan if each is None and feature.numeric else each for feature, each in plain]
+
+
+def described(proof: Proof) -> str:
+    """A proof that holds, in a sentence for a person."""
+    parts = ", ".join(f"{count} {part}" for part, count in proof.parts.items() if count)
+    labels = "no label differs"
+    if proof.borders:
+        labels = f"no label differs but on {proof.borders} rows at a border between two labels, where rounding decides"
+    return f"{labels}; {proof.rows} rows compared ({parts}), largest other difference {proof.difference:.1e}"
+
+
+def _only(prediction: Prediction, rows: NDArray[np.bool_]) -> Prediction:
+    """A prediction of some of its rows."""
+    parts = (prediction.predict, prediction.probabilities, prediction.scores)
+    return Prediction(*(None if part is None else part[rows] for part in parts))  # type: ignore[arg-type]
 
 
 def _spread(rows: int, most: int) -> NDArray[Any]:

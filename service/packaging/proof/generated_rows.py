@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.signature import EXACT_INTEGER, Feature, Signature
+from service.signature import EXACT_INTEGER, LARGEST, Feature, Signature
 from service.table import Table
+
+Limits = Mapping[int, float]
+"""The largest magnitude of numbers, by the position of the feature."""
+
+ALONE, MIXED = 200, 18
+"""At most so many features stand at their limit in rows of their own; in so many rows, all do."""
+
+NUDGE = 1e-6
+"""The share of its range by which a number is nudged."""
 
 GAPS = 0.1
 """The share of cells that are missing, in rows that have gaps."""
@@ -37,6 +47,9 @@ class RowMaker:
         self._columns = list(sample.columns) if sample.matrix is None else list(sample.matrix.T)
         self._generator = np.random.default_rng(0)
         self.numeric = [i for i, each in enumerate(signature.features) if each.numeric and each.closed is None]
+        self.movable = [i for i in self.numeric if signature.features[i].type != "bool"]
+        self.whole = np.array([each.type == "int" for each in signature.features])
+        self.bounds = np.array([_bounds(each) for each in signature.features]).T
 
     def sample(self, positions: NDArray[Any]) -> list[NDArray[Any]]:
         """These rows of the sample, by column."""
@@ -48,19 +61,44 @@ class RowMaker:
 
     def inside(self, rows: int) -> list[NDArray[Any]]:
         """Rows drawn over the ranges and categories of the features, each column on its own."""
-        return [
-            self._cells(feature, column, rows)
-            for feature, column in zip(self._signature.features, self._columns, strict=True)
-        ]
+        return [self._cells(position, rows) for position in range(len(self._columns))]
 
-    def anywhere(self, rows: int, limit: float) -> list[NDArray[Any]]:
-        """The same, with numbers of any magnitude up to a limit."""
+    def around(self, rows: int) -> list[NDArray[Any]]:
+        """The same, with numbers from ranges that are three times as wide."""
         columns = self.inside(rows)
         for position in self.numeric:
-            top = np.log10(_most(self._signature.features[position], limit))
+            low, high = self.widened(np.array([position]))
+            numbers = self._generator.uniform(low, high, rows)
+            columns[position] = self._fitting(position, numbers)
+        return columns
+
+    def widened(self, positions: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The ranges of features, three times as wide: their ends, whole if only whole numbers are taken."""
+        ranges = np.array([self._signature.features[position].range or (0.0, 1.0) for position in positions])
+        ranges = ranges.reshape(-1, 2).T
+        width = np.maximum(ranges[1] - ranges[0], 1.0)
+        low, high = np.clip([ranges[0] - width, ranges[1] + width], *self.bounds[:, None, positions])
+        whole = self.whole[positions]
+        return np.where(whole, np.ceil(low), low), np.where(whole, np.floor(high), high)
+
+    def nudged(self, columns: list[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+        """The rows with each number moved by about a millionth of its range, whole ones, too; and the other way."""
+        there, back = list(columns), list(columns)
+        low, high = self.widened(np.array(self.movable))
+        for position, width in zip(self.movable, NUDGE * (high - low), strict=True):
+            column = columns[position]
+            steps = self._generator.uniform(0.5, 1.5, len(column)) * self._generator.choice([-1.0, 1.0], len(column))
+            there[position], back[position] = column + width * steps, column - width * steps
+        return there, back
+
+    def anywhere(self, rows: int, limits: Limits) -> list[NDArray[Any]]:
+        """The same, with numbers of any magnitude up to the limit of each feature."""
+        columns = self.inside(rows)
+        for position in self.numeric:
+            top = np.log10(min(limits[position], self.bounds[1, position]))
             magnitudes = 10.0 ** self._generator.uniform(-3.0, max(top, -3.0), rows)
-            numbers = np.minimum(magnitudes, limit) * self._generator.choice([-1.0, 1.0], rows)
-            columns[position] = self._fitting(self._signature.features[position], numbers)
+            numbers = np.minimum(magnitudes, limits[position]) * self._generator.choice([-1.0, 1.0], rows)
+            columns[position] = self._fitting(position, numbers)
         return columns
 
     def with_gaps(self, rows: int) -> list[NDArray[Any]]:
@@ -75,35 +113,39 @@ class RowMaker:
                 columns[position][gaps] = np.nan if feature.numeric else None
         return columns
 
-    def at(self, magnitude: float) -> list[NDArray[Any]]:
-        """Rows in which one number, or all of them, stand at plus or minus a magnitude."""
-        rows = 2 * len(self.numeric) + 18
-        columns = self.sample(np.zeros(rows, dtype=int))
-        columns = [column.copy() for column in columns]
-        signs = self._generator.choice([-1.0, 1.0], (len(self.numeric), 18))
+    def at(self, limits: Limits) -> list[NDArray[Any]]:
+        """Rows in which one of these numbers, or all of them, stand at plus or minus their limit."""
+        alone = list(limits)[:ALONE]
+        rows = 2 * len(alone) + MIXED
+        columns = [column.copy() for column in self.sample(np.zeros(rows, dtype=int))]
+        signs = self._generator.choice([-1.0, 1.0], (len(limits), MIXED))
         signs[:, 0], signs[:, 1] = 1.0, -1.0
-        for index, position in enumerate(self.numeric):
-            feature = self._signature.features[position]
-            most = _most(feature, magnitude)
+        for index, (position, limit) in enumerate(limits.items()):
             numbers = columns[position]
-            numbers[2 * index], numbers[2 * index + 1] = most, -most
-            numbers[-18:] = signs[index] * most
-            if feature.type == "bool":
+            numbers[-MIXED:] = signs[index] * limit
+            if index < len(alone):
+                numbers[2 * index], numbers[2 * index + 1] = limit, -limit
+            if self._signature.features[position].type == "bool":
                 columns[position] = (numbers > 0).astype(np.float64)
+            else:
+                columns[position] = self._fitting(position, numbers)
         return columns
 
-    def _cells(self, feature: Feature, column: NDArray[Any], rows: int) -> NDArray[Any]:
+    def _cells(self, position: int, rows: int) -> NDArray[Any]:
+        feature = self._signature.features[position]
         if feature.type == "text":
-            return self._texts(column, rows)
+            return self._texts(self._columns[position], rows)
         if feature.categories is not None:
             return self._categories(feature, rows)
         low, high = feature.range or (0.0, 1.0)
-        return self._fitting(feature, self._generator.uniform(low, high, rows))
+        return self._fitting(position, self._generator.uniform(low, high, rows))
 
-    def _fitting(self, feature: Feature, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-        if feature.type == "bool":
+    def _fitting(self, position: int, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The numbers as a feature takes them."""
+        if self._signature.features[position].type == "bool":
             return self._generator.integers(0, 2, len(numbers)).astype(np.float64)
-        return np.round(numbers) if feature.type == "int" else numbers
+        fitting: NDArray[np.float64] = numbers.clip(*self.bounds[:, position])
+        return fitting.round() if self.whole[position] else fitting
 
     def _categories(self, feature: Feature, rows: int) -> NDArray[Any]:
         known: list[Any] = list(feature.categories or ())
@@ -130,5 +172,16 @@ def concatenated(*parts: list[NDArray[Any]]) -> list[NDArray[Any]]:
     return [np.concatenate(columns) for columns in zip(*parts, strict=True)]
 
 
-def _most(feature: Feature, magnitude: float) -> float:
-    return min(magnitude, EXACT_INTEGER) if feature.type == "int" else magnitude
+def _bounds(feature: Feature) -> tuple[float, float]:
+    """The least and the largest number that the type of a feature holds."""
+    least, most = -LARGEST, LARGEST
+    if feature.numeric and feature.dtype is not None:
+        import pandas as pd
+
+        kind: Any = pd.api.types.pandas_dtype(feature.dtype)
+        kind = getattr(kind, "numpy_dtype", kind)
+        if kind.kind in "iuf":
+            limits = np.finfo(kind) if kind.kind == "f" else np.iinfo(kind)
+            least, most = float(limits.min), float(limits.max)
+    exact = EXACT_INTEGER if feature.type == "int" else LARGEST
+    return max(least, -exact), min(most, exact)

@@ -1,0 +1,87 @@
+"""
+Forests in double, added tree by tree as scikit-learn adds them: where two labels have as many votes, the same one wins.
+
+skl2onnx' own forests are smaller and faster, but they add in another precision; they serve wherever no label differs.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+
+from service.packaging.conversion.hist_gradient_boosting import ensemble
+from service.packaging.conversion.nodes import cast_to_output, constant, labels, node, winners
+
+_NODE = np.dtype(
+    [
+        ("is_leaf", np.uint8),
+        ("value", np.float64),
+        ("left", np.int64),
+        ("right", np.int64),
+        ("feature_idx", np.int64),
+        ("num_threshold", np.float64),
+        ("missing_go_to_left", np.uint8),
+    ]
+)
+"""A node, in the words of histogram-based trees."""
+
+
+class ExactRandomForest(RandomForestClassifier):  # type: ignore[misc]
+    """A random forest that is converted by this module."""
+
+
+class ExactExtraTrees(ExtraTreesClassifier):  # type: ignore[misc]
+    """Extremely randomized trees that are converted by this module."""
+
+
+_EXACT = {RandomForestClassifier: ExactRandomForest, ExtraTreesClassifier: ExactExtraTrees}
+
+
+def register(options: dict[str, Any]) -> None:
+    """Make skl2onnx use this converter; `options` are those of its classifiers."""
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
+
+    for kind in _EXACT.values():
+        update_registered_converter(
+            kind, kind.__name__, calculate_linear_classifier_output_shapes, _convert, options=options
+        )
+
+
+def exact(estimator: Any) -> Any | None:
+    """The same forest in a class that is converted exactly; None if it is no forest, or has several outputs."""
+    kind = _EXACT.get(type(estimator))
+    if kind is None or estimator.n_outputs_ != 1:
+        return None
+    forest = copy.copy(estimator)
+    forest.__class__ = kind
+    return forest
+
+
+def _convert(scope: Any, operator: Any, container: Any) -> None:
+    forest = operator.raw_operator
+    given = node(scope, container, "Cast", [operator.inputs[0].full_name], to=TensorProto.FLOAT)
+    given = node(scope, container, "Cast", [given], to=TensorProto.DOUBLE)
+    # A leaf counts for one label, so each label has trees of its own.
+    trees = [(_nodes(each.tree_, label), label) for label in range(forest.n_classes_) for each in forest.estimators_]
+    total = ensemble(scope, container, given, trees, forest.n_classes_)
+    number = constant(scope, container, np.array([len(forest.estimators_)], dtype=np.float64))
+    probabilities = node(scope, container, "Div", [total, number])
+    labels(scope, operator, container, winners(scope, container, probabilities, binary=False))
+    cast_to_output(operator, container, probabilities, 1)
+
+
+def _nodes(tree: Any, label: int) -> NDArray[Any]:
+    """The nodes of a tree, with the share of one label for the value of each leaf."""
+    nodes = np.zeros(tree.node_count, dtype=_NODE)
+    nodes["is_leaf"] = tree.children_left < 0
+    nodes["value"] = tree.value[:, 0, label]
+    nodes["left"], nodes["right"] = tree.children_left, tree.children_right
+    nodes["feature_idx"], nodes["num_threshold"] = tree.feature, tree.threshold
+    nodes["missing_go_to_left"] = tree.missing_go_to_left
+    return nodes

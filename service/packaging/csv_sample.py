@@ -1,0 +1,66 @@
+"""Reads sample rows from a CSV file, each column as the fitted model knows it: digits may be strings, NA a word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from service.packaging.errors import PackagingError
+from service.packaging.source import read_sample
+from service.signature import Value
+
+
+class CsvSample:
+    """
+    The rows of a CSV file.
+
+    Attributes:
+        frame: the rows with the types that pandas guesses.
+    """
+
+    def __init__(self, file: Path) -> None:
+        """
+        Read the file: CSV, or one that keeps its types (.parquet, .json).
+
+        Raises:
+            PackagingError: it cannot be read, or has no rows.
+        """
+        self._file = file
+        self.frame = read_sample(file)
+
+    def typed(self, strings: Mapping[str, Sequence[Value] | None]) -> Any:
+        """
+        The rows, with strings in these columns.
+
+        Args:
+            strings: the names of columns that are strings to the model, each with the values that it knows: what pandas
+                takes for a gap (an empty cell, NA, None...) is one unless it is known. None if all cells are texts.
+        """
+        if not strings or self._file.suffix in (".parquet", ".json"):  # these files keep their types
+            return self.frame
+        texts, gapped = self._read(dtype=str, keep_default_na=False), self._read(dtype=str)
+        frame = self.frame.copy()
+        for name, known in strings.items():
+            cells = texts[name].to_numpy(dtype=object, copy=True)
+            if known is not None:
+                gaps = gapped[name].isna().to_numpy() & ~np.isin(cells.astype(str), [str(each) for each in known])
+                cells[gaps] = None if None in known else np.nan
+            frame[name] = _column(cells)
+        return frame
+
+    def _read(self, **options: Any) -> Any:
+        import pandas as pd
+
+        try:
+            return pd.read_csv(self._file, **options)
+        except (OSError, ValueError) as ex:
+            raise PackagingError(f"{self._file.name} cannot be read as CSV: {ex}") from ex
+
+
+def _column(cells: Any) -> Any:
+    import pandas as pd
+
+    return pd.Series(cells, dtype=object)

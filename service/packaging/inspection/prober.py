@@ -1,0 +1,126 @@
+"""Asks an estimator what it takes: missing values and unknown ones, one in each row, many rows at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from service.packaging.inspection.final_estimator import split, unwrapped
+from service.runtimes.sklearn_input import estimator_input
+from service.runtimes.sklearn_runtime import call
+from service.signature import Feature, Signature, Value, is_missing
+from service.table import Table
+
+_FEW = 8
+"""Of features that are likely to refuse a value, so many are asked one by one; if all refuse, the others do."""
+
+
+class Prober:
+    """Asks an estimator, by rows that are like a row of the sample but for one value."""
+
+    def __init__(self, estimator: Any, signature: Signature, values: list[NDArray[Any]]) -> None:
+        """
+        Take the estimator.
+
+        Args:
+            signature: its features, all of which may be missing.
+            values: the sample, by column.
+        """
+        self._estimator = estimator
+        self._signature = signature
+        row = complete_row(values)
+        self._columns = [column[row : row + 1] for column in values]
+
+    def accepted(self, values: Mapping[int, Value], doubtful: Collection[int] = ()) -> set[int]:
+        """
+        The features that take a value, of these with a value each.
+
+        Args:
+            values: the values, by the feature's position.
+            doubtful: the features that are likely to refuse theirs, all for one reason: a few stand for the others.
+        """
+        return self._accepted(self._signature.features, values, doubtful)
+
+    def with_gaps(self, features: Sequence[Feature], known: Mapping[int, list[Value]]) -> list[Feature]:
+        """The features, each with whether it may be missing; `known` are the values that strict encoders know."""
+        numbers = dict.fromkeys((i for i, each in enumerate(features) if each.numeric), np.nan)
+        allowed = self._accepted(tuple(features), numbers, self._refused_by_the_last_step(numbers))
+        found = [replace(each, missing=i in allowed, none=False) for i, each in enumerate(features)]
+        strings = {i: _none(each, known.get(i)) for i, each in enumerate(features) if not each.numeric}
+        for kinds in (strings, {i: not none for i, none in strings.items()}):
+            left = {i: none for i, none in kinds.items() if not found[i].missing}
+            asked = list(features)
+            for i, none in left.items():
+                asked[i] = replace(features[i], missing=True, none=none)
+            doubtful = [i for i in left if i in known and not any(map(is_missing, known[i]))]
+            for i in self._accepted(tuple(asked), dict.fromkeys(left), doubtful):
+                found[i] = asked[i]
+        return found
+
+    def _refused_by_the_last_step(self, positions: Collection[int]) -> list[int]:
+        """Those of these features whose gap comes to the last step; none if that is made of other estimators."""
+        before, final = split(unwrapped(self._estimator)[0])
+        if not positions or any("__" in name for name in final.get_params()):
+            return []
+        if before is None:
+            return list(positions)
+        try:
+            seen = call(before, "transform", self._given(self._signature, dict.fromkeys(positions, np.nan)))
+            dense = np.asarray(seen.item().toarray() if seen.dtype == object else seen, dtype=np.float64)
+        except Exception:  # noqa: BLE001 (a step may raise anything; then nothing is known)
+            return []
+        rows = set(np.flatnonzero(np.isnan(dense).any(axis=1)).tolist())
+        return [position for row, position in enumerate(positions) if row in rows]
+
+    def _accepted(
+        self, features: tuple[Feature, ...], values: Mapping[int, Value], doubtful: Collection[int]
+    ) -> set[int]:
+        signature = replace(self._signature, features=features)
+        clear = [position for position in values if position not in set(doubtful)]
+        doubted = [position for position in values if position in set(doubtful)]
+        found = self._by_halves(signature, values, clear)
+        few = [doubted[i] for i in np.linspace(0, len(doubted) - 1, _FEW, dtype=int)] if len(doubted) > _FEW else []
+        if not few or any(self._predicts(signature, {position: values[position]}) for position in few):
+            found += self._by_halves(signature, values, doubted)
+        return set(found)
+
+    def _by_halves(self, signature: Signature, values: Mapping[int, Value], positions: list[int]) -> list[int]:
+        """Those of these features that take their value: all if all rows are taken, else of each half."""
+        if not positions or self._predicts(signature, {position: values[position] for position in positions}):
+            return positions
+        middle = len(positions) // 2
+        halves = (positions[:middle], positions[middle:]) if middle else ()
+        return [position for half in halves for position in self._by_halves(signature, values, half)]
+
+    def _predicts(self, signature: Signature, values: Mapping[int, Any]) -> bool:
+        """Whether it predicts rows that each have one of the values in its place, and answers finitely."""
+        try:
+            given = self._given(signature, values)
+            answers = [call(self._estimator, output.name, given) for output in signature.outputs]
+        except Exception:  # noqa: BLE001 (an estimator may raise anything at what it does not take)
+            return False
+        return all(answer.dtype.kind != "f" or bool(np.isfinite(answer).all()) for answer in answers)
+
+    def _given(self, signature: Signature, values: Mapping[int, Any]) -> Any:
+        """A row for each value, as the estimator wants them."""
+        columns = [np.repeat(column, len(values)) for column in self._columns]
+        for row, (position, value) in enumerate(values.items()):
+            columns[position][row] = value
+        return estimator_input(signature, Table.of(signature, columns))
+
+
+def complete_row(values: list[NDArray[Any]]) -> int:
+    """The first row without gaps, else the first."""
+    gaps = np.array([np.isnan(column) if column.dtype.kind == "f" else [*map(is_missing, column)] for column in values])
+    complete = np.flatnonzero(~gaps.any(axis=0))
+    return int(complete[0]) if len(complete) else 0
+
+
+def _none(feature: Feature, known: list[Value] | None) -> bool:
+    """Whether a gap is likelier None than NaN: it is in the sample, or else the encoder knows it and not NaN."""
+    gaps = [each for each in known or () if is_missing(each)]
+    return feature.none or (None in gaps and len(gaps) == 1)

@@ -1,0 +1,135 @@
+"""The model's own decision between its labels: which labels differ by no more than rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from service.packaging.proof.decision_values import Values, Votes, ways
+from service.packaging.proof.generated_rows import RowMaker
+from service.prediction import TOLERANCE
+from service.runtimes.sklearn_input import estimator_input
+from service.signature import Signature
+from service.table import Table
+
+_MOVES = 4
+_LEAST_CHANGE = 1e-12
+"""A row is on a border if each of so many small moves, and the way back, changes a difference by more than this."""
+
+
+class Decision:
+    """Knows the values by which an estimator chooses its labels, if it has values that explain its labels."""
+
+    def __init__(
+        self,
+        estimator: Any,
+        signature: Signature,
+        maker: RowMaker,
+        sample: list[NDArray[Any]],
+        labels: NDArray[Any],
+    ) -> None:
+        """
+        Find the values.
+
+        Args:
+            sample: rows, by column.
+            labels: the estimator's labels for them, as `Prediction.predict` has them.
+        """
+        self._signature = signature
+        self._maker = maker
+        self._classes = getattr(estimator, "classes_", None)
+        given = self._given(sample)
+        usable = (values for values in ways(estimator, signature, given) if self._explains(values, given, labels))
+        self._values: Callable[[Any], Values] | None = next(usable, None)
+
+    def near(self, columns: list[NDArray[Any]], expected: NDArray[Any], answer: NDArray[Any]) -> NDArray[np.bool_]:
+        """
+        Whether the labels of each row are equal, or the row is on the border between the two.
+
+        On a border the model's values of both labels are equal within rounding, and small moves change that. If they
+        do not, as where a forest has as many votes for one label as for another, the row is in an area of ties, and
+        only the model's own label is right.
+
+        Args:
+            columns: the rows.
+            expected: the labels that the estimator predicts for them.
+            answer: the labels that another runtime predicts.
+        """
+        equal = np.equal(expected, answer).reshape(len(expected), -1)
+        near: NDArray[np.bool_] = equal.all(axis=1)
+        rows = np.flatnonzero(~near)
+        if self._values is None or not self._maker.movable or not len(rows):
+            return near
+        columns, expected, answer = [column[rows] for column in columns], expected[rows], answer[rows]
+        if isinstance(self._values, Votes):
+            near[rows] = self.jumping(columns)
+            return near
+        values = self._values
+        moving = self._moving(columns, lambda given: self._gaps(values(given), expected, answer))
+        near[rows] = (equal[rows] | moving).all(axis=1)
+        return near
+
+    def jumping(self, columns: list[NDArray[Any]]) -> NDArray[np.bool_]:
+        """Whether the scores of each row jump there: those of support vector machines count votes."""
+        if not isinstance(self._values, Votes) or not self._maker.movable:
+            return np.zeros(len(columns[0]), dtype=bool)
+        return np.asarray(self._moving(columns, self._values.scores).any(axis=1))
+
+    def _moving(self, columns: list[NDArray[Any]], gaps: Callable[[Any], NDArray[np.float64]]) -> NDArray[np.bool_]:
+        """Whether each gap is zero within rounding, and every small move changes it."""
+        there = gaps(self._given(columns))
+        moving: NDArray[np.bool_] = np.abs(there) <= TOLERANCE
+        for _ in range(_MOVES):
+            for moved in self._maker.nudged(columns):
+                moving &= np.abs(gaps(self._given(moved, loose=True)) - there) > _LEAST_CHANGE
+        return moving
+
+    def tied(self, columns: list[NDArray[Any]]) -> NDArray[np.bool_]:
+        """Whether the two largest values of each row are equal within rounding."""
+        tied = np.zeros(len(columns[0]), dtype=bool)
+        for values in self._values(self._given(columns)) if self._values is not None else []:
+            if values.shape[1] > 1:
+                best = np.sort(values, axis=1)[:, -2:]
+                tied |= best[:, 1] - best[:, 0] <= TOLERANCE
+        return tied
+
+    def _given(self, columns: list[NDArray[Any]], *, loose: bool = False) -> Any:
+        """The rows for the estimator; `loose` takes fractions in columns of whole numbers."""
+        signature = self._signature
+        if loose:
+            numbers = [replace(each, dtype=None) if each.type == "int" else each for each in signature.features]
+            signature = replace(signature, features=tuple(numbers))
+        return estimator_input(signature, Table.of(signature, columns))
+
+    def _explains(self, values: Callable[[Any], Values], given: Any, labels: NDArray[Any]) -> bool:
+        """Whether the label of every row has the largest value, within rounding."""
+        try:
+            found = values(given)
+            pairs = zip(found, self._chosen(found, labels), strict=True)
+            return all(bool((each.max(axis=1) - chosen <= TOLERANCE).all()) for each, chosen in pairs)
+        except Exception:  # noqa: BLE001 (an estimator may raise anything; then it is not this way)
+            return False
+
+    def _gaps(self, values: Values, labels: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
+        """The differences of the values of two labels, shape (rows, outputs)."""
+        pairs = zip(self._chosen(values, labels), self._chosen(values, others), strict=True)
+        return np.stack([np.abs(first - second) for first, second in pairs], axis=1)
+
+    def _chosen(self, values: Values, labels: NDArray[Any]) -> list[NDArray[np.float64]]:
+        """The values of these labels."""
+        rows = np.arange(len(labels))
+        return [each[rows, position] for each, position in zip(values, self._positions(labels), strict=True)]
+
+    def _positions(self, labels: NDArray[Any]) -> list[NDArray[Any]]:
+        """The position of each label among the values of its output."""
+        if self._signature.classes is not None or self._signature.task == "clusterer":
+            return [labels]
+        columns = labels.reshape(len(labels), -1).T
+        if isinstance(self._classes, list):
+            pairs = zip(self._classes, columns, strict=True)
+            return [np.searchsorted(each, column).clip(max=len(each) - 1) for each, column in pairs]
+        return [(column > 0).astype(int) for column in columns]
