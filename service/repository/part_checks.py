@@ -65,6 +65,7 @@ def _k_means(part: Any) -> None:
     if "cluster_centers_" in vars(part):
         shape = np.shape(part.cluster_centers_)
         require(len(shape) == 2 and shape[1] == width_of(part), part, "has centers of another width")
+    if "_n_threads" in vars(part):
         part._n_threads = 1  # it has those of the machine that fitted it
 
 

@@ -38,8 +38,10 @@ def load_skops(artifact: bytes, types: list[str]) -> Any:
 
     from service.repository.checking import Unsafe
     from service.repository.skops_nodes import build
+    from service.repository.sparse_tables import check_all
     from service.repository.structure import check_structure
 
+    check_all()
     most_expanded = _check_archive(artifact)
     try:
         estimator = build(artifact, types, most_expanded)

@@ -35,7 +35,9 @@ _METHODS = frozenset({None, "auto", "predict", "predict_proba", "predict_log_pro
 
 _SEARCHED = frozenset({"best_params_", "cv_results_", "param_distributions", "param_grid"})
 _PLACES = {
-    "numpy.": {"func", "inverse_func", "pooling_func"},
+    "numpy.mean": {"pooling_func"},
+    "numpy.median": {"pooling_func"},
+    "numpy.": {"func", "inverse_func"},
     "scipy.special.": {"func", "inverse_func"},
     "scipy._lib.": {"_asarray"},
     "sklearn.cluster.": {"_kmeans_single"},

@@ -1,0 +1,33 @@
+"""
+Has SciPy check the indices of every sparse table that it makes.
+
+SciPy takes them as they are, and compiled code follows them. In scikit-learn they come from vocabularies, categories,
+neighbors and what other estimators answer, so a crafted model would have many ways to lead that code out of memory.
+"""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+
+def check_all() -> None:
+    """Have them checked in this process, and in those that it forks from now on."""
+    from scipy.sparse import csr_array
+
+    base = next(kind for kind in csr_array.__mro__ if "check_format" in vars(kind))
+    original = base.check_format
+    if hasattr(original, "__wrapped__"):
+        return
+
+    @wraps(original)
+    def check_format(table: Any, full_check: bool = True) -> None:
+        original(table, full_check)
+        if not full_check and table.nnz:
+            width = table._swap(table._shape_as_2d)[1]  # noqa: SLF001 (as SciPy's own check)
+            if table.indices.min() < 0 or table.indices.max() >= width or np.diff(table.indptr).min() < 0:
+                raise ValueError("a sparse table has an index outside its shape")
+
+    base.check_format = check_format
