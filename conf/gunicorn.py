@@ -8,8 +8,8 @@ from pathlib import Path
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = os.environ.get(_name) or "1"
 
-# pyarrow, which pandas imports if it is there, would start a thread for its own allocator.
-os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+# pyarrow, which pandas imports if it is there, would start a thread of its allocator.
+os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:

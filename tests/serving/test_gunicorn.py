@@ -24,6 +24,7 @@ import skops.io
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LinearRegression
 
+from service.errors import Fault
 from service.packaging import save_model
 from service.repository.manifest import ONNX, PICKLE, SKOPS
 from tests.conftest import IRIS_CLASSES, IRIS_FEATURES
@@ -279,14 +280,14 @@ def test_respawned_workers_serve_what_was_rolled_out(serve: Serve, root: Path) -
 
 
 def test_a_corrupt_newcomer_leaves_the_lower_version_serving(serve: Serve, root: Path) -> None:
-    """At the start as on SIGHUP; the probe and the command tell why."""
+    """At the start as on SIGHUP; the probe tells the kind of fault, the command tells why."""
     flipped(copy_version(root / "iris" / "1", root, version=3) / ONNX)
     server = serve(MODELS_DIR=root)
     reason = "model.onnx: its sha256 is not the one in manifest.json"
 
     assert ask(server, "/prediction")["version"] == 1
     assert ask(server, "/readyz")["models"]["iris"] == {
-        "ready": True, "version": 1, "versions": [1], "refused": {"3": reason}, "waiting": {},
+        "ready": True, "version": 1, "versions": [1], "refused": {"3": Fault.FILES}, "waiting": {},
     }  # fmt: skip
     checked = check(root)
     assert checked.returncode == 1
@@ -295,7 +296,10 @@ def test_a_corrupt_newcomer_leaves_the_lower_version_serving(serve: Serve, root:
     copy_version(root / "iris" / "1", root, version=2)
     flipped(copy_version(root / "iris" / "1", root, version=4) / ONNX)
     server.signal(signal.SIGHUP)
-    told = {"refused": {"3": reason}, "waiting": {"4": reason}}  # 4 came just now, and may still be being copied
+    told = {
+        "refused": {"3": Fault.FILES},
+        "waiting": {"4": Fault.FILES},
+    }  # 4 may still be being copied
     wait_until(lambda: ask(server, "/prediction")["version"] == 2)
     wait_until(lambda: ask(server, "/readyz")["models"]["iris"].items() >= told.items())
 

@@ -312,6 +312,6 @@ def test_add_says_how_it_is_rolled_out(iris_dir: Path, tmp_path: Path) -> None:
         cwd=ROOT, env={**os.environ, "MODELS_DIR": str(tmp_path)}, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
 
-    assert "pkill -HUP -o -f 'gunicorn -c conf/gunicorn.py'" in added
+    assert "reload" in added
     assert "docker compose kill -s HUP api" in added
     assert "MODELS_POLL_SECONDS" in added
