@@ -18,7 +18,7 @@ from service.repository.skops_file import load_skops, trusted_types
 
 def refusal(content: bytes) -> str | None:
     """Why a service would refuse a skops file; None if it would not."""
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     child = subprocess.run(  # noqa: S603 (our own module)
         [sys.executable, "-m", __name__], input=content, capture_output=True, env=environ, check=False
     )
