@@ -48,9 +48,33 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "operator_converters/gradient_boosting.py": ("add_tree_to_attribute_pairs(",),
         "operator_converters/random_forest.py": ("add_tree_to_attribute_pairs(",),
     },
+    "scipy": {
+        "sparse/_base.py": ("def _shape_as_2d(",),
+        "sparse/_compressed.py": ("def check_format(", "self._swap(self._shape_as_2d)"),
+        # where `check_format` is replaced (repository/sparse_tables.py)
+    },
     "sklearn": {
+        "base.py": ("def _validate_params(",),
+        "cluster/_bisect_k_means.py": ("self._bisecting_tree =",),
+        "cluster/_kmeans.py": ("self._n_threads =",),
+        "compose/_column_transformer.py": ("_transformer_to_input_indices =",),
+        "ensemble/_gb.py": ("def _raw_predict_init(",),
         "ensemble/_hist_gradient_boosting/gradient_boosting.py": ("self._loss =", "self._predictors =",
-                                                                  "self._baseline_prediction ="),
+                                                                  "self._baseline_prediction =", "self._bin_mapper ="),
+        "ensemble/_iforest.py": ("self._max_features =",),
+        "metrics/_dist_metrics.pyx.tp": ("def _validate_data(",),
+        "metrics/_scorer.py": ("def _get_pos_label(",),
+        "model_selection/_classification_threshold.py": ("self._curve_scorer =",),
+        "neighbors/_base.py": ("self._fit_X =", "self._tree =", "self._y ="),
+        "preprocessing/_encoders.py": ("self._n_features_outs =", "_drop_idx_after_grouping =",
+                                       "self._infrequent_enabled =", "self._infrequent_indices =",
+                                       "_default_to_infrequent_mappings ="),
+        "svm/_base.py": ("self._sparse =", "_dual_coef_ =", "self._intercept_ =", "self._n_support", "self._probA",
+                         "self._probB"),
+    },
+    "skops": {
+        "io/_audit.py": ("class Node:", "def audit_tree(", "def get_tree("),
+        "io/_utils.py": ("def read_schema(",),
     },
 }  # fmt: skip
 """For each library the files, and in each the text that must be there."""

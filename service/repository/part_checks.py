@@ -152,9 +152,9 @@ def _sparse(part: Any) -> None:
 
 def _random_state(part: Any) -> None:
     """A generator reads its next number at a place that its state names."""
-    bits = part._bit_generator if hasattr(part, "_bit_generator") else part.bit_generator
-    kind = type(bits).__name__
-    known = kind == "PCG64" or (kind == "MT19937" and 0 <= bits.state["state"]["pos"] <= 624)
+    state = part.get_state(legacy=False) if hasattr(part, "get_state") else part.bit_generator.state
+    kind = state["bit_generator"]
+    known = kind == "PCG64" or (kind == "MT19937" and 0 <= state["state"]["pos"] <= 624)
     require(known, part, "has a state that no seed gives")
 
 

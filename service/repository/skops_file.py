@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import sys
 import zipfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from service import private_names
 from service.repository.model import Refused
 
 _LEAST_EXPANDED = 256 * 1024**2
@@ -38,9 +40,11 @@ def load_skops(artifact: bytes, types: list[str]) -> Any:
 
     from service.repository.checking import Unsafe
     from service.repository.skops_nodes import build
-    from service.repository.sparse_tables import check_all
+    from service.repository.sparse_tables import OutsideShape, check_all
     from service.repository.structure import check_structure
 
+    if fault := _missing_name():
+        raise Refused(fault)
     check_all()
     most_expanded = _check_archive(artifact)
     try:
@@ -50,9 +54,15 @@ def load_skops(artifact: bytes, types: list[str]) -> Any:
         unknown = skops.io.get_untrusted_types(file=io.BytesIO(artifact))
         listed = ", ".join(sorted(set(unknown) - set(types)))
         raise Refused(f"types that conf/skops-types.txt does not list: {listed}") from None
-    except Unsafe as ex:
+    except (Unsafe, OutsideShape) as ex:
         raise Refused(str(ex)) from None
     return estimator
+
+
+@cache
+def _missing_name() -> str | None:
+    """The sentence about a private name that a library has no more."""
+    return next(filter(None, map(private_names.missing, ("scipy", "sklearn", "skops"))), None)
 
 
 def _check_archive(artifact: bytes) -> int:

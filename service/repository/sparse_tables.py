@@ -13,6 +13,10 @@ from typing import Any
 import numpy as np
 
 
+class OutsideShape(ValueError):
+    """A sparse table has an index outside its shape."""
+
+
 def check_all() -> None:
     """Have them checked in this process, and in those that it forks from now on."""
     from scipy.sparse import csr_array
@@ -28,6 +32,6 @@ def check_all() -> None:
         if not full_check and table.nnz:
             width = table._swap(table._shape_as_2d)[1]  # noqa: SLF001 (as SciPy's own check)
             if table.indices.min() < 0 or table.indices.max() >= width or np.diff(table.indptr).min() < 0:
-                raise ValueError("a sparse table has an index outside its shape")
+                raise OutsideShape("a sparse table has an index outside its shape")
 
     base.check_format = check_format

@@ -76,8 +76,11 @@ def test_gaps_in_whole_numbers_come_before_trees(tmp_path: Path) -> None:
     """As the model answers them in pandas' own type of whole numbers with gaps."""
     sample = mixed("Int64")
     sample.loc[::7, "age"] = pd.NA
-    columns = make_column_transformer(("passthrough", ["age", "income"]), (OneHotEncoder(), ["town"]))
-    model = make_pipeline(columns, HistGradientBoostingClassifier(max_iter=5)).fit(sample, sample.income > 5e4)
+    towns = OneHotEncoder(sparse_output=False)
+    columns = make_column_transformer(("passthrough", ["age", "income"]), (towns, ["town"]))
+    model = make_pipeline(columns.set_output(transform="pandas"), HistGradientBoostingClassifier(max_iter=5)).fit(
+        sample, sample.income > 5e4
+    )
     save_model(model, sample, name="m", root=tmp_path)
     rows = sample.astype({"age": "float64"}).to_numpy(dtype=object).tolist()
     asked = [[None if pd.isna(cell) else cell for cell in row] for row in rows]

@@ -9,6 +9,8 @@ import pytest
 from tests.support import zoo
 
 SCIKIT_LEARN = {
+    "OneVsOneClassifier",
+    "SGDOneClassSVM",
     "AffinityPropagation",
     "Birch",
     "BisectingKMeans",

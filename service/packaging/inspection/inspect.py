@@ -61,8 +61,8 @@ def inspect(
         _with_values(feature, column, encoded.get(i), opened=i in opened)
         for i, (feature, column) in enumerate(zip(features, columns, strict=True))
     ]
-    strict = {i: each.values or [] for i, each in encoded.items() if each.strict and not each.imputed}
-    features = prober.with_gaps(features, strict)
+    known = {i: each.values or [] for i, each in encoded.items() if not each.imputed}
+    features = prober.with_gaps(features, known, {i for i in known if encoded[i].strict})
     features = _with_examples(features, values, example)
     signature = replace(signature, features=tuple(features))
     return signature, Table.of(signature, values)

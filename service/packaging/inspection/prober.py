@@ -45,8 +45,16 @@ class Prober:
         """
         return self._accepted(self._signature.features, values, doubtful)
 
-    def with_gaps(self, features: Sequence[Feature], known: Mapping[int, list[Value]]) -> list[Feature]:
-        """The features, each with whether it may be missing; `known` are the values that strict encoders know."""
+    def with_gaps(
+        self, features: Sequence[Feature], known: Mapping[int, list[Value]], strict: Collection[int]
+    ) -> list[Feature]:
+        """
+        The features, each with whether it may be missing, and by which kind of gap.
+
+        Args:
+            known: the values that encoders know, by the feature's position.
+            strict: the features whose encoder refuses other values.
+        """
         numbers = dict.fromkeys((i for i, each in enumerate(features) if each.numeric), np.nan)
         allowed = self._accepted(tuple(features), numbers, self._refused_by_the_last_step(numbers))
         found = [replace(each, missing=i in allowed, none=False) for i, each in enumerate(features)]
@@ -56,7 +64,7 @@ class Prober:
             asked = list(features)
             for i, none in left.items():
                 asked[i] = replace(features[i], missing=True, none=none)
-            doubtful = [i for i in left if i in known and not any(map(is_missing, known[i]))]
+            doubtful = [i for i in left if i in strict and not any(map(is_missing, known[i]))]
             for i in self._accepted(tuple(asked), dict.fromkeys(left), doubtful):
                 found[i] = asked[i]
         return found

@@ -49,7 +49,8 @@ def borders(estimator: Any, sample: Any) -> tuple[pd.DataFrame, Any]:
         return runtime.predict(Table.of(signature, columns)).predict
 
     found = BorderRows(RowMaker(signature, table), np.arange(table.rows)).of(labels)
-    return pd.DataFrame(dict(zip(signature.names, found, strict=True))), labels(found)
+    rows = pd.DataFrame(dict(zip(signature.names, found, strict=True)))
+    return rows, labels(found) if len(rows) else np.array([])
 
 
 def nearest(rows: pd.DataFrame) -> Any:
