@@ -101,12 +101,14 @@ def _wanted(name: str) -> str | None:
 
 def platform_port(environ: Mapping[str, str]) -> int | None:
     """
-    The port on which SageMaker or Vertex AI wants to find the service, if any.
+    The port on which a platform wants to find the service, if any.
+
+    `PORT` is set by Cloud Run, Knative and Heroku, the others by SageMaker and Vertex AI.
 
     Raises:
         SettingsError: it is no port.
     """
-    for name in ("SAGEMAKER_BIND_TO_PORT", "AIP_HTTP_PORT"):
+    for name in ("PORT", "SAGEMAKER_BIND_TO_PORT", "AIP_HTTP_PORT"):
         if given := environ.get(name):
             try:
                 return msgspec.convert(given, Port, strict=False)

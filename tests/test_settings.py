@@ -69,13 +69,14 @@ def test_what_would_be_right_is_said(name: str, value: str, sentence: str) -> No
 
 
 def test_the_port_is_the_platforms() -> None:
-    """SageMaker's, which its container may override Vertex AI's with; without one there is none."""
-    assert platform_port({}) is platform_port({"AIP_HTTP_PORT": "", "SAGEMAKER_BIND_TO_PORT": ""}) is None
+    """PORT goes before SageMaker's, and that before Vertex AI's; without one there is none."""
+    assert platform_port({}) is platform_port({"PORT": "", "AIP_HTTP_PORT": "", "SAGEMAKER_BIND_TO_PORT": ""}) is None
     assert platform_port({"AIP_HTTP_PORT": "8081"}) == 8081
     assert platform_port({"AIP_HTTP_PORT": "8081", "SAGEMAKER_BIND_TO_PORT": "8082"}) == 8082
+    assert platform_port({"AIP_HTTP_PORT": "8081", "SAGEMAKER_BIND_TO_PORT": "8082", "PORT": "8083"}) == 8083
 
 
-@pytest.mark.parametrize("name", ["AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT"])
+@pytest.mark.parametrize("name", ["PORT", "AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT"])
 @pytest.mark.parametrize("value", ["http", "0", "65536", "8080/tcp", "-1"])
 def test_what_is_no_port_is_named(name: str, value: str) -> None:
     """As other variables are."""

@@ -130,6 +130,8 @@ _syntax = msgspec.json.Decoder(msgspec.Raw)
 
 _at_byte = re.compile(r"\(byte (\d+)\)$")
 
+_gap = re.compile(rb"(?:NaN|nan|Infinity|inf|None)\b")
+
 
 def json_text(body: bytes, what: str = "The body") -> bytes:
     """
@@ -153,5 +155,12 @@ def json_text(body: bytes, what: str = "The body") -> bytes:
     except msgspec.DecodeError as ex:
         found = _at_byte.search(str(ex))
         where = f"see byte {found[1]}" if found else "it ends too early, or has a broken \\u escape"
-        raise NotJSON(f"{what} is not JSON: {where}.") from None
+        gap = _no_number(body, int(found[1])) if found else ""
+        raise NotJSON(f"{what} is not JSON: {where}.{gap}") from None
     return body
+
+
+def _no_number(body: bytes, at: int) -> str:
+    """A hint if a word stands there that other libraries write for a missing value."""
+    word = _gap.match(body, at) or _gap.match(body, max(at - 1, 0))
+    return f" JSON has no {word[0].decode()}: use null for a missing value." if word else ""

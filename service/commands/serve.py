@@ -24,7 +24,7 @@ _PORT = 8000
 def register(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add("serve", run, "serve the models over HTTP", _ABOUT, "--port 9000 --workers 4")
-    parser.add_argument("--port", metavar="N", help="the port on 127.0.0.1; 8000 without it")
+    parser.add_argument("--port", metavar="N", help="the port on 127.0.0.1; else PORT, on all addresses; else 8000")
     parser.add_argument("--workers", metavar="N", help="processes that answer; else WEB_CONCURRENCY, else the CPUs")
     add_models(parser)
     parser.add_argument("gunicorn", metavar="...", nargs="*", help="Gunicorn's own options, after --")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import falcon
@@ -27,7 +27,8 @@ class JSONValidation:
     Looks up the model of a request and turns the body into a table, before the resource sees either.
 
     They arrive in the responder as `model` and `table`. A resource says how its bodies are decoded: by a method
-    `decode` where it takes JSON alone, or by `decoders`, one for each content type, JSON's first. Where it has
+    `decode` where it takes JSON alone, or by `decoders`, one for each content type, JSON's first; `also_json` are the
+    content types that it reads as JSON, too. Where it has
     `encoders`, one for each media type, the one that the client accepts arrives as `encode`, with its `media_type`.
     """
 
@@ -43,7 +44,7 @@ class JSONValidation:
         if not decoders or req.method != "POST":
             return
         model = req.context.model = self._repository.get(params.pop("name", None), params.pop("version", None))
-        decode = _decoder(req, decoders)
+        decode = _decoder(req, decoders, getattr(resource, "also_json", ()))
         encoders: Mapping[str, Encode] = getattr(resource, "encoders", {})
         if encoders:
             params["media_type"] = _accepted(req, encoders)
@@ -61,10 +62,10 @@ def _decoders(resource: object) -> Mapping[str, Decode]:
     return decoders
 
 
-def _decoder(req: falcon.Request, decoders: Mapping[str, Decode]) -> Decode:
-    """The decoder of the body's content type, which is JSON where there is none."""
-    content_type = req.content_type or falcon.MEDIA_JSON
-    decode = decoders.get(content_type.partition(";")[0].strip().lower())
+def _decoder(req: falcon.Request, decoders: Mapping[str, Decode], also_json: Sequence[str]) -> Decode:
+    """The decoder of the body's content type, which is JSON where there is none, and for the types `also_json`."""
+    content_type = (req.content_type or falcon.MEDIA_JSON).partition(";")[0].strip().lower()
+    decode = decoders.get(falcon.MEDIA_JSON if content_type in also_json else content_type)
     if decode is None:
         raise Problem(415, f"The body must be sent with Content-Type: {' or '.join(decoders)}.")
     if req.env.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":

@@ -28,6 +28,9 @@ _encoder = msgspec.json.Encoder()
 class Predict:
     """POST /v1/models/{name}[/versions/{version}]:predict takes rows and gives a prediction for each."""
 
+    also_json = (falcon.MEDIA_URLENCODED,)
+    """What `curl -d` says of a body if it is not told otherwise."""
+
     def decode(self, model: Model, body: bytes) -> Table:
         """The body's instances."""
         return model.decoders.instances.decode(body)

@@ -163,7 +163,8 @@ def test_limits_come_before_work(iris_dir: Path) -> None:
         ({"Content-Type": "application/json"}, 200),
         ({"Content-Type": "Application/JSON; charset=utf-8"}, 200),
         ({"Content-Type": "text/csv"}, 415),
-        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 200),
+        ({"Content-Type": "multipart/form-data; boundary=a"}, 415),
         ({"Content-Type": "application/octet-stream"}, 415),
         ({"Content-Encoding": "gzip"}, 415),
         ({"Content-Encoding": "identity"}, 200),
@@ -171,12 +172,28 @@ def test_limits_come_before_work(iris_dir: Path) -> None:
     ],
 )
 def test_headers_of_a_body(iris: falcon.testing.TestClient, headers: dict[str, str], status: int) -> None:
-    """JSON alone is taken, uncompressed; Accept is not negotiated where there is no choice."""
+    """JSON alone is taken, uncompressed, even if `curl -d` calls it a form; Accept is not negotiated without a choice."""
     result = iris.simulate_post("/prediction", body=rows(ROW), headers=headers)
 
     assert result.status_code == status
     if status != 200:
         assert_problem(result, status)
+
+
+@pytest.mark.parametrize("path", ["/prediction", "/v1/models/iris:predict"])
+def test_a_real_form_is_told_that_json_is_wanted(iris: falcon.testing.TestClient, path: str) -> None:
+    """As any other body that is no JSON."""
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    assert "is not JSON" in assert_problem(iris.simulate_post(path, body="a=1&b=2", headers=form), 400)["detail"]
+
+
+@pytest.mark.parametrize("word", ["NaN", "nan", "-NaN", "Infinity", "-Infinity", "None"])
+def test_a_word_that_json_has_not_is_named(iris: falcon.testing.TestClient, word: str) -> None:
+    """With the word that JSON has: Python's json module writes NaN."""
+    problem = assert_problem(iris.simulate_post("/prediction", body=rows(ROW, f"[5.1, 3.5, 1.4, {word}]")), 400)
+
+    assert problem["detail"].endswith(f" JSON has no {word.lstrip('-')}: use null for a missing value.")
 
 
 ANY_JSON = st.recursive(

@@ -67,10 +67,11 @@ def ask(server: Gunicorn, path: str, body: bytes | None = None) -> Any:
         ({}, "127.0.0.1:8000"),
         ({"AIP_HTTP_PORT": "8081"}, "0.0.0.0:8081"),
         ({"AIP_HTTP_PORT": "8081", "SAGEMAKER_BIND_TO_PORT": "8082"}, "0.0.0.0:8082"),
-        ({"AIP_HTTP_PORT": "", "SAGEMAKER_BIND_TO_PORT": ""}, "127.0.0.1:8000"),
+        ({"AIP_HTTP_PORT": "8081", "SAGEMAKER_BIND_TO_PORT": "8082", "PORT": "8083"}, "0.0.0.0:8083"),
+        ({"AIP_HTTP_PORT": "", "SAGEMAKER_BIND_TO_PORT": "", "PORT": ""}, "127.0.0.1:8000"),
     ],
 )
-def test_vertex_ai_and_sagemaker_choose_the_port(environ: dict[str, str], address: str) -> None:
+def test_platforms_choose_the_port(environ: dict[str, str], address: str) -> None:
     """On all addresses then; without them the service is reached from its own host only."""
     shown = subprocess.run(
         [str(GUNICORN), "-c", "conf/gunicorn.py", "--print-config"],
@@ -393,6 +394,7 @@ def test_a_converted_model_needs_no_scikit_learn() -> None:
         ("API_KEYS_FILE", "/nowhere"),
         ("PROMETHEUS_MULTIPROC_DIR", "/proc/nowhere"),
         ("AIP_HTTP_PORT", "http"),
+        ("PORT", "tcp://10.0.0.1:80"),
         ("SAGEMAKER_BIND_TO_PORT", "65536"),
     ],
 )
