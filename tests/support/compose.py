@@ -16,15 +16,16 @@ API_IMAGE = "serving-test-api"
 
 
 def docker(
-    *arguments: str, check: bool = True, environ: Mapping[str, str] = MappingProxyType({})
+    *arguments: str, check: bool = True, environ: Mapping[str, str] = MappingProxyType({}), given: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a docker command; where it fails, show what it said."""
+    """Run a docker command, with `given` as its input; if it fails, show its words."""
     result = subprocess.run(
         ["docker", *arguments],
         cwd=ROOT,
         env={**os.environ, **environ},
         capture_output=True,
         text=True,
+        input=given,
         timeout=540,
         check=False,
     )
