@@ -172,7 +172,7 @@ def test_limits_come_before_work(iris_dir: Path) -> None:
     ],
 )
 def test_headers_of_a_body(iris: falcon.testing.TestClient, headers: dict[str, str], status: int) -> None:
-    """JSON alone is taken, uncompressed, even if `curl -d` calls it a form; Accept is not negotiated without a choice."""
+    """JSON alone is taken, uncompressed, even if `curl -d` calls it a form; Accept is not negotiated."""
     result = iris.simulate_post("/prediction", body=rows(ROW), headers=headers)
 
     assert result.status_code == status
