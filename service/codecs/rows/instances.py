@@ -206,6 +206,8 @@ class Instances(RowDecoder):
         start, end = self._start.match(body), body.rfind(b"]")
         if start is None or body[end + 1 :].strip(_SPACE) != b"}":
             return None
+        if body.rfind(b'],"', start.end(), end) >= 0:  # another member, most likely; a walk finds out at once
+            return None
         return self._rows.decode(body, start.end(), end, pointer(self._member))
 
     def _read(self, reader: Reader, at: str) -> Table:
