@@ -52,7 +52,9 @@ if _port:
     bind = f"0.0.0.0:{_port}"
 
 # Predictions are CPU-bound, and of two workers one outlives a crash.
-workers = int(os.environ.get("WEB_CONCURRENCY") or 0) or max(2, _cpus())
+workers = int(os.environ.get("WEB_CONCURRENCY") or 0) or max(
+    2, min(_cpus(), memory.most_workers(_settings.max_body_bytes))
+)
 # One request at a time, on connections that nginx keeps: a third more requests than by Gunicorn's sync worker, which
 # closes each, for two thirds of the CPU. A killed worker takes along what waits on its connections, and nginx asks
 # another. bench/README.md has the figures.

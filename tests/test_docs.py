@@ -102,7 +102,7 @@ def test_every_setting_is_in_a_table() -> None:
         field.name.upper(): "" if field.default is None else f"`{_text(field.default)}`" for field in fields(Settings)
     }
 
-    assert table.pop("WEB_CONCURRENCY") == "CPUs, at least 2"
+    assert table.pop("WEB_CONCURRENCY") == "CPUs that memory suffices for, at least 2"
     assert f'bind = "{table.pop("-b").strip("`")}"\n' in (ROOT / "conf" / "gunicorn.py").read_text(encoding="utf-8")
     assert {name: table.get(name) for name in expected} == expected
     named = set(re.findall(r"\$\{(HTTPS?_PORT|TLS_DIRECTORY)|- (HSTS_SECONDS)$", COMPOSE + COMPOSE_TLS, re.MULTILINE))

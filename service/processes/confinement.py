@@ -29,16 +29,17 @@ def tell(counters: Path | None) -> None:
         )
 
 
-def confine(cfg: Any, counters: Path | None) -> None:
+def confine(cfg: Any, counters: Path | None, *, connects: bool) -> None:
     """
     Have the kernel refuse a worker what it does not need, before any code of a model runs there.
 
     Args:
         cfg: Gunicorn's configuration.
         counters: the directory of the counters, if there is one.
+        connects: whether the operator's own modules run there, too, which may ask others; traces always may.
     """
     try:
-        enforced = sandbox.enter(_writable(cfg, counters), connects=tracing.switched_on())
+        enforced = sandbox.enter(_writable(cfg, counters), connects=connects or tracing.switched_on())
     except OSError as ex:
         _log.warning("this worker keeps all its rights: %s", ex)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from contextlib import suppress
 from socket import socket
 from typing import Any, NamedTuple
@@ -56,6 +57,7 @@ class Connection:
         unsent: the rest of an answer.
         keeps: whether it is kept after that.
         reserved: bytes of the worker's memory that are set aside for it.
+        since: when the first byte of the request came that is arriving, in seconds since the epoch.
         events: those that the poller looks for.
         queue: the queue that it is in; none once it is closed.
     """
@@ -75,6 +77,7 @@ class Connection:
         "received",
         "reserved",
         "server",
+        "since",
         "sock",
         "unsent",
     )
@@ -99,6 +102,7 @@ class Connection:
         self.unsent = memoryview(b"")
         self.keeps = True
         self.reserved = 0
+        self.since = time.time()
         self.events = 0
         self.queue: dict[Connection, float] | None = None
         self._forget()

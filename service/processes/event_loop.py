@@ -205,6 +205,8 @@ class EventLoop(base.Worker):  # type: ignore[misc]
         except OSError:
             self.close(connection)
             return
+        if not connection.begun:
+            connection.since = time.time()
         connection.received += piece
         if piece:
             self._proceed(connection)

@@ -150,7 +150,7 @@ class Hooks:
         if slots := _slots(server):
             slots.enter(worker.slot)
             worker.crashes.enter(worker.slot)
-        confinement.confine(worker.cfg, _counters(server))
+        confinement.confine(worker.cfg, _counters(server), connects=bool(self._settings.extensions))
 
     def post_worker_init(self, worker: Worker) -> None:
         """Leave Ctrl-C, which reaches the whole process group, to the master; count the worker, and trace it."""

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+_SHARED, _EACH, _DECODING = 150_000_000, 85_000_000, 20
+"""Bytes of all processes together, bytes of each worker, and how many times its own bytes a body takes at worst."""
+
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""The files with the limit of the container: cgroup v2, v1."""
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # the numbers of mallopt(3)
 
@@ -38,3 +48,18 @@ def freeze() -> None:
 def collect_rarely() -> None:
     """Let the collector of a worker run rarely: requests leave no cycles, and many rows are many objects."""
     gc.set_threshold(50_000, 20)
+
+
+def most_workers(body_bytes: int, limits: Iterable[Path] = _LIMITS) -> int:
+    """
+    How many workers fit into the memory of the container, if each decodes the worst body at once.
+
+    Args:
+        body_bytes: how many bytes a body may have.
+        limits: the files that may hold the limit of the container; any other word in them is none.
+    """
+    memory = sys.maxsize
+    for limit in limits:
+        with suppress(OSError, ValueError):
+            memory = min(memory, int(limit.read_text()))
+    return max(0, memory - _SHARED) // (_EACH + _DECODING * body_bytes)

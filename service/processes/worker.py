@@ -10,6 +10,7 @@ from typing import Any
 
 from gunicorn.http import wsgi
 
+from service.http.deadline import FIRST_BYTE
 from service.monitoring import logs
 from service.monitoring.metrics import Metrics
 from service.processes.connection import Arrived, Connection
@@ -96,6 +97,7 @@ class Worker(EventLoop):
             arrived.request, connection.sock, connection.client, connection.server, self.cfg, WholeResponse
         )
         environ["wsgi.input"] = BytesIO(arrived.body)
+        environ[FIRST_BYTE] = connection.since
         if arrived.length is not None:
             environ["CONTENT_LENGTH"] = str(arrived.length)
         self.nr += 1

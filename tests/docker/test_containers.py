@@ -175,6 +175,32 @@ def test_no_container_can_escalate(compose: Compose) -> None:
             assert compose.run_in(service, "sh", "-c", f"{command} </dev/null").returncode != 0, command
 
 
+CONFINED = """
+from pathlib import Path
+from service.repository import sandbox
+enforced = sandbox.enter()
+try:
+    Path("/dev/shm/new").write_text("x")
+except PermissionError:
+    print(enforced, "refused")
+else:
+    print(enforced, "written")
+"""
+
+
+def test_workers_give_up_rights_if_the_kernel_lets_them(compose: Compose) -> None:
+    """Landlock holds in the container as on its host; the log says whether it does."""
+    found = compose.run_in("api", "python", "-c", CONFINED).stdout
+    log = compose("logs", "api")
+
+    if found == "True refused\n":
+        assert "both start no program (Landlock " in log
+    else:
+        assert found == "False written\n"
+        assert "Landlock is not available here" in log
+    assert "keeps all its rights" not in log
+
+
 def test_the_service_is_reached_through_nginx_only(compose: Compose) -> None:
     """Its port is not published, and it has no way out."""
     (container,) = compose.containers("api")

@@ -7,6 +7,7 @@ import os
 import re
 import resource
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from select import POLLIN, poll
@@ -281,3 +282,20 @@ def test_small_requests_go_before_large_ones(serve: Serve) -> None:
         assert read_answer(small).status == 200
 
         assert sum(bool(unread(client)) for client in large) < len(large)
+
+
+def test_a_deadline_runs_from_the_first_byte(serve: Serve) -> None:
+    """A request that arrives slowly has used it up; the next one on its connection begins anew."""
+    asks = POST + b"X-Request-Timeout-Ms: %d\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+    with connect(serve(WEB_CONCURRENCY=1).port) as client:
+        client.sendall(asks % (100, len(BODY)))
+        assert client.recv(len(CONTINUE)) == CONTINUE  # so its first byte has been read
+        read = time.time()
+        wait_until(lambda: time.time() - read > 0.1)
+        client.sendall(BODY)
+        assert_problem(read_answer(client), 504, "/prediction")
+
+        client.sendall(asks % (60_000, len(BODY)))
+        assert client.recv(len(CONTINUE)) == CONTINUE
+        client.sendall(BODY)
+        assert read_answer(client).status == 200

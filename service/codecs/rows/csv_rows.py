@@ -32,6 +32,9 @@ _PLAIN_BYTES = 1024 * 1024
 _UNUSUAL = 2
 """A body with so many times the lines or the commas that rows need is taken apart by `_RECORD`."""
 
+_UNCOUNTABLE = (b'"', b"\n\n", b"\n\r", b"\r\r")
+"""If a body holds none of these, each line is a row; but for a blank first one, the header, and the empty last one."""
+
 _QUOTED = rb'(?<![^,\r\n])"(?:[^"]++|"")*+"'
 _BLANK = re.compile(rb"[\r\n]*+")
 _RECORD = re.compile(rb'(?:[^"\r\n]++|(?<![^,\r\n])"(?:[^"]++|"")*+(?:"|\Z)|")*+')
@@ -156,6 +159,8 @@ class CSVTable:
         # The module's own limit is 128 KiB; it holds for every reader of the process, so it is never lowered.
         csv.field_size_limit(max(csv.field_size_limit(), len(body)))
         lines, width = _line_ends(body, 0, len(body)) + 1, len(self._names)
+        if lines > self._max_rows + 3 and all(each not in body for each in _UNCOUNTABLE):
+            raise TooManyRows(self._max_rows)
         if lines > _UNUSUAL * self._max_rows or body.count(b",") > _UNUSUAL * width * lines:
             return _unusual_records(body, width)
         return _records(body)

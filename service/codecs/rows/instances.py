@@ -98,11 +98,15 @@ class Rows:
             InvalidInput: a row is at fault.
             TooManyRows: there are too many.
         """
+        if self._too_many(body, start, end):
+            raise TooManyRows(self._max_rows)
         tables = self._pieces.decode(body, start, end, self._max_rows, partial(self._walk, body, at))
         return None if tables is None else Table.joined(tables)
 
     def decode_lines(self, body: bytes) -> Table | None:
         """Decode JSON lines, as `decode` does."""
+        if body.count(b"]\n") + body.count(b"}\n") > self._max_rows:  # no string holds a line feed
+            raise TooManyRows(self._max_rows)
         tables = self._line_pieces.decode(body, 0, len(body), self._max_rows, partial(self._walk_line, body))
         return None if tables is None else Table.joined(tables)
 
@@ -114,6 +118,14 @@ class Rows:
         if table is None:
             raise InvalidInput("The body is not what this model takes.", "")
         return table
+
+    def _too_many(self, body: bytes, start: int, end: int) -> bool:
+        """Whether there are too many rows, if brackets alone say so: there are no strings, and no arrays in rows."""
+        shortest = 2 * len(self._signature.features) + 1
+        if end - start < shortest * self._max_rows or (ends := body.count(b"]", start, end)) <= self._max_rows:
+            return False
+        between = body.count(b"],[", start, end) + body.count(b"], [", start, end)
+        return between == ends - 1 and body.find(b'"', start, end) < 0
 
     def _by_position(self, row: Any) -> tuple[Value, ...]:
         if self._struct is not None:
@@ -193,6 +205,8 @@ class Instances(RowDecoder):
         """The rows of a body that has no other member."""
         start, end = self._start.match(body), body.rfind(b"]")
         if start is None or body[end + 1 :].strip(_SPACE) != b"}":
+            return None
+        if body.rfind(b'],"', start.end(), end) >= 0:  # another member, most likely; a walk finds out at once
             return None
         return self._rows.decode(body, start.end(), end, pointer(self._member))
 

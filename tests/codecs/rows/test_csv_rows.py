@@ -168,6 +168,18 @@ def test_rows_past_the_limit_are_refused() -> None:
         decode("1,2\n" * 3, NUMBERS, 2)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_are_counted_before_they_are_decoded(end: str) -> None:
+    """A blank first line, a header and an empty last line are no rows; nor is a line in a quoted field."""
+    rows = ["1,2"] * 2
+    for lines in (["", "a,b", *rows, ""], [*rows, ""], ["a,b", *rows]):
+        assert len(decode(end.join(lines), NUMBERS, 2)) == 2
+    with pytest.raises(TooManyRows):
+        decode(end.join(["x,1"] * 6), NUMBERS, 2)
+    with pytest.raises(InvalidInput):
+        decode(end.join(["1,2", '"', "", "", "", '",1']), NUMBERS, 2)
+
+
 def test_many_rows_keep_their_order() -> None:
     """And the lines of their faults, past the size of a block."""
     body = "".join(f"{i},{-i}\n" for i in range(10_000))

@@ -160,3 +160,21 @@ def test_rows_past_the_limit_are_too_many() -> None:
         assert instances.decode(json.dumps({"instances": [row] * 2}).encode()).rows == 2
         with pytest.raises(TooManyRows):
             instances.decode(json.dumps({"instances": [row] * 3}).encode())
+
+
+@pytest.mark.parametrize("rows", ["[1,2],[3,4],[5,6]", "[1,2], [3,4], [5,6]", "[1,2],[3,4],[05,x]"])
+def test_too_many_rows_are_counted_before_they_are_decoded(rows: str) -> None:
+    """By their brackets, if the body is long enough to be decoded in pieces."""
+    instances = Instances(Signature("regressor", FEATURES[:2], (Output("predict"),)), 2)
+    with pytest.raises(TooManyRows):
+        instances.decode(f'{{"instances":[{rows}{" " * 5000}]}}'.encode())
+    with pytest.raises(TooManyRows):
+        instances.decode_lines(f"{rows.replace('],', ']' + chr(10))}\n".encode())
+
+
+@pytest.mark.parametrize("rows", ["[[1],[2],[3],[4]]", "[1,[2],[3],4],[5]", '["],[","],["],[1,2]'])
+def test_brackets_in_rows_are_no_rows(rows: str) -> None:
+    """It is the row that is at fault."""
+    instances = Instances(Signature("regressor", FEATURES[:2], (Output("predict"),)), 2)
+    with pytest.raises(InvalidInput):
+        instances.decode(f'{{"instances":[{rows}{" " * 5000}]}}'.encode())

@@ -1,0 +1,99 @@
+"""`check --prove`: the proof of a converted model, made again from what is on disk."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from sklearn.datasets import load_breast_cancer
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from service.__main__ import main
+from service.packaging import save_model
+from service.repository.manifest import ONNX, PICKLE, SKOPS, read
+from tests.support.versions import edit, rewrite
+
+OLD = "iris/1: ok, serves through onnx_onnxv1; proven by an older method, which check --prove does again\n"
+
+
+@pytest.fixture
+def root(iris_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A models directory of the test's own, with iris/1, that the settings name."""
+    shutil.copytree(iris_dir, tmp_path / "models")
+    monkeypatch.setenv("MODELS_DIR", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+def test_a_proof_of_an_older_method_is_named(
+    root: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """By `check` and in the log; the version serves. The manifest of an older release notes no method."""
+    edit(root / "iris" / "1", lambda manifest: manifest["proof"].pop("method"))
+
+    assert main(["check"]) == 0
+    assert capsys.readouterr().out == OLD
+    assert "iris/1 was proven by an older method: prove it again with `check --prove`" in caplog.messages
+
+
+@pytest.mark.parametrize("method", [1, 2])
+def test_a_version_is_proven_again(method: int, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the method of this release, without its sample; nothing is written."""
+    edit(root / "iris" / "1", lambda manifest: manifest["proof"].update(method=method))
+    before = (root / "iris" / "1" / "manifest.json").read_bytes()
+
+    assert main(["check", "--prove"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "iris/1: ok, serves through onnx_onnxv1"
+    assert second.startswith("iris/1: proven again: no label differs")
+    assert " borders), largest other difference " in second
+    assert (root / "iris" / "1" / "manifest.json").read_bytes() == before
+
+
+def test_a_version_whose_proof_fails_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An older release left this one's threshold out: only rows on the border between the labels show it."""
+    rows, labels = load_breast_cancer(return_X_y=True)
+    inside = make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, labels)
+    model = FixedThresholdClassifier(FrozenEstimator(inside), threshold=0.500001).fit(rows, labels)
+    version = save_model(model, rows, name="m", root=tmp_path)
+    plain = save_model(inside, rows, name="plain", root=tmp_path / "other")
+    rewrite(version, ONNX, (plain / ONNX).read_bytes())
+    monkeypatch.setenv("MODELS_DIR", str(tmp_path))
+
+    assert main(["check"]) == 0
+    assert main(["check", "--prove"]) == 1
+    assert "m/1: the proof fails: borders rows: " in capsys.readouterr().out
+
+
+def test_a_proof_that_cannot_be_made_is_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It fails if the estimator is of another release, or a pickle that nobody allowed."""
+    version = root / "iris" / "1"
+    made = read(version).versions.sklearn
+    edit(version, lambda manifest: manifest["versions"].update({"scikit-learn": "1.2.3"}))
+    assert main(["check", "--prove"]) == 1
+    assert "iris/1: it cannot be proven: its estimator is of scikit-learn 1.2.3, " in capsys.readouterr().out
+
+    edit(version, lambda manifest: manifest["versions"].update({"scikit-learn": made}))
+    rewrite(version, PICKLE, (version / SKOPS).read_bytes())
+    edit(version, lambda manifest: manifest["files"].pop(SKOPS))
+    assert main(["check", "--prove"]) == 1
+    assert "its estimator is a pickle, which can run any code, and ALLOW_PICKLE is not 1" in capsys.readouterr().out
+
+
+def test_a_version_without_two_models_needs_no_proof(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither one that scikit-learn serves, nor one that came as ONNX."""
+    version = root / "iris" / "1"
+    edit(version, lambda manifest: manifest.update(runtime="sklearn"))
+    assert main(["check", "--prove"]) == 0
+    assert "iris/1: scikit-learn serves it, so there is nothing to prove" in capsys.readouterr().out
+
+    edit(version, lambda manifest: manifest.update(runtime="onnx"))
+    edit(version, lambda manifest: manifest["files"].pop(SKOPS))
+    assert main(["check", "--prove"]) == 0
+    assert "iris/1: it came as ONNX, so there is no scikit-learn model to compare with" in capsys.readouterr().out

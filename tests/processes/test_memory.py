@@ -1,0 +1,40 @@
+"""How many workers a container has memory for."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from service.processes.memory import most_workers
+from service.settings import Settings
+from tests.conftest import ROOT
+
+GIB = 1024**3
+
+
+@pytest.mark.parametrize(("memory", "workers"), [("2147483648\n", 4), ("1073741824\n", 2), ("1000\n", 0)])
+def test_no_more_workers_than_fit(memory: str, workers: int, tmp_path: Path) -> None:
+    """By the formula of docs/operations.md, with the largest body of words in each of them."""
+    (tmp_path / "memory.max").write_text(memory)
+    bytes_of_body = Settings().max_body_bytes
+
+    assert most_workers(bytes_of_body, [tmp_path / "none", tmp_path / "memory.max"]) == workers
+    assert 150e6 + workers * (85e6 + 20 * bytes_of_body) <= max(int(memory), 150e6)
+
+
+@pytest.mark.parametrize("text", ["max\n", None])
+def test_without_a_limit_all_fit(text: str | None, tmp_path: Path) -> None:
+    """Whether the file says so, or is not there."""
+    if text:
+        (tmp_path / "memory.max").write_text(text)
+
+    assert most_workers(1000, [tmp_path / "memory.max"]) > 1_000_000_000
+
+
+def test_the_container_of_compose_has_room_for_two() -> None:
+    """Which is the least that there are, by default."""
+    (gigabytes,) = re.findall(r"memory: (\d+)g", (ROOT / "compose.yaml").read_text())
+
+    assert 150e6 + 2 * (85e6 + 20 * Settings().max_body_bytes) <= int(gigabytes) * GIB

@@ -1,0 +1,122 @@
+"""What large bodies that are refused leave behind in a worker."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from tests.serving.conftest import Gunicorn
+from tests.serving.test_memory import private_mb
+from tests.support.wire import post
+
+LARGE = 8 * 1024 * 1024
+"""Bytes of each body."""
+
+MOST_GROWTH = 24
+"""Megabytes that a worker may have more after ten bodies than after three: if each stayed, these would be 56."""
+
+
+class Refused(NamedTuple):
+    """A body with the status of its answer; spaces or whole rows make it large."""
+
+    protocol: str
+    status: int
+    start: bytes
+    end: bytes
+    filler: bytes = b" "
+
+    @property
+    def body(self) -> bytes:
+        """All of it."""
+        return self.start + self.filler * ((LARGE - len(self.start) - len(self.end)) // len(self.filler)) + self.end
+
+
+PROTOCOLS = {
+    "instances": ("/prediction", "application/json"),
+    "KServe V1": ("/v1/models/iris:predict", "application/json"),
+    "dataframe_split": ("/invocations", "application/json"),
+    "columns": ("/invocations", "application/json"),
+    "JSON lines": ("/invocations", "application/jsonlines"),
+    "CSV": ("/invocations", "text/csv"),
+    "tensors": ("/v2/models/iris/infer", "application/json"),
+    "binary tensors": ("/v2/models/iris/infer", "application/octet-stream"),
+}
+"""The path and the content type of each."""
+
+ROW = b"[5.1,3.5,1.4,0.2]"
+NAMED = b'{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}'
+ROWS = b'{"instances":['
+SPLIT = b'{"dataframe_split":{"columns":["sepal_length","sepal_width","petal_length","petal_width"],"data":['
+COLUMNS = b'{"inputs":{"sepal_length":['
+MATRIX = b'{"inputs":[{"name":"input","shape":[%d,4],"datatype":"FP64","data":['
+BINARY = b'{"inputs":[{"name":"input","shape":[%d,4],"datatype":"FP64","parameters":{"binary_data_size":32}'
+MANY = 100_001
+
+BODIES = [
+    Refused("instances", 400, ROWS, ROW + b"]"),
+    Refused("instances", 413, ROWS, ROW + b"]}", ROW + b","),
+    Refused("instances", 422, ROWS, b'[5.1,3.5,1.4,"x"]]}', ROW.ljust(1000) + b","),
+    Refused("KServe V1", 400, ROWS, NAMED + b"]"),
+    Refused("KServe V1", 413, ROWS, NAMED + b"]}", NAMED + b","),
+    Refused("KServe V1", 422, ROWS, NAMED[:-1] + b',"colour":1}]}', NAMED.ljust(1000) + b","),
+    Refused("dataframe_split", 400, SPLIT, ROW + b"]}"),
+    Refused("dataframe_split", 413, SPLIT, ROW + b"]}}", ROW + b","),
+    Refused("dataframe_split", 422, SPLIT, b"[5.1,3.5,1.4]]}}", ROW.ljust(1000) + b","),
+    Refused("columns", 400, COLUMNS, b"5.1]}"),
+    Refused("columns", 413, COLUMNS, b"5.1]}}", b"5.1,"),
+    Refused("columns", 422, COLUMNS, b"null]}}", b"5.1,".ljust(1000)),
+    Refused("JSON lines", 400, b"", b"[5.1,3.5,1.4,01]\n", ROW.ljust(1000) + b"\n"),
+    Refused("JSON lines", 413, b"", b"", ROW + b"\n"),
+    Refused("JSON lines", 422, b"", b"[5.1,3.5,1.4]\n", ROW.ljust(1000) + b"\n"),
+    Refused("CSV", 400, b'5.1,3.5,1.4,"', b"", b"0"),
+    Refused("CSV", 413, b"", b"", b"5.1,3.5,1.4,0.2\n"),
+    Refused("CSV", 422, b"", b"5.1,3.5,1.4", b"5.1,3.5,1.4,".ljust(1000, b"1") + b"\n"),
+    Refused("tensors", 400, MATRIX % 2, b"1,2,3,4]}]}"),
+    Refused("tensors", 413, MATRIX % MANY, b"1" + b",1" * (4 * MANY - 1) + b"]}]}"),
+    Refused("tensors", 422, MATRIX % 1, b"1,2,3,1e400]}]}"),
+    Refused("binary tensors", 400, BINARY % 2, b"}]}" + bytes(32)),
+    Refused("binary tensors", 413, (BINARY % MANY).replace(b"32", b"%d" % (32 * MANY)), b"}]}" + bytes(32 * MANY)),
+    Refused("binary tensors", 422, BINARY % 1, b"}]}" + b"\xff" * 32),
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
+    """A service of one worker."""
+    with Gunicorn(tmp_path_factory.mktemp("gunicorn") / "log", {"WEB_CONCURRENCY": "1"}) as started:
+        yield started
+
+
+def headers(refused: Refused) -> dict[str, str]:
+    """Those of a body."""
+    content_type = PROTOCOLS[refused.protocol][1]
+    if refused.protocol != "binary tensors":
+        return {"Content_Type": content_type}
+    length = len(refused.body) - len(refused.end) + len(b"}]}")
+    return {"Content_Type": content_type, "Inference_Header_Content_Length": str(length)}
+
+
+def memory(server: Gunicorn) -> float:
+    """The megabytes that workers have alone. On a slow machine the master may have added one, and taken one away."""
+    total = 0.0
+    for worker in server.workers():
+        with contextlib.suppress(OSError):
+            total += private_mb(worker)
+    return total
+
+
+@pytest.mark.parametrize("refused", BODIES, ids=lambda each: f"{each.protocol}-{each.status}")
+def test_a_worker_does_not_grow_by_refused_bodies(refused: Refused, server: Gunicorn) -> None:
+    """After ten of them it is as large as after three."""
+    body, path = refused.body, PROTOCOLS[refused.protocol][0]
+    sizes = []
+    for _ in range(10):
+        answer = post(server.port, path, body, **headers(refused))
+        assert answer.status == refused.status, answer.body
+        assert server.answers()  # so that the worker has let go of what came before
+        sizes.append(memory(server))
+
+    assert sizes[9] - sizes[2] < MOST_GROWTH, sizes
