@@ -148,6 +148,7 @@ class Signature(Struct, frozen=True, dict=True):
         outputs: what it gives, "predict" first.
         classes: a classifier's labels, in the order of its probabilities; else None.
         form: how the estimator wants its table.
+        output_classes: the labels of each output, if a classifier has several outputs with probabilities; else None.
     """
 
     task: Task
@@ -155,6 +156,7 @@ class Signature(Struct, frozen=True, dict=True):
     outputs: tuple[Output, ...]
     classes: tuple[Label, ...] | None = None
     form: Form = "matrix"
+    output_classes: tuple[tuple[Label, ...], ...] | None = None
 
     @cached_property
     def numeric(self) -> bool:

@@ -102,7 +102,7 @@ def _try(runtime: Runtime, manifest: Manifest) -> None:
     """
     signature = manifest.signature
     replay(runtime, signature, manifest.golden)
-    if signature.output("predict_proba") and signature.classes is None:
+    if signature.output("predict_proba") and signature.classes is None and signature.output_classes is None:
         raise Refused("manifest.json names probabilities and no classes")
     try:
         example = Table.from_rows(signature, [signature.example])

@@ -90,7 +90,7 @@ class ModelStatus:
             "libraries": manifest.versions,
         }
         optional = {
-            "classes": manifest.classes,
+            "classes": manifest.classes or manifest.output_classes,
             "importances": manifest.importances,
             "description": manifest.description,
         }

@@ -78,14 +78,14 @@ def outputs_of(estimator: Any, sample: Any) -> tuple[Task, tuple[Output, ...]]:
     outputs = [Output("predict", _width(predicted), predicted.ndim > 1 and predicted.dtype.kind in "OUS")]
     if predicted.ndim == 1 and task in ("classifier", "outlier_detector"):
         outputs += _confidence(estimator, task, sample)
+    elif task == "classifier":
+        outputs += _of_several(estimator, sample, predicted)
     return task, tuple(outputs)
 
 
 def _check_labels(estimator: Any, predicted: NDArray[Any]) -> None:
     """Refuse a classifier that gives labels for which it has no class: there is no name or probability for them."""
-    final = estimator
-    while hasattr(final, "steps") or hasattr(final, "best_estimator_"):
-        final = final.steps[-1][1] if hasattr(final, "steps") else final.best_estimator_
+    final = _last(estimator)
     outlier = getattr(final, "outlier_label_", None)
     labels = np.concatenate([predicted, predicted[:0] if outlier is None else np.asarray(outlier)])
     strange = labels[~np.isin(labels, estimator.classes_)].tolist()
@@ -99,6 +99,51 @@ def _confidence(estimator: Any, task: Task, sample: Any) -> list[Output]:
         if hasattr(estimator, method):
             return [Output(method, _width(call(estimator, method, sample)))]
     return []
+
+
+def _of_several(estimator: Any, sample: Any, predicted: NDArray[Any]) -> list[Output]:
+    """The probabilities of a classifier with several outputs, if it has any that go with its classes."""
+    classes = _classes_of_several(estimator, predicted.shape[1])
+    if classes is None or not hasattr(estimator, "predict_proba"):
+        return []
+    try:
+        found = call(estimator, "predict_proba", sample)
+    except Exception:  # noqa: BLE001 (an estimator may raise anything; then it gives labels alone)
+        return []
+    width = sum(map(len, classes))
+    of_pairs = found.ndim == 2 and found.shape[1] == len(classes) and all(len(each) == 2 for each in classes)
+    fits = found.ndim == 2 and found.dtype.kind == "f" and (of_pairs or found.shape[1] == width)
+    return [Output("predict_proba", width)] if fits else []
+
+
+def _classes_of_several(estimator: Any, outputs: int) -> list[list[Any]] | None:
+    """The classes of each output; those of a classifier of a matrix of labels, as OneVsRestClassifier, are 0 and 1."""
+    classes = getattr(estimator, "classes_", None)
+    if not isinstance(classes, list):
+        return [[0, 1]] * outputs if getattr(_last(estimator), "multilabel_", False) or _multilabel(estimator) else None
+    return [np.asarray(each).tolist() for each in classes] if len(classes) == outputs else None
+
+
+def _multilabel(estimator: Any) -> bool:
+    """Whether a neural network was fitted on a matrix of labels."""
+    binarizer = getattr(_last(estimator), "_label_binarizer", None)
+    return str(getattr(binarizer, "y_type_", "")).startswith("multilabel")
+
+
+def output_classes_of(estimator: Any, task: Task, outputs: tuple[Output, ...]) -> tuple[tuple[Label, ...], ...] | None:
+    """The labels of each output of a classifier that has several with probabilities."""
+    if task != "classifier" or outputs[0].width is None or len(outputs) == 1:
+        return None
+    classes = _classes_of_several(estimator, outputs[0].width)
+    return tuple(tuple(map(_plain, each)) for each in classes or ())
+
+
+def _last(estimator: Any) -> Any:
+    """The last step of a pipeline, the best estimator of a search; else itself."""
+    final = estimator
+    while hasattr(final, "steps") or hasattr(final, "best_estimator_"):
+        final = final.steps[-1][1] if hasattr(final, "steps") else final.best_estimator_
+    return final
 
 
 def _width(output: NDArray[Any]) -> int | None:
