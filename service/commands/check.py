@@ -51,6 +51,7 @@ def _versions(repository: ModelRepository) -> Iterator[dict[str, object]]:
     for name, entry in repository.entries.items():
         for version, model in entry.versions.items():
             found: dict[str, object] = {"name": name, "version": int(version), "platform": model.runtime.platform}
+            found |= {"fallback": model.fallback} if model.fallback else {}
             yield found | ({"proven_before": True} if model.manifest.proven_before else {})
         for version, reason in entry.refused.items():
             yield {"name": name, "version": int(version), "refused": reason}
@@ -66,6 +67,8 @@ def _print(found: list[dict[str, object]]) -> None:
             print(
                 f"{label}: {painted('ok', 'green')}, serves through {each['platform']}{'' if 'proof' in each else old}"
             )
+            if "fallback" in each:
+                print(f"{label}: {painted('warning', 'yellow')}: {each['fallback']}")
             if "proof" in each:
                 print(f"{label}: {each['proof']}")
 
