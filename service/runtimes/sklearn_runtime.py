@@ -41,6 +41,8 @@ class SklearnRuntime:
             from service.several_outputs import in_columns
 
             outputs[1] = in_columns(self._signature, outputs[1])
+        if self._signature.task == "transformer":
+            outputs[0] = outputs[0].astype(np.float64, copy=False)
         if self._sorted is not None:
             outputs[0] = _positions(*self._sorted, outputs[0])
         return _prediction(self._signature, outputs)
@@ -64,4 +66,4 @@ def call(estimator: Any, method: str, rows: Any) -> NDArray[Any]:
         from service.several_outputs import side_by_side
 
         return side_by_side(answer)
-    return np.asarray(answer)
+    return np.asarray(answer.toarray() if hasattr(answer, "toarray") else answer)

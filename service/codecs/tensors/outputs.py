@@ -105,7 +105,7 @@ def _ranks(signature: Signature, name: str) -> bool:
 
 
 def _result(signature: Signature, prediction: Prediction, wanted: Wanted) -> Result:
-    if wanted.name == "predict":
+    if wanted.name in ("predict", "transform"):
         return _predict(signature, prediction.predict, wanted)
     values = prediction.scores if prediction.probabilities is None else prediction.probabilities
     if values is None:

@@ -119,7 +119,7 @@ def _value(signature: Signature, output: Output) -> JSON:
         return {"type": "integer", "description": "The number of the cluster; -1 is none."}
     if signature.task == "outlier_detector":
         return {"enum": [1, -1], "description": "-1 is an outlier."}
-    return {"type": "number" if signature.task == "regressor" else ["number", "boolean"]}
+    return {"type": "number" if signature.task in ("regressor", "transformer") else ["number", "boolean"]}
 
 
 def _wide(value: JSON, output: Output) -> JSON:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from service.packaging.errors import PackagingError
 from service.runtimes.sklearn_runtime import call
 from service.signature import Label, Output, Task
+
+WIDEST = 10_000
+"""A transformer that gives more numbers for each row is refused."""
 
 
 def row_by_row(estimator: Any, sample: Any) -> Any:
@@ -21,11 +24,11 @@ def row_by_row(estimator: Any, sample: Any) -> Any:
     widened, for the service computes with float64.
 
     Raises:
-        PackagingError: it does not predict, or does not answer row by row.
+        PackagingError: it neither predicts nor transforms, or does not answer row by row.
     """
     name = type(estimator).__name__
-    if not hasattr(estimator, "predict"):
-        raise PackagingError(f"{name} has no predict: it cannot answer for new rows.")
+    if not hasattr(estimator, "predict") and not hasattr(estimator, "transform"):
+        raise PackagingError(f"{name} has neither predict nor transform: it cannot answer for new rows.")
     widened = sample
     if getattr(getattr(sample, "dtype", None), "kind", None) == "f":
         widened = sample.astype(np.float64, copy=False)
@@ -47,8 +50,16 @@ def _answers_each(estimator: Any, sample: Any) -> bool:
     """Whether there are as many answers as rows: for the sample, and for another number of rows."""
     rows = sample.shape[0] if hasattr(sample, "shape") else len(sample)
     others = [0] if rows > 1 else [0, 0]
-    answers = call(estimator, "predict", sample), call(estimator, "predict", _picked(sample, others))
+    answers = (
+        call(estimator, first_method(estimator), sample),
+        call(estimator, first_method(estimator), _picked(sample, others)),
+    )
     return [len(each) for each in answers] == [rows, len(others)]
+
+
+def first_method(estimator: Any) -> Literal["predict", "transform"]:
+    """The method that answers: a transformer has no other one."""
+    return "predict" if hasattr(estimator, "predict") else "transform"
 
 
 def _picked(sample: Any, positions: list[int]) -> Any:
@@ -64,6 +75,8 @@ def outputs_of(estimator: Any, sample: Any) -> tuple[Task, tuple[Output, ...]]:
     """What the estimator gives, by asking it for the sample."""
     from sklearn import base
 
+    if first_method(estimator) == "transform":
+        return "transformer", (_transformed(call(estimator, "transform", sample)),)
     predicted = call(estimator, "predict", sample)
     if base.is_classifier(estimator):
         task: Task = "classifier"
@@ -81,6 +94,18 @@ def outputs_of(estimator: Any, sample: Any) -> tuple[Task, tuple[Output, ...]]:
     elif task == "classifier":
         outputs += _of_several(estimator, sample, predicted)
     return task, tuple(outputs)
+
+
+def _transformed(values: NDArray[Any]) -> Output:
+    """What a transformer gives: so many numbers for each row."""
+    if values.ndim != 2 or values.dtype.kind not in "fiub":
+        raise PackagingError("The transformer must give numbers, the same count for each row: end it with an encoder.")
+    if values.shape[1] > WIDEST:
+        raise PackagingError(
+            f"The transformer gives {values.shape[1]} numbers for each row, and an answer holds up to {WIDEST}: "
+            f"end it with fewer columns, as TruncatedSVD or a smaller max_features gives."
+        )
+    return Output("transform", values.shape[1])
 
 
 def _check_labels(estimator: Any, predicted: NDArray[Any]) -> None:
