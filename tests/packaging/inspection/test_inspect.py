@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.cluster import KMeans
+from sklearn.cluster import DBSCAN, KMeans
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier
@@ -218,9 +218,9 @@ def test_samples_that_do_not_fit_say_so(sample: Any, sentence: str) -> None:
 
 
 def test_what_does_not_predict_cannot_be_served() -> None:
-    """A transformer is no model."""
-    with pytest.raises(PackagingError, match="SimpleImputer has no predict"):
-        signature_of(SimpleImputer().fit([[1.0]]), [[1.0]])
+    """DBSCAN has labels for the rows of its fit alone."""
+    with pytest.raises(PackagingError, match="DBSCAN has neither predict nor transform"):
+        signature_of(DBSCAN().fit([[1.0]]), [[1.0]])
 
 
 TEXTS = ["good film", "bad film", "awful bad thing"] * 7
