@@ -73,12 +73,12 @@ def summary(directory: Path, *, next_steps: bool = True) -> Summary:
     """
     manifest = read(directory)
     size = sum(each.stat().st_size for each in directory.iterdir())
-    speeds = [f"{milliseconds:.3f} ms  {kind}" for kind, milliseconds in _speeds(directory, manifest).items()]
+    measured = [f"{milliseconds:.3f} ms  {kind}" for kind, milliseconds in speeds(directory, manifest).items()]
     parts = [
         ("It takes", (*_aligned(manifest.features),)),
         ("It gives", _given(manifest)),
         ("It serves through", (served(manifest), *filter(None, [fallback(directory, manifest)]))),
-        ("One row takes", tuple(speeds)),
+        ("One row takes", tuple(measured)),
         ("On disk", (f"{size / 1e6:.2f} MB in {directory}",)),
     ]
     if next_steps:
@@ -150,7 +150,7 @@ def _given(manifest: Manifest) -> tuple[str, ...]:
     return given, f"of the classes {shown}{f' and {more} more' if more > 0 else ''}"
 
 
-def _speeds(directory: Path, manifest: Manifest) -> dict[str, float]:
+def speeds(directory: Path, manifest: Manifest) -> dict[str, float]:
     """Milliseconds for the example row, by each runtime that there is an artifact for."""
     signature = manifest.signature
     table = Table.from_rows(signature, [signature.example])
