@@ -71,7 +71,8 @@ class Prediction(Struct, frozen=True, eq=False):
     Attributes:
         predict: a classifier's positions in `Signature.classes`, int64, shape (rows,); otherwise the values, shape
             (rows,) or (rows, outputs).
-        probabilities: float64, shape (rows, classes), where the model has them.
+        probabilities: float64, shape (rows, classes), where the model has them; if it has several outputs, the classes
+            of one come after those of the other, as in `Signature.output_classes`.
         scores: the decision function, float64, shape (rows,) or (rows, scores), where the model has that instead.
     """
 

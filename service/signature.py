@@ -18,7 +18,7 @@ Label = str | int | float | bool
 Value = float | bool | str | None
 """One cell of a request: numbers are floats, None is a missing value."""
 
-Task = Literal["classifier", "regressor", "clusterer", "outlier_detector"]
+Task = Literal["classifier", "regressor", "clusterer", "outlier_detector", "transformer"]
 
 Form = Literal["matrix", "frame", "objects", "texts"]
 """How the estimator wants its table: a float64 matrix, a DataFrame, an array of objects, or one 1-D array of texts."""
@@ -128,12 +128,12 @@ class Output(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     One thing that a model gives for each row.
 
     Attributes:
-        name: the estimator's method: "predict", "predict_proba" or "decision_function".
+        name: the estimator's method: "predict", "predict_proba", "decision_function", or a transformer's "transform".
         width: values for each row; None where it is one scalar and not a list of one.
         strings: whether the values are strings, where they are no classes' positions.
     """
 
-    name: Literal["predict", "predict_proba", "decision_function"]
+    name: Literal["predict", "predict_proba", "decision_function", "transform"]
     width: int | None = None
     strings: bool = False
 
@@ -148,6 +148,7 @@ class Signature(Struct, frozen=True, dict=True):
         outputs: what it gives, "predict" first.
         classes: a classifier's labels, in the order of its probabilities; else None.
         form: how the estimator wants its table.
+        output_classes: the labels of each output, if a classifier has several outputs with probabilities; else None.
     """
 
     task: Task
@@ -155,6 +156,7 @@ class Signature(Struct, frozen=True, dict=True):
     outputs: tuple[Output, ...]
     classes: tuple[Label, ...] | None = None
     form: Form = "matrix"
+    output_classes: tuple[tuple[Label, ...], ...] | None = None
 
     @cached_property
     def numeric(self) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from service.commands import packages
 from service.commands.command import CommandError, Commands, Exit, add_models, program, with_models
 from service.commands.terminal import Steps, painted
+from service.repository.slower import slower
 from service.repository.summary import summary
 from service.settings import Settings
 
@@ -73,10 +74,13 @@ def _add(given: argparse.Namespace, root: Path) -> None:
         )
         steps.begin("measuring")
         found = summary(directory, next_steps=not given.dry_run)
+        warning = slower(directory, root / given.name)
         steps.begin("done")
         steps.end()
     title, _, text = found.text().partition("\n")
     print(f"\n{painted(title, 'bold')}\n{text.replace(str(target), str(root))}")
+    if warning:
+        print(f"\n{painted('Warning', 'yellow')}: {warning}")
     print("\nNothing was written (--dry-run)." if given.dry_run else _NEXT.format(program=program()))
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 from service.commands.command import Commands, Exit, add_json, add_models, print_json, with_models
 from service.commands.terminal import painted
 from service.repository.repository import ModelRepository
+from service.repository.slower import slower
 from service.settings import Settings
 
 _ABOUT = """Verify every version below the models directory as the service does: checksums, types, golden rows.
@@ -34,7 +36,7 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     settings = with_models(settings, given)
     logging.getLogger("service").addHandler(logging.NullHandler())  # the log of a load is what is printed here
     repository = open_repository(settings)
-    found = list(_versions(repository))
+    found = list(_versions(repository, settings.models_dir))
     if given.prove:
         found = [each if "refused" in each else each | _proof(settings, each) for each in found]
     if given.json:
@@ -47,10 +49,13 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     return Exit.FAILED if refused or not repository.ready else Exit.DONE
 
 
-def _versions(repository: ModelRepository) -> Iterator[dict[str, object]]:
+def _versions(repository: ModelRepository, root: Path) -> Iterator[dict[str, object]]:
     for name, entry in repository.entries.items():
         for version, model in entry.versions.items():
             found: dict[str, object] = {"name": name, "version": int(version), "platform": model.runtime.platform}
+            found |= {"fallback": model.fallback} if model.fallback else {}
+            warning = slower(root / name / version)
+            found |= {"slower": warning} if warning else {}
             yield found | ({"proven_before": True} if model.manifest.proven_before else {})
         for version, reason in entry.refused.items():
             yield {"name": name, "version": int(version), "refused": reason}
@@ -66,6 +71,10 @@ def _print(found: list[dict[str, object]]) -> None:
             print(
                 f"{label}: {painted('ok', 'green')}, serves through {each['platform']}{'' if 'proof' in each else old}"
             )
+            if "fallback" in each:
+                print(f"{label}: {painted('warning', 'yellow')}: {each['fallback']}")
+            if "slower" in each:
+                print(f"{label}: {painted('warning', 'yellow')}: {each['slower']}")
             if "proof" in each:
                 print(f"{label}: {each['proof']}")
 

@@ -9,11 +9,11 @@ from service.commands import versions
 from service.commands.command import Commands, Exit, add_json, add_models, print_json, program, with_models
 from service.commands.terminal import table
 from service.repository.manifest import Manifest
+from service.repository.summary import fallback
 from service.settings import Settings
 
-_ABOUT = (
-    """List the models and their versions, highest first, from their manifests. Nothing is loaded: `check` verifies."""
-)
+_ABOUT = """List the models and their versions, highest first, from their manifests. Converted models are loaded, to see
+whether they can serve on this machine; nothing else is: `check` verifies."""
 
 _HEADS = ["NAME", "VERSION", "TASK", "RUNTIME", "FEATURES", "MB", "CREATED"]
 
@@ -45,18 +45,30 @@ def _members(root: Path, name: str, number: int, manifest: Manifest | str) -> di
         return members | {"broken": manifest}
     return members | {
         "task": manifest.task,
-        "runtime": manifest.runtime,
+        "runtime": _runtime(root, name, number, manifest),
         "features": len(manifest.features),
         "bytes": _size(root / name / str(number)),
         "created": manifest.created,
     }
 
 
+def _runtime(root: Path, name: str, number: int, manifest: Manifest) -> str:
+    """What serves it on this machine."""
+    found = fallback(root / name / str(number), manifest)
+    return f"sklearn ({found.partition(',')[0]})" if found else manifest.runtime
+
+
 def _cells(root: Path, name: str, number: int, manifest: Manifest | str) -> list[str]:
     if isinstance(manifest, str):
         return [name, str(number), "broken", manifest, "", "", ""]
     megabytes = f"{_size(root / name / str(number)) / 1e6:.2f}"
-    facts = [manifest.task, manifest.runtime, str(len(manifest.features)), megabytes, manifest.created[:10]]
+    facts = [
+        manifest.task,
+        _runtime(root, name, number, manifest),
+        str(len(manifest.features)),
+        megabytes,
+        manifest.created[:10],
+    ]
     return [name, str(number), *facts]
 
 

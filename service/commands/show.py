@@ -10,7 +10,7 @@ from service.commands import versions
 from service.commands.command import CommandError, Commands, Exit, add_json, add_models, print_json, with_models
 from service.commands.terminal import painted
 from service.repository.manifest import Manifest
-from service.repository.summary import summary
+from service.repository.summary import fallback, summary
 from service.settings import Settings
 
 _ABOUT = """Show what a model takes and gives, how it serves and why, how fast it answers one row, and how to ask it.
@@ -34,7 +34,9 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     if isinstance(manifest, str):
         raise CommandError(f"{given.name}/{directory.name}: {manifest}.")
     if given.json:
-        print_json(card(manifest, versions.numbers(root, given.name)))
+        found_here = fallback(directory, manifest)
+        members = card(manifest, versions.numbers(root, given.name))
+        print_json(members | ({"fallback": found_here} if found_here else {}))
         return Exit.DONE
     try:
         found = summary(directory)

@@ -48,7 +48,8 @@ def save_model(
     for the sample, for random rows over the features' ranges and for rows far outside, and as it is otherwise.
 
     Args:
-        estimator: anything fitted that predicts: classifier, regressor, clusterer, outlier detector, or a pipeline.
+        estimator: anything fitted that predicts or transforms: classifier, regressor, clusterer, outlier detector,
+            transformer, or a pipeline.
         sample: rows like those that it was fitted on: an array or a DataFrame of the shape (rows, features), or a
             Series or list of texts. Features take their names from the estimator, else from the columns, else x0, x1...
         name: the model's name in the URL: letters, digits, '-' and '_'.

@@ -14,6 +14,7 @@ from onnx import ModelProto
 from service.packaging.errors import PackagingError
 from service.packaging.onnx_graph.inputs import first_line, inputs_of, matching, signature_of, table_of
 from service.packaging.onnx_graph.labels import drop_zipmap, give_positions, label_lists
+from service.packaging.onnx_graph.locales import give_portable_locale
 from service.packaging.onnx_graph.outputs import confidence, labels_of, positions_of, values_of
 from service.packaging.sample import framed
 from service.packaging.version_directory import place, publish
@@ -52,6 +53,7 @@ def save_onnx(
     inputs = inputs_of(content)
     lists = label_lists(model, len(classes or ()))
     drop_zipmap(model)
+    give_portable_locale(model)
     columns = matching(framed(sample), inputs)
     takes = signature_of(columns, inputs, len(model.graph.output))
     table = table_of(takes, columns)

@@ -45,6 +45,7 @@ def publish(
         outputs=signature.outputs,
         classes=signature.classes,
         form=signature.form,
+        output_classes=signature.output_classes,
         files={file: digest(content) for file, content in artifacts.items()},
         runtime="onnx" if proof.holds else "sklearn",
         proof=proof,

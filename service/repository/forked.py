@@ -8,6 +8,7 @@ import os
 import resource
 import selectors
 import signal
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -86,6 +87,7 @@ def _report(check: Callable[[], object], sink: int, seconds: float) -> None:
     try:
         signal.setitimer(signal.ITIMER_REAL, min(2 * seconds, _LONGEST_SECONDS))  # should nobody be left to kill it
         _give_up_rights()
+        _compute_in_one_thread()
         check()
         report = _PASSED
     except BaseException as ex:  # noqa: BLE001 (whatever it is, it is the answer)
@@ -99,6 +101,18 @@ def _give_up_rights() -> None:
     sandbox.enter()
     for limit in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
         resource.setrlimit(limit, (0, 0))
+
+
+def _compute_in_one_thread() -> None:
+    """
+    Have OpenMP start no threads here.
+
+    Those that it has started in the parent, as in a notebook in which a model was fitted, are none of the child's, and
+    it would wait for them for ever. scikit-learn imports threadpoolctl: without it, nothing has used OpenMP.
+    """
+    threadpoolctl = sys.modules.get("threadpoolctl")
+    if threadpoolctl is not None:
+        threadpoolctl.threadpool_limits(1, user_api="openmp")
 
 
 def _read(source: int, seconds: float, meanwhile: Callable[[], object]) -> bytes | None:

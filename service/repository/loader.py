@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +16,7 @@ from service.prediction import compare
 from service.repository import forked
 from service.repository.directory import open_file
 from service.repository.manifest import ONNX, PICKLE, SKOPS, Golden, Manifest, digest, read
-from service.repository.model import Decoders, Incomplete, Model, Refused
+from service.repository.model import Decoders, Incomplete, Model, Refused, Unloadable
 from service.repository.skops_file import load_skops, trusted_types
 from service.runtimes.onnx_runtime import OnnxRuntime, import_onnxruntime
 from service.runtimes.runtime import Runtime
@@ -23,6 +24,8 @@ from service.runtimes.sklearn_runtime import SklearnRuntime
 from service.settings import Settings
 from service.signature import Signature
 from service.table import CellRefused, Table
+
+_log = logging.getLogger(__name__)
 
 
 class Loader:
@@ -46,6 +49,8 @@ class Loader:
         It is loaded and answers its golden rows in a forked child first, where it may crash or hang, and then once more
         in this process. `meanwhile` is called before each file is read, and about once a second while the child runs.
 
+        If the file that should serve cannot be loaded on this machine, the other one does, unless RUNTIME names one.
+
         Raises:
             Refused: it does not verify.
             Incomplete: a file is missing, or is not the one in the manifest; or it cannot be tried now.
@@ -54,26 +59,72 @@ class Loader:
         signature = manifest.signature
         kind = manifest.runtime if self._settings.runtime == "auto" else self._settings.runtime
         file = ONNX if kind == "onnx" else SKOPS if SKOPS in manifest.files else PICKLE
+        other = self._other(file, manifest)
+        fallback = None
+        try:
+            runtime = self._runtime(directory, manifest, file, meanwhile, replaceable=other is not None)
+        except Unloadable as ex:
+            if other is None:
+                raise
+            runtime = self._runtime(directory, manifest, other, meanwhile)
+            from service.repository.fallback import fallback_sentence
+
+            fallback = fallback_sentence(file, other)
+            _log.warning("%s/%s: %s The reason: %s", manifest.name, manifest.version, fallback, ex)
+        decoders = self._decoders(signature, self._settings.max_rows)
+        return Model(manifest, signature, runtime, decoders, fallback)
+
+    def _other(self, file: str, manifest: Manifest) -> str | None:
+        """The file that may serve instead of another one, if there is one that the proof has compared with it."""
+        if self._settings.runtime != "auto" or not (manifest.proof.holds and manifest.proof.rows):
+            return None
+        others = (SKOPS, *([PICKLE] if self._settings.allow_pickle else [])) if file == ONNX else (ONNX,)
+        return next((each for each in others if each in manifest.files), None)
+
+    def _runtime(
+        self,
+        directory: Path,
+        manifest: Manifest,
+        file: str,
+        meanwhile: Callable[[], object],
+        *,
+        replaceable: bool = False,
+    ) -> Runtime:
+        """
+        The runtime of a file that answers the golden rows.
+
+        Raises:
+            Unloadable: it is replaceable, and cannot be loaded here.
+            Refused, Incomplete: as in `__call__`.
+        """
         artifact = _verified(directory, manifest, file, meanwhile)
         build = self._builder(file, manifest, artifact)
         seconds = self._settings.trial_seconds
         try:
             reason = forked.run(lambda: _try(build(), manifest), seconds, meanwhile)
+            if replaceable and reason is not None:
+                from service.repository.fallback import fail_to_load
+
+                if forked.run(lambda: fail_to_load(build), seconds, meanwhile) is None:
+                    raise Unloadable(f"{file}: {reason}")
         except OSError as ex:
             raise Incomplete(f"{file}: it cannot be tried: {ex.strerror}", Fault.OTHER) from None
         if reason is not None:
             raise Refused(f"{file}: {reason}")
-        return Model(manifest, signature, build(), self._decoders(signature, self._settings.max_rows))
+        return build()
 
     def _builder(self, file: str, manifest: Manifest, artifact: bytes) -> Callable[[], Runtime]:
         """What makes the runtime; all that it imports is imported here, once, and not in each trial."""
         signature = manifest.signature
         if file == ONNX:
-            import_onnxruntime()
+            try:
+                import_onnxruntime()
+            except ImportError as ex:
+                raise Unloadable(f"{file}: ONNX Runtime cannot be imported: {ex}", Fault.NEEDS) from None
             return lambda: OnnxRuntime(artifact, signature)
         made, here = manifest.versions.sklearn, _installed("scikit-learn")
         if here is None:
-            raise Refused(f"{file}: it needs scikit-learn, which is not installed", Fault.NEEDS)
+            raise Unloadable(f"{file}: it needs scikit-learn, which is not installed", Fault.NEEDS)
         if made.split(".")[:2] != here.split(".")[:2]:
             raise Refused(f"{file}: made by scikit-learn {made}, and this is {here}", Fault.NEEDS)
         if file == PICKLE:
@@ -102,7 +153,7 @@ def _try(runtime: Runtime, manifest: Manifest) -> None:
     """
     signature = manifest.signature
     replay(runtime, signature, manifest.golden)
-    if signature.output("predict_proba") and signature.classes is None:
+    if signature.output("predict_proba") and signature.classes is None and signature.output_classes is None:
         raise Refused("manifest.json names probabilities and no classes")
     try:
         example = Table.from_rows(signature, [signature.example])

@@ -52,7 +52,7 @@ class Golden(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     Attributes:
         rows: in feature order.
         predict: a label's position in the classes, or the value or values, for each row.
-        probabilities: for each row, one for each class.
+        probabilities: for each row, one for each class; one output after the other if there are several.
         scores: for each row, the decision function.
         scale: the standard deviation of the predicted values over the sample, to measure differences by.
     """
@@ -129,6 +129,7 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
     outputs: tuple[Output, ...]
     classes: tuple[Label, ...] | None = None
     form: Form = "matrix"
+    output_classes: tuple[tuple[Label, ...], ...] | None = None
     files: dict[str, str]
     runtime: Literal["onnx", "sklearn"]
     proof: Proof
@@ -140,7 +141,7 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
     @property
     def signature(self) -> Signature:
         """What the model takes and gives."""
-        return Signature(self.task, self.features, self.outputs, self.classes, self.form)
+        return Signature(self.task, self.features, self.outputs, self.classes, self.form, self.output_classes)
 
     @property
     def proven_before(self) -> bool:

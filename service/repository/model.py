@@ -33,6 +33,10 @@ class Incomplete(Refused):
         super().__init__(reason, fault)
 
 
+class Unloadable(Refused):
+    """A file of it cannot be loaded on this machine: a library, a locale or an operator is missing."""
+
+
 class RowDecoder(Protocol):
     """Decodes rows in one format for one model."""
 
@@ -79,12 +83,14 @@ class Model(Struct, frozen=True, eq=False):
         signature: what it takes and gives.
         runtime: what computes.
         decoders: decode the bodies of its requests.
+        fallback: which file could not be loaded here, and which serves instead; None if the first one serves.
     """
 
     manifest: Manifest
     signature: Signature
     runtime: Runtime
     decoders: Decoders
+    fallback: str | None = None
 
     @property
     def name(self) -> str:

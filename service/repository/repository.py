@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 
 from msgspec import Struct
@@ -110,9 +110,19 @@ class ModelRepository:
                 versions.update({each: self._versions[each] for each in self._versions if _name(each) == label})
         for label in self._versions.keys() - versions.keys():
             _log.info("%s is gone, and serves no more", label)
+        self._warn_of_slower(versions)
         self._versions = versions
         self._entries = {name: _entry({each: versions[each] for each in of}) for name, of in groupby(versions, _name)}
         self._was_ready = self.ready
+
+    def _warn_of_slower(self, versions: Mapping[str, Version]) -> None:
+        """Say in the log that a new version is left to scikit-learn, and the one before it is not."""
+        serving = [(label, each.model) for label, each in versions.items() if each.model is not None]
+        for (label, model), (before, earlier) in pairwise(serving):  # highest first
+            slower = model.runtime.platform.startswith("sklearn") and earlier.runtime.platform.startswith("onnx")
+            if slower and model.name == earlier.name and label not in self._versions:
+                reason = model.fallback or model.manifest.proof.reason
+                _log.warning("%s serves by a slower runtime than %s; `check` measures both: %s", label, before, reason)
 
     def get(self, name: str | None = None, version: str | None = None) -> Model:
         """

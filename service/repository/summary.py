@@ -12,10 +12,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from service.repository import forked
+from service.repository.fallback import fallback_sentence
 from service.repository.manifest import ONNX, PICKLE, SKOPS, Manifest, read
 from service.repository.model import Refused
 from service.repository.skops_file import load_skops, trusted_types
-from service.runtimes.onnx_runtime import OnnxRuntime
+from service.runtimes.onnx_runtime import OnnxRuntime, onnx_session
 from service.runtimes.runtime import Runtime
 from service.runtimes.sklearn_runtime import SklearnRuntime
 from service.signature import Feature, label_text
@@ -26,6 +28,9 @@ _MOST_FEATURES = 20
 
 _FEW = 6
 """A curl command names the features if there are no more."""
+
+_SECONDS = 60.0
+"""How long the load of a converted model may take."""
 
 _ADDRESS = "http://127.0.0.1:8000"
 
@@ -68,17 +73,28 @@ def summary(directory: Path, *, next_steps: bool = True) -> Summary:
     """
     manifest = read(directory)
     size = sum(each.stat().st_size for each in directory.iterdir())
-    speeds = [f"{milliseconds:.3f} ms  {kind}" for kind, milliseconds in _speeds(directory, manifest).items()]
+    measured = [f"{milliseconds:.3f} ms  {kind}" for kind, milliseconds in speeds(directory, manifest).items()]
     parts = [
         ("It takes", (*_aligned(manifest.features),)),
         ("It gives", _given(manifest)),
-        ("It serves through", (served(manifest),)),
-        ("One row takes", tuple(speeds)),
+        ("It serves through", (served(manifest), *filter(None, [fallback(directory, manifest)]))),
+        ("One row takes", tuple(measured)),
         ("On disk", (f"{size / 1e6:.2f} MB in {directory}",)),
     ]
     if next_steps:
         parts.append(("Ask it", (curl(manifest),)))
     return Summary(f"{manifest.name}/{manifest.version}: {_task(manifest)}", tuple(parts))
+
+
+def fallback(directory: Path, manifest: Manifest) -> str | None:
+    """That a version serves by scikit-learn on this machine, as its converted model cannot be loaded here."""
+    if manifest.runtime != "onnx" or SKOPS not in manifest.files or not manifest.proof.rows:
+        return None
+    try:
+        loads = forked.run(lambda: onnx_session((directory / ONNX).read_bytes()), _SECONDS) is None
+    except OSError:  # there can be no process now, so nothing is known
+        return None
+    return None if loads else fallback_sentence(ONNX, SKOPS)
 
 
 def served(manifest: Manifest) -> str:
@@ -134,12 +150,12 @@ def _given(manifest: Manifest) -> tuple[str, ...]:
     return given, f"of the classes {shown}{f' and {more} more' if more > 0 else ''}"
 
 
-def _speeds(directory: Path, manifest: Manifest) -> dict[str, float]:
+def speeds(directory: Path, manifest: Manifest) -> dict[str, float]:
     """Milliseconds for the example row, by each runtime that there is an artifact for."""
     signature = manifest.signature
     table = Table.from_rows(signature, [signature.example])
     runtimes: dict[str, Runtime] = {}
-    if ONNX in manifest.files:
+    if ONNX in manifest.files and fallback(directory, manifest) is None:
         runtimes["ONNX Runtime"] = OnnxRuntime((directory / ONNX).read_bytes(), signature)
     if SKOPS in manifest.files:
         # It may be of types that are not listed, and scikit-learn need not be installed.

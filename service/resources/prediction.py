@@ -93,9 +93,10 @@ class ModelStatus:
             "libraries": manifest.versions,
         }
         optional = {
-            "classes": manifest.classes,
+            "classes": manifest.classes or manifest.output_classes,
             "importances": manifest.importances,
             "description": manifest.description,
+            "fallback": model.fallback,
         }
         status |= {key: value for key, value in optional.items() if value is not None}
         resp.data = _encoder.encode(status)

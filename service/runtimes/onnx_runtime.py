@@ -38,6 +38,10 @@ class OnnxRuntime:
             outputs = self.run(table)
         except Exception as ex:  # ONNX Runtime's errors have no common base; the table fits the signature
             raise InvalidInput("The model cannot compute with these values.") from ex
+        if self._signature.output_classes is not None:
+            from service.several_outputs import in_columns
+
+            outputs[1] = in_columns(self._signature, np.asarray(outputs[1]))
         shaped = [*map(_shaped, self._signature.outputs, outputs)]
         if self._positions is not None and not _among(self._positions, shaped[0]):
             raise InvalidInput("The model gives none of its classes for these values.")

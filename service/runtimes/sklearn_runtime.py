@@ -37,6 +37,12 @@ class SklearnRuntime:
             outputs = [call(self._estimator, output.name, given) for output in self._signature.outputs]
         except (ValueError, ArithmeticError, LookupError) as ex:  # the table fits: it overflows on the way
             raise InvalidInput("The model cannot compute with these numbers.") from ex
+        if self._signature.output_classes is not None:
+            from service.several_outputs import in_columns
+
+            outputs[1] = in_columns(self._signature, outputs[1])
+        if self._signature.task == "transformer":
+            outputs[0] = outputs[0].astype(np.float64, copy=False)
         if self._sorted is not None:
             outputs[0] = _positions(*self._sorted, outputs[0])
         return _prediction(self._signature, outputs)
@@ -55,4 +61,9 @@ def call(estimator: Any, method: str, rows: Any) -> NDArray[Any]:
     """What a method of an estimator says of these rows, in silence: what it would warn of is checked elsewhere."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return np.asarray(getattr(estimator, method)(rows))
+        answer = getattr(estimator, method)(rows)
+    if isinstance(answer, list) and method == "predict_proba":  # an array for each output
+        from service.several_outputs import side_by_side
+
+        return side_by_side(answer)
+    return np.asarray(answer.toarray() if hasattr(answer, "toarray") else answer)

@@ -9,7 +9,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 from service.repository import forked as forked_module
 
@@ -160,3 +163,12 @@ def test_what_a_check_does_stays_in_the_child(tmp_path: Path) -> None:
     assert forked_module.run(leaves_traces, 10) == f"[Errno 13] Permission denied: '{tmp_path / 'x'}'"
     assert seen == []
     assert not (tmp_path / "x").exists()
+
+
+def test_a_child_computes_after_its_parent_has_computed_in_threads() -> None:
+    """A notebook fits a model in threads of OpenMP, which a fork does not copy."""
+    rows = np.random.default_rng(0).normal(size=(2000, 3))
+    with threadpool_limits(2, user_api="openmp"):
+        model = HistGradientBoostingRegressor(max_iter=3).fit(rows, rows[:, 0])
+        model.predict(rows)
+        assert forked_module.run(lambda: model.predict(rows), 30) is None

@@ -113,6 +113,12 @@ def outliers() -> Made:
     return IsolationForest(n_estimators=5, random_state=0).fit(rows), rows
 
 
+def transformed() -> Made:
+    """A transformer of mixed columns: numbers and categories become numbers."""
+    rows = pd.DataFrame({"size": _numbers(1).ravel(), "colour": _classes(["rot", "grün", "blau"])})
+    return make_column_transformer((StandardScaler(), ["size"]), (OneHotEncoder(), ["colour"])).fit(rows), rows
+
+
 def clusters() -> Made:
     """A clusterer."""
     rows = _numbers(2)
@@ -133,6 +139,7 @@ MODELS: dict[str, Callable[[], Made]] = {
         one_score,
         outliers,
         clusters,
+        transformed,
     )
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from service.codecs.json_arrays import json_array
 from service.prediction import Prediction
@@ -21,11 +22,13 @@ def json_answer(signature: Signature, prediction: Prediction, beside: Mapping[st
     """The answer to many rows as one JSON object; `beside` holds its last members, such as the model's name."""
     members: dict[str, Any] = {"predictions": _predictions(signature, prediction)}
     if prediction.probabilities is not None:
-        members["probabilities"] = json_array(prediction.probabilities)
+        members["probabilities"] = _probabilities(signature, prediction.probabilities)
     if prediction.scores is not None:
         members["scores"] = json_array(prediction.scores)
     if signature.classes is not None:
         members["classes"] = list(signature.classes)
+    if signature.output_classes is not None:
+        members["classes"] = signature.output_classes
     return _encoder.encode({**members, **beside})
 
 
@@ -53,12 +56,15 @@ def json_lines_answer(signature: Signature, prediction: Prediction) -> bytes:
 
 
 def rows(signature: Signature, prediction: Prediction) -> Iterator[dict[str, Any]]:
-    """The answer to each row alone; the keys of `probabilities` are the texts of the classes."""
-    classes = [label_text(each) for each in signature.classes or ()]
+    """
+    The answer to each row alone; the keys of `probabilities` are the texts of the classes.
+
+    If there are several outputs, `probabilities` is a list with such an object for each.
+    """
     for row, label in enumerate(labels(signature, prediction)):
         members = {"prediction": label}
         if prediction.probabilities is not None:
-            members["probabilities"] = dict(zip(classes, prediction.probabilities[row].tolist(), strict=True))
+            members["probabilities"] = _named(signature, prediction.probabilities[row].tolist())
         if prediction.scores is not None:
             members["scores"] = prediction.scores[row].tolist()
         yield members
@@ -69,6 +75,23 @@ def labels(signature: Signature, prediction: Prediction) -> list[Any]:
     values = prediction.predict if signature.classes is None else signature.labels[prediction.predict]
     found: list[Any] = values.tolist()
     return found
+
+
+def _probabilities(signature: Signature, probabilities: NDArray[np.float64]) -> Any:
+    """For each row a list of one for each class; of several outputs, such a list for each."""
+    if signature.output_classes is None:
+        return json_array(probabilities)
+    from service.several_outputs import by_output
+
+    return [*zip(*(each.tolist() for each in by_output(signature, probabilities)), strict=True)]
+
+
+def _named(signature: Signature, probabilities: list[float]) -> Any:
+    """The probabilities of one row by the texts of the classes."""
+    if signature.output_classes is None:
+        return dict(zip(map(label_text, signature.classes or ()), probabilities, strict=True))
+    left = iter(probabilities)
+    return [{label_text(each): next(left) for each in classes} for classes in signature.output_classes]
 
 
 def _predictions(signature: Signature, prediction: Prediction) -> Any:

@@ -29,11 +29,12 @@ def prediction_columns(signature: Signature, prediction: Prediction) -> list[Col
     """
     The columns `prediction`, `probability_<class>` and `score`, as far as the model gives these.
 
-    If it gives several values for a row, each has a column: `prediction_0`, `prediction_1`, and so on.
+    If it gives several values for a row, each has a column: `prediction_0`, `prediction_1`, and so on, and the
+    probabilities of its outputs are `probability_0_<class>`, `probability_1_<class>`.
     """
     columns = _numbered("prediction", prediction.predict, signature.classes)
     if prediction.probabilities is not None:
-        columns += _by_class("probability", prediction.probabilities, signature)
+        columns += _of_probabilities(prediction.probabilities, signature)
     if prediction.scores is not None and prediction.scores.ndim == 1:
         columns.append(Column("score", prediction.scores))
     elif prediction.scores is not None:
@@ -45,6 +46,17 @@ def _numbered(name: str, values: NDArray[Any], labels: tuple[Any, ...] | None = 
     if values.ndim == 1:
         return [Column(name, values, labels)]
     return [Column(f"{name}_{i}", column, labels) for i, column in enumerate(values.T)]
+
+
+def _of_probabilities(values: NDArray[Any], signature: Signature) -> list[Column]:
+    if signature.output_classes is None:
+        return _by_class("probability", values, signature)
+    names = [
+        f"probability_{output}_{label_text(each)}"
+        for output, classes in enumerate(signature.output_classes)
+        for each in classes
+    ]
+    return [Column(name, column) for name, column in zip(names, values.T, strict=True)]
 
 
 def _by_class(name: str, values: NDArray[Any], signature: Signature) -> list[Column]:

@@ -16,10 +16,27 @@ from service.errors import MalformedTensor, pointer
 from service.prediction import Prediction
 from service.signature import Output, Signature
 
+_SEVERAL = "probabilities_"
+"""The tensors of the probabilities of several outputs are called by this and the number of the output."""
+
 
 def describe(signature: Signature) -> list[TensorMetadata]:
     """The tensors that a model gives."""
-    return [TensorMetadata(each.name, *_given(signature, each)) for each in signature.outputs]
+    plain = [each for each in signature.outputs if not _several(signature, each)]
+    described = [TensorMetadata(each.name, *_given(signature, each)) for each in plain]
+    outputs = enumerate(signature.output_classes or ())
+    return described + [TensorMetadata(f"{_SEVERAL}{i}", "FP64", (-1, len(classes))) for i, classes in outputs]
+
+
+def _several(signature: Signature, output: Output) -> bool:
+    """Whether an output is the probabilities of several outputs, which have a tensor each."""
+    return signature.output_classes is not None and output.name == "predict_proba"
+
+
+def _of_output(signature: Signature, name: str) -> int | None:
+    """The output whose probabilities are called by this name, if there is one."""
+    names = [f"{_SEVERAL}{i}" for i in range(len(signature.output_classes or ()))]
+    return names.index(name) if name in names else None
 
 
 def _given(signature: Signature, output: Output) -> tuple[str, tuple[int, ...]]:
@@ -54,38 +71,52 @@ def check(signature: Signature, request: Request) -> None:
         MalformedTensor: one is not, or has no classes to choose from.
     """
     for position, wanted in enumerate(request.outputs or ()):
-        output = signature.output(wanted.name)
-        if output is None:
-            names = ", ".join(each.name for each in signature.outputs)
+        tensors = [each.name for each in describe(signature)]
+        if wanted.name not in tensors:
+            names = ", ".join(tensors)
             detail = f"outputs[{position}]: there is no such output; there are {names}."
             raise MalformedTensor(detail, pointer("outputs", position, "name"))
-        if wanted.classification is not None and not _ranks(signature, output):
+        if wanted.classification is not None and not _ranks(signature, wanted.name):
             detail = f"outputs[{position}]: classification is for outputs with a value for each class."
             raise MalformedTensor(detail, pointer("outputs", position, "parameters", "classification"))
 
 
 def results(signature: Signature, prediction: Prediction, request: Request) -> list[Result]:
     """The outputs that a request asks for, once they are checked, in its order; all where it names none."""
-    wanted = request.outputs or [Wanted(output.name, request.binary) for output in signature.outputs]
+    wanted = request.outputs or [Wanted(name, request.binary) for name in _names(signature)]
     return [_result(signature, prediction, each) for each in wanted]
 
 
-def _ranks(signature: Signature, output: Output) -> bool:
+def _names(signature: Signature) -> list[str]:
+    if signature.output_classes is None:
+        return [output.name for output in signature.outputs]
+    return [each.name for each in describe(signature)]
+
+
+def _ranks(signature: Signature, name: str) -> bool:
     """Whether an output has a value for each class: the decision function of two classes has one for both."""
-    if output.name == "predict" or signature.classes is None:
+    if _of_output(signature, name) is not None:
+        return True
+    output = signature.output(name)
+    if output is None or name == "predict" or signature.classes is None:
         return False
     classes = len(signature.classes)
     return output.width == classes or (output.width in (None, 1) and classes == 2)
 
 
 def _result(signature: Signature, prediction: Prediction, wanted: Wanted) -> Result:
-    if wanted.name == "predict":
+    if wanted.name in ("predict", "transform"):
         return _predict(signature, prediction.predict, wanted)
     values = prediction.scores if prediction.probabilities is None else prediction.probabilities
     if values is None:
         raise ValueError(f"{wanted.name} was promised and not given")
+    classes, position = signature.classes or (), _of_output(signature, wanted.name)
+    if position is not None and signature.output_classes is not None:
+        from service.several_outputs import by_output
+
+        classes, values = signature.output_classes[position], by_output(signature, values)[position]
     if wanted.classification is not None:
-        return Result(wanted, "BYTES", _best(signature, values, wanted.classification))
+        return Result(wanted, "BYTES", _best(classes, values, wanted.classification))
     return Result(wanted, "FP64", values)
 
 
@@ -99,9 +130,9 @@ def _predict(signature: Signature, values: NDArray[Any], wanted: Wanted) -> Resu
     return Result(wanted, "INT64", values.astype(np.int64, copy=False))
 
 
-def _best(signature: Signature, values: NDArray[np.float64], count: int) -> NDArray[Any]:
+def _best(classes: Sequence[Any], values: NDArray[np.float64], count: int) -> NDArray[Any]:
     """The best classes of each row, the best first, each as `value:index:label`; shape (rows, count or all)."""
-    labels = [str(label) for label in _labels(signature.classes or ())[1].tolist()]
+    labels = [str(label) for label in _labels(classes)[1].tolist()]
     if values.ndim == 1 or values.shape[1] == 1:
         values = np.column_stack([-values.ravel(), values.ravel()])
     order = np.argsort(-values, axis=1, kind="stable")[:, : min(count, len(labels))]

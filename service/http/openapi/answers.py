@@ -24,11 +24,13 @@ def many(model: Model) -> JSON:
     probabilities, scores = signature.output("predict_proba"), signature.output("decision_function")
     if probabilities is not None:
         text = "For each row, one for each class, in the order of `classes`."
-        members["probabilities"] = _array(_wide(_PROBABILITY, probabilities), text)
+        members["probabilities"] = _array(_probabilities(signature, probabilities), text)
     if scores is not None:
         members["scores"] = _array(_wide({"type": "number"}, scores), "For each row, the decision function.")
     if signature.classes is not None:
         members["classes"] = {"type": "array", "const": list(signature.classes)}
+    if signature.output_classes is not None:
+        members["classes"] = {"type": "array", "const": [list(each) for each in signature.output_classes]}
     return _object({**members, **_names(model)})
 
 
@@ -38,11 +40,29 @@ def single(model: Model) -> JSON:
     members: JSON = {"prediction": _label(signature)}
     scores = signature.output("decision_function")
     if signature.output("predict_proba") is not None:
-        texts = [label_text(each) for each in signature.classes or ()]
-        members["probabilities"] = _object(dict.fromkeys(texts, _PROBABILITY))
+        members["probabilities"] = _named(signature)
     if scores is not None:
         members["scores"] = _wide({"type": "number"}, scores)
     return _object({**members, **_names(model)})
+
+
+def _probabilities(signature: Signature, output: Output) -> JSON:
+    """Those of a row: one for each class, or such a list for each output."""
+    if signature.output_classes is None:
+        return _wide(_PROBABILITY, output)
+    return _tuple([_tuple([_PROBABILITY] * len(classes)) for classes in signature.output_classes])
+
+
+def _named(signature: Signature) -> JSON:
+    """The probabilities of a row by the texts of the classes."""
+    outputs = [[label_text(each) for each in classes] for classes in signature.output_classes or ()]
+    if outputs:
+        return _tuple([_object(dict.fromkeys(texts, _PROBABILITY)) for texts in outputs])
+    return _object(dict.fromkeys(map(label_text, signature.classes or ()), _PROBABILITY))
+
+
+def _tuple(items: list[JSON]) -> JSON:
+    return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
 
 
 def many_example(model: Model) -> Any:
@@ -99,7 +119,7 @@ def _value(signature: Signature, output: Output) -> JSON:
         return {"type": "integer", "description": "The number of the cluster; -1 is none."}
     if signature.task == "outlier_detector":
         return {"enum": [1, -1], "description": "-1 is an outlier."}
-    return {"type": "number" if signature.task == "regressor" else ["number", "boolean"]}
+    return {"type": "number" if signature.task in ("regressor", "transformer") else ["number", "boolean"]}
 
 
 def _wide(value: JSON, output: Output) -> JSON:

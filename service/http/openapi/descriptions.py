@@ -66,6 +66,7 @@ _CARD = _object(
 _CARD["properties"] |= {
     "classes": {"type": "array"},
     "description": _STRING,
+    "fallback": _STRING,
     "importances": {},
     "libraries": {"type": "object"},
     "proof": {"type": "object"},

@@ -61,6 +61,7 @@ def _candidate(
 
     from service.packaging.conversion import hist_gradient_boosting
     from service.packaging.onnx_graph.labels import drop_zipmap, give_positions, give_threshold
+    from service.packaging.onnx_graph.locales import give_portable_locale
 
     options = [{id(final): {"zipmap": False}}, None] if hasattr(final, "classes_") else [None]
     for attempt, option in enumerate(options):
@@ -70,6 +71,7 @@ def _candidate(
             )
             hist_gradient_boosting.declare(model)
             drop_zipmap(model)
+            give_portable_locale(model)
             if threshold is not None:
                 column = threshold.positive if signature.outputs[1].width else -1
                 give_threshold(model, column, threshold.value, positive=threshold.positive == 1)

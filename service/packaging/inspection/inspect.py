@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from service.packaging.errors import PackagingError
 from service.packaging.inspection.categories import Encoded, encoded_features
-from service.packaging.inspection.outputs import classes_of, outputs_of, row_by_row
+from service.packaging.inspection.outputs import classes_of, output_classes_of, outputs_of, row_by_row
 from service.packaging.inspection.prober import Prober, complete_row
 from service.packaging.sample import Column, columns_of, framed
 from service.runtimes.sklearn_input import estimator_input
@@ -50,7 +50,9 @@ def inspect(
     if copied and not _answers_alike(estimator, original, sample, outputs):
         raise PackagingError("The model answers the sample differently in pandas, which serves: give it in pandas.")
     form, features = _form(estimator, sample, columns, outputs)
-    signature = Signature(task, tuple(features), outputs, classes_of(estimator, task, outputs, classes), form)
+    labels = classes_of(estimator, task, outputs, classes)
+    several = output_classes_of(estimator, task, outputs)
+    signature = Signature(task, tuple(features), outputs, labels, form, several)
     values = [column.values for column in columns]
     prober = Prober(estimator, signature, values)
     unknown = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from service.packaging.errors import PackagingError
 from service.runtimes.sklearn_runtime import call
 from service.signature import Label, Output, Task
+
+WIDEST = 10_000
+"""A transformer that gives more numbers for each row is refused."""
 
 
 def row_by_row(estimator: Any, sample: Any) -> Any:
@@ -21,11 +24,11 @@ def row_by_row(estimator: Any, sample: Any) -> Any:
     widened, for the service computes with float64.
 
     Raises:
-        PackagingError: it does not predict, or does not answer row by row.
+        PackagingError: it neither predicts nor transforms, or does not answer row by row.
     """
     name = type(estimator).__name__
-    if not hasattr(estimator, "predict"):
-        raise PackagingError(f"{name} has no predict: it cannot answer for new rows.")
+    if not hasattr(estimator, "predict") and not hasattr(estimator, "transform"):
+        raise PackagingError(f"{name} has neither predict nor transform: it cannot answer for new rows.")
     widened = sample
     if getattr(getattr(sample, "dtype", None), "kind", None) == "f":
         widened = sample.astype(np.float64, copy=False)
@@ -47,8 +50,16 @@ def _answers_each(estimator: Any, sample: Any) -> bool:
     """Whether there are as many answers as rows: for the sample, and for another number of rows."""
     rows = sample.shape[0] if hasattr(sample, "shape") else len(sample)
     others = [0] if rows > 1 else [0, 0]
-    answers = call(estimator, "predict", sample), call(estimator, "predict", _picked(sample, others))
+    answers = (
+        call(estimator, first_method(estimator), sample),
+        call(estimator, first_method(estimator), _picked(sample, others)),
+    )
     return [len(each) for each in answers] == [rows, len(others)]
+
+
+def first_method(estimator: Any) -> Literal["predict", "transform"]:
+    """The method that answers: a transformer has no other one."""
+    return "predict" if hasattr(estimator, "predict") else "transform"
 
 
 def _picked(sample: Any, positions: list[int]) -> Any:
@@ -64,6 +75,8 @@ def outputs_of(estimator: Any, sample: Any) -> tuple[Task, tuple[Output, ...]]:
     """What the estimator gives, by asking it for the sample."""
     from sklearn import base
 
+    if first_method(estimator) == "transform":
+        return "transformer", (_transformed(call(estimator, "transform", sample)),)
     predicted = call(estimator, "predict", sample)
     if base.is_classifier(estimator):
         task: Task = "classifier"
@@ -78,14 +91,26 @@ def outputs_of(estimator: Any, sample: Any) -> tuple[Task, tuple[Output, ...]]:
     outputs = [Output("predict", _width(predicted), predicted.ndim > 1 and predicted.dtype.kind in "OUS")]
     if predicted.ndim == 1 and task in ("classifier", "outlier_detector"):
         outputs += _confidence(estimator, task, sample)
+    elif task == "classifier":
+        outputs += _of_several(estimator, sample, predicted)
     return task, tuple(outputs)
+
+
+def _transformed(values: NDArray[Any]) -> Output:
+    """What a transformer gives: so many numbers for each row."""
+    if values.ndim != 2 or values.dtype.kind not in "fiub":
+        raise PackagingError("The transformer must give numbers, the same count for each row: end it with an encoder.")
+    if values.shape[1] > WIDEST:
+        raise PackagingError(
+            f"The transformer gives {values.shape[1]} numbers for each row, and an answer holds up to {WIDEST}: "
+            f"end it with fewer columns, as TruncatedSVD or a smaller max_features gives."
+        )
+    return Output("transform", values.shape[1])
 
 
 def _check_labels(estimator: Any, predicted: NDArray[Any]) -> None:
     """Refuse a classifier that gives labels for which it has no class: there is no name or probability for them."""
-    final = estimator
-    while hasattr(final, "steps") or hasattr(final, "best_estimator_"):
-        final = final.steps[-1][1] if hasattr(final, "steps") else final.best_estimator_
+    final = _last(estimator)
     outlier = getattr(final, "outlier_label_", None)
     labels = np.concatenate([predicted, predicted[:0] if outlier is None else np.asarray(outlier)])
     strange = labels[~np.isin(labels, estimator.classes_)].tolist()
@@ -99,6 +124,51 @@ def _confidence(estimator: Any, task: Task, sample: Any) -> list[Output]:
         if hasattr(estimator, method):
             return [Output(method, _width(call(estimator, method, sample)))]
     return []
+
+
+def _of_several(estimator: Any, sample: Any, predicted: NDArray[Any]) -> list[Output]:
+    """The probabilities of a classifier with several outputs, if it has any that go with its classes."""
+    classes = _classes_of_several(estimator, predicted.shape[1])
+    if classes is None or not hasattr(estimator, "predict_proba"):
+        return []
+    try:
+        found = call(estimator, "predict_proba", sample)
+    except Exception:  # noqa: BLE001 (an estimator may raise anything; then it gives labels alone)
+        return []
+    width = sum(map(len, classes))
+    of_pairs = found.ndim == 2 and found.shape[1] == len(classes) and all(len(each) == 2 for each in classes)
+    fits = found.ndim == 2 and found.dtype.kind == "f" and (of_pairs or found.shape[1] == width)
+    return [Output("predict_proba", width)] if fits else []
+
+
+def _classes_of_several(estimator: Any, outputs: int) -> list[list[Any]] | None:
+    """The classes of each output; those of a classifier of a matrix of labels, as OneVsRestClassifier, are 0 and 1."""
+    classes = getattr(estimator, "classes_", None)
+    if not isinstance(classes, list):
+        return [[0, 1]] * outputs if getattr(_last(estimator), "multilabel_", False) or _multilabel(estimator) else None
+    return [np.asarray(each).tolist() for each in classes] if len(classes) == outputs else None
+
+
+def _multilabel(estimator: Any) -> bool:
+    """Whether a neural network was fitted on a matrix of labels."""
+    binarizer = getattr(_last(estimator), "_label_binarizer", None)
+    return str(getattr(binarizer, "y_type_", "")).startswith("multilabel")
+
+
+def output_classes_of(estimator: Any, task: Task, outputs: tuple[Output, ...]) -> tuple[tuple[Label, ...], ...] | None:
+    """The labels of each output of a classifier that has several with probabilities."""
+    if task != "classifier" or outputs[0].width is None or len(outputs) == 1:
+        return None
+    classes = _classes_of_several(estimator, outputs[0].width)
+    return tuple(tuple(map(_plain, each)) for each in classes or ())
+
+
+def _last(estimator: Any) -> Any:
+    """The last step of a pipeline, the best estimator of a search; else itself."""
+    final = estimator
+    while hasattr(final, "steps") or hasattr(final, "best_estimator_"):
+        final = final.steps[-1][1] if hasattr(final, "steps") else final.best_estimator_
+    return final
 
 
 def _width(output: NDArray[Any]) -> int | None:

@@ -117,7 +117,7 @@ class Decision:
     def _gaps(self, values: Values, labels: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
         """The differences of the values of two labels, shape (rows, outputs)."""
         pairs = zip(self._chosen(values, labels), self._chosen(values, others), strict=True)
-        with np.errstate(invalid="ignore"):  # two infinite values have no difference: NaN, which is within no margin
+        with np.errstate(invalid="ignore"):  # infinite distances have no difference, and are not near
             return np.stack([np.abs(first - second) for first, second in pairs], axis=1)
 
     def _chosen(self, values: Values, labels: NDArray[Any]) -> list[NDArray[np.float64]]:

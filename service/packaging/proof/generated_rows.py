@@ -156,14 +156,15 @@ class RowMaker:
         return choices[self._generator.integers(len(choices), size=rows)]
 
     def _texts(self, column: NDArray[Any], rows: int) -> NDArray[Any]:
-        """Texts of the sample, two of them mixed word by word, and hard ones."""
+        """Texts of the sample, two of them mixed word by word, and hard ones; some in capital letters."""
         texts = [each for each in column if each is not None] + list(HARD_STRINGS)
         made = np.empty(rows, dtype=object)
         for row in range(rows):
             first, second = (texts[i] for i in self._generator.integers(len(texts), size=2))
             words = first.split(" ") + second.split(" ")
             self._generator.shuffle(words)
-            made[row] = first if row % 3 == 0 else " ".join(words[: max(1, len(words) // 2)])
+            text = first if row % 3 == 0 else " ".join(words[: max(1, len(words) // 2)])
+            made[row] = text.upper() if row % 4 == 0 else text
         return made
 
 

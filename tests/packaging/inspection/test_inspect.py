@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.cluster import KMeans
+from sklearn.cluster import DBSCAN, KMeans
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier
@@ -165,7 +165,13 @@ def test_a_thousand_columns_are_tried_in_seconds() -> None:
         (LogisticRegression(), TARGET, "classifier", [("predict", None), ("predict_proba", 2)], ("high", "low")),
         (RidgeClassifier(), TARGET, "classifier", [("predict", None), ("decision_function", None)], ("high", "low")),
         (DummyClassifier(), TARGET == "low", "classifier", [("predict", None), ("predict_proba", 2)], (False, True)),
-        (RandomForestClassifier(2), np.eye(20, 2, dtype=int), "classifier", [("predict", 2)], None),
+        (
+            RandomForestClassifier(2),
+            np.eye(20, 2, dtype=int),
+            "classifier",
+            [("predict", 2), ("predict_proba", 4)],
+            None,
+        ),
         (LinearRegression(), np.arange(20.0), "regressor", [("predict", None)], None),
         (LinearRegression(), np.ones((20, 3)), "regressor", [("predict", 3)], None),
         (KMeans(2), None, "clusterer", [("predict", None)], None),
@@ -218,9 +224,9 @@ def test_samples_that_do_not_fit_say_so(sample: Any, sentence: str) -> None:
 
 
 def test_what_does_not_predict_cannot_be_served() -> None:
-    """A transformer is no model."""
-    with pytest.raises(PackagingError, match="SimpleImputer has no predict"):
-        signature_of(SimpleImputer().fit([[1.0]]), [[1.0]])
+    """DBSCAN has labels for the rows of its fit alone."""
+    with pytest.raises(PackagingError, match="DBSCAN has neither predict nor transform"):
+        signature_of(DBSCAN().fit([[1.0]]), [[1.0]])
 
 
 TEXTS = ["good film", "bad film", "awful bad thing"] * 7

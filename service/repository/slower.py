@@ -1,0 +1,41 @@
+"""Whether a version serves by a slower runtime than the version before it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from service.repository.manifest import Manifest, read
+from service.repository.summary import speeds
+
+
+def slower(directory: Path, root: Path | None = None) -> str | None:
+    """
+    A sentence, with what a row takes by both, if a version is left to scikit-learn, and the one before it is not.
+
+    Args:
+        directory: the version.
+        root: the directory of its model's other versions; its own parent without it.
+
+    Raises:
+        OSError, msgspec.MsgspecError: its files cannot be read.
+    """
+    manifest = read(directory)
+    home = root or directory.parent
+    below = [int(each.name) for each in home.glob("*") if each.name.isdigit() and int(each.name) < manifest.version]
+    if manifest.runtime != "sklearn" or not below:
+        return None
+    before = home / str(max(below))
+    earlier = read(before)
+    if earlier.runtime != "onnx":
+        return None
+    now, then = speeds(directory, manifest).get("scikit-learn"), speeds(before, earlier).get("ONNX Runtime")
+    if now is None or then is None or now <= then:
+        return None
+    return _sentence(manifest, earlier, now, then)
+
+
+def _sentence(manifest: Manifest, earlier: Manifest, now: float, then: float) -> str:
+    return (
+        f"{manifest.name}/{manifest.version} serves by scikit-learn, and {earlier.name}/{earlier.version} by ONNX "
+        f"Runtime: a row takes {now:.3f} ms instead of {then:.3f} ms. The reason: {manifest.proof.reason}."
+    )

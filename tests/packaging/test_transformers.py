@@ -1,0 +1,90 @@
+"""Pipelines that end in a transformer answer one list of numbers for each row, by every protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.decomposition import PCA
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Binarizer, OneHotEncoder, PolynomialFeatures, StandardScaler
+
+from service.packaging import save_model
+from service.packaging.errors import PackagingError
+from service.packaging.inspection import outputs
+from service.runtimes.sklearn_runtime import call
+from service.settings import Settings
+from tests.support.app import make_client
+
+RANDOM = np.random.default_rng(0)
+NUMBERS = pd.DataFrame(RANDOM.normal(size=(60, 3)), columns=["a", "b", "c"])
+MIXED = NUMBERS.assign(colour=RANDOM.choice(["red", "green"], 60))
+
+KINDS: dict[str, tuple[Any, Any]] = {
+    "components": (make_pipeline(StandardScaler(), PCA(2)), NUMBERS),
+    "gaps": (make_pipeline(SimpleImputer(), PolynomialFeatures()), NUMBERS.mask(RANDOM.random((60, 3)) < 0.1)),
+    "a sparse table": (make_column_transformer((OneHotEncoder(), ["colour"]), (StandardScaler(), ["a"])), MIXED),
+    "whole numbers": (make_pipeline(StandardScaler(), Binarizer()), NUMBERS),
+    "texts": (CountVectorizer(), pd.Series(RANDOM.choice(["good film", "bad food"], 60))),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_row_has_its_numbers(kind: str, tmp_path: Path) -> None:
+    """Those of the transformer itself, as JSON and as the tensor `transform`."""
+    transformer, rows = KINDS[kind]
+    transformer.fit(rows)
+    save_model(transformer, rows, name="m", root=tmp_path)
+    client = make_client(Settings(models_dir=tmp_path))
+    given = [[None if pd.isna(cell) else cell for cell in row] for row in pd.DataFrame(rows).to_numpy(object).tolist()]
+
+    answer = client.simulate_post("/prediction", json={"instances": given}).json
+    metadata = client.simulate_get("/v2/models/m").json
+
+    expected = call(transformer, "transform", rows)
+    np.testing.assert_allclose(answer["predictions"], expected, rtol=1e-6, atol=1e-9)
+    assert answer.keys() == {"predictions", "model", "version"}
+    assert metadata["outputs"] == [{"name": "transform", "datatype": "FP64", "shape": [-1, expected.shape[1]]}]
+    assert client.simulate_get("/v1/models/m").json["task"] == "transformer"
+
+
+def test_tensors_and_text_hold_the_same(tmp_path: Path) -> None:
+    """/v2 and /invocations."""
+    transformer = make_pipeline(StandardScaler(), PCA(2)).fit(NUMBERS)
+    save_model(transformer, NUMBERS, name="m", root=tmp_path)
+    client = make_client(Settings(models_dir=tmp_path))
+    values = NUMBERS[:2].to_numpy()
+    tensor = {"name": "input", "shape": [2, 3], "datatype": "FP64", "data": values.ravel().tolist()}
+    csv = "\n".join(",".join(map(str, row)) for row in values.tolist())
+    types = {"Content-Type": "text/csv", "Accept": "text/csv"}
+
+    (output,) = client.simulate_post("/v2/models/m/infer", json={"inputs": [tensor]}).json["outputs"]
+    lines = client.simulate_post("/invocations", body=csv, headers=types).text.splitlines()
+
+    expected = transformer.transform(NUMBERS[:2])
+    assert (output["name"], output["shape"]) == ("transform", [2, 2])
+    np.testing.assert_allclose(np.reshape(output["data"], (2, 2)), expected, atol=1e-9)
+    np.testing.assert_allclose([[*map(float, line.split(","))] for line in lines], expected, atol=1e-9)
+
+
+def test_a_transformer_of_strings_is_refused(tmp_path: Path) -> None:
+    """An answer holds numbers."""
+    strings = MIXED[["colour"]]
+    imputer = SimpleImputer(strategy="most_frequent").fit(strings)
+
+    with pytest.raises(PackagingError, match="must give numbers"):
+        save_model(imputer, strings, name="m", root=tmp_path)
+
+
+def test_a_very_wide_transformer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to do."""
+    monkeypatch.setattr(outputs, "WIDEST", 5)
+
+    with pytest.raises(PackagingError, match="gives 10 numbers for each row"):
+        save_model(PolynomialFeatures().fit(NUMBERS), NUMBERS, name="m", root=tmp_path)

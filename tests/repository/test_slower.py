@@ -1,0 +1,60 @@
+"""A version that serves by a slower runtime than the one before does not do so silently."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.__main__ import main
+from service.app import open_repository
+from service.repository.slower import slower
+from service.settings import Settings
+from tests.support import versions
+
+
+def leave_to_scikit_learn(manifest: dict[str, Any]) -> None:
+    """Have a manifest say that the proof does not hold."""
+    manifest.update(runtime="sklearn", proof={"holds": False, "reason": "3 labels differ"})
+
+
+@pytest.fixture
+def home(iris_dir: Path, tmp_path: Path) -> Path:
+    """Version 1 serves by ONNX Runtime, version 2 by scikit-learn, version 3 too."""
+    for number in (1, 2, 3):
+        directory = versions.copy_version(iris_dir / "iris" / "1", tmp_path / "models", version=number)
+        if number > 1:
+            versions.edit(directory, leave_to_scikit_learn)
+    return tmp_path / "models" / "iris"
+
+
+def test_it_is_said_with_the_figures(home: Path) -> None:
+    """What a row takes by both, and why."""
+    sentence = slower(home / "2")
+
+    assert sentence is not None
+    assert sentence.startswith("iris/2 serves by scikit-learn, and iris/1 by ONNX Runtime: a row takes ")
+    assert sentence.endswith("The reason: 3 labels differ.")
+
+
+def test_the_first_and_those_after_are_not_named(home: Path) -> None:
+    """They serve by the runtime of the one before."""
+    assert slower(home / "1") is None
+    assert slower(home / "3") is None
+
+
+def test_check_and_the_log_warn(
+    home: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once for the version that is slower."""
+    with caplog.at_level(logging.WARNING, "service"):
+        repository = open_repository(Settings(models_dir=home.parent))
+        repository.refresh()
+
+    assert [each for each in caplog.messages if "slower" in each] == [
+        "iris/2 serves by a slower runtime than iris/1; `check` measures both: 3 labels differ"
+    ]
+    assert main(["check", "--models", str(home.parent)]) == 0
+    assert capsys.readouterr().out.count("a row takes") == 1
