@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,7 +14,7 @@ from service.errors import Fault, ServiceError
 from service.prediction import compare
 from service.repository import forked
 from service.repository.directory import open_file
-from service.repository.manifest import ONNX, PICKLE, SKOPS, Golden, Manifest, digest, read
+from service.repository.manifest import ONNX, PICKLE, Golden, Manifest, digest, read
 from service.repository.model import Decoders, Incomplete, Model, Refused
 from service.repository.skops_file import load_skops, trusted_types
 from service.runtimes.onnx_runtime import OnnxRuntime, import_onnxruntime
@@ -53,9 +53,9 @@ class Loader:
         manifest = _manifest(directory)
         signature = manifest.signature
         kind = manifest.runtime if self._settings.runtime == "auto" else self._settings.runtime
-        file = ONNX if kind == "onnx" else SKOPS if SKOPS in manifest.files else PICKLE
-        artifact = _verified(directory, manifest, file, meanwhile)
-        build = self._builder(file, manifest, artifact)
+        wanted = (ONNX,) if kind == "onnx" else manifest.own_files
+        file = wanted[0]
+        build = self._builder(file, manifest, _verified(directory, manifest, wanted, meanwhile))
         seconds = self._settings.trial_seconds
         try:
             reason = forked.run(lambda: _try(build(), manifest), seconds, meanwhile)
@@ -65,12 +65,16 @@ class Loader:
             raise Refused(f"{file}: {reason}")
         return Model(manifest, signature, build(), self._decoders(signature, self._settings.max_rows))
 
-    def _builder(self, file: str, manifest: Manifest, artifact: bytes) -> Callable[[], Runtime]:
+    def _builder(self, file: str, manifest: Manifest, contents: Mapping[str, bytes]) -> Callable[[], Runtime]:
         """What makes the runtime; all that it imports is imported here, once, and not in each trial."""
-        signature = manifest.signature
+        signature, artifact = manifest.signature, contents[file]
         if file == ONNX:
             import_onnxruntime()
             return lambda: OnnxRuntime(artifact, signature)
+        if manifest.booster is not None:
+            from service.repository.booster_files import builder
+
+            return builder(manifest, manifest.booster, contents)
         made, here = manifest.versions.sklearn, _installed("scikit-learn")
         if here is None:
             raise Refused(f"{file}: it needs scikit-learn, which is not installed", Fault.NEEDS)
@@ -163,16 +167,20 @@ def _manifest(directory: Path) -> Manifest:
     return manifest
 
 
-def _verified(directory: Path, manifest: Manifest, artifact: str, meanwhile: Callable[[], object]) -> bytes:
-    """The bytes of an artifact, once every file of the version has the checksum in its manifest."""
-    if artifact not in manifest.files:
-        raise Refused(f"there is no {artifact} in this version", Fault.MANIFEST)
-    content = b""
+def _verified(
+    directory: Path, manifest: Manifest, wanted: tuple[str, ...], meanwhile: Callable[[], object]
+) -> dict[str, bytes]:
+    """The bytes of some artifacts, once every file of the version has the checksum in its manifest."""
+    for artifact in wanted:
+        if artifact not in manifest.files:
+            raise Refused(f"there is no {artifact} in this version", Fault.MANIFEST)
+    contents = {}
     for name, checksum in manifest.files.items():
         meanwhile()
         read = _checked(directory / Path(name).name, checksum)
-        content = read if name == artifact else content
-    return content
+        if name in wanted:
+            contents[name] = read
+    return contents
 
 
 def _checked(path: Path, checksum: str) -> bytes:

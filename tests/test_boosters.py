@@ -1,0 +1,21 @@
+"""XGBoost, LightGBM and CatBoost: their tests run in an environment of their own, `make` makes it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.mark.parametrize("file", sorted(each.name for each in (ROOT / "tests" / "boosters").glob("test_*.py")))
+def test_boosters(file: str) -> None:
+    """The tests of boosters pass where these are installed."""
+    subprocess.run(["make", "-s", ".venv-boosters/.ready"], cwd=ROOT, check=True)
+    python = ROOT / ".venv-boosters" / "bin" / "python"
+    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/boosters/{file}"]
+    environ = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "COV_"))}
+    run = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-2000:]
