@@ -66,7 +66,7 @@ class CatBoostClassifier(ClassifierMixin, CatBoostRegressor):  # type: ignore[mi
     @property
     def classes_(self) -> NDArray[Any]:
         """The labels."""
-        return np.asarray(self.model.classes_)
+        return np.array(list(self.model.classes_))
 
     def predict_proba(self, rows: Any) -> NDArray[Any]:
         """Probabilities, float64, shape (rows, classes)."""
