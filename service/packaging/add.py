@@ -57,13 +57,13 @@ def _estimator(file: Path) -> Any:
     match file.suffix:
         case ".skops":
             return _skops(file)
-        case ".joblib" | ".pkl" | ".pickle":
+        case ".joblib" | ".pkl" | ".pickle" | ".sav" | ".gz" | ".bz2" | ".xz":
             return _pickle(file)
         case suffix if suffix in boosters.suffixes():
             return boosters.read(file, _content(file))
     raise PackagingError(
-        f"{file.name}: a model is a .joblib, .pkl, .pickle, .skops or .onnx file, or the .ubj, .json, .txt or .cbm "
-        f"file of a booster."
+        f"{file.name}: a model is a .joblib, .pkl, .pickle, .sav, .skops or .onnx file, or a booster's .ubj, .json, "
+        f".txt or .cbm file."
     )
 
 

@@ -94,7 +94,11 @@ def _version(library: str) -> str:
 
 def suffixes() -> dict[str, str]:
     """The library that reads a file, by the file's suffix."""
-    return {".ubj": "xgboost", ".json": "xgboost", ".txt": "lightgbm", ".cbm": "catboost"}
+    return {
+        **dict.fromkeys((".ubj", ".json", ".xgb"), "xgboost"),
+        **dict.fromkeys((".txt", ".lgb"), "lightgbm"),
+        **dict.fromkeys((".cbm", ".cb"), "catboost"),
+    }
 
 
 def read(file: Path, content: bytes) -> Any:

@@ -131,3 +131,31 @@ def test_names_with_brackets(root: Path, tmp_path: Path) -> None:
     model.save_model(str(tmp_path / "m.cbm"))
     assert main(["add", "m", str(tmp_path / "m.cbm")]) == 0
     assert answers(root, rows)["predictions"] == model.predict(rows).tolist()
+
+
+MLFLOW: dict[str, tuple[Callable[[], Any], str]] = {
+    "xgboost": (lambda: xgb().fit(ROWS, labels(2)), "model.xgb"),
+    "lightgbm": (lambda: lgb().fit(ROWS, labels(2)).booster_, "model.lgb"),
+    "catboost": (lambda: cat().fit(ROWS, labels(2)), "model.cb"),
+}
+
+
+@pytest.mark.parametrize("flavor", sorted(MLFLOW))
+def test_an_mlflow_model_of_a_booster(flavor: str, root: Path, tmp_path: Path) -> None:
+    """Its directory is enough: the flavor names the file, and the input example is the sample."""
+    make, file = MLFLOW[flavor]
+    model, directory = make(), tmp_path / "mlflow"
+    directory.mkdir()
+    written = directory / file.replace(".xgb", ".ubj")
+    model.save_model(str(written))
+    written.rename(directory / file)
+    (directory / "MLmodel").write_text(
+        f"flavors:\n  python_function:\n    data: {file}\n    loader_module: mlflow.{flavor}\n"
+        f"  {flavor}:\n    code: null\n    data: {file}\n"
+        "saved_input_example_info:\n  artifact_path: input_example.json\n  type: dataframe\n"
+    )
+    (directory / "input_example.json").write_text(ROWS.to_json(orient="split", index=False))
+    assert main(["add", "m", str(directory)]) == 0
+    expected = own_answer(model, ROWS) if flavor != "xgboost" else model.predict_proba(ROWS)[:, 1]
+    given = np.array(answers(root, ROWS)["probabilities"])
+    assert np.abs((given if expected.ndim == 2 else given[:, 1]) - expected).max() <= 1e-6

@@ -15,8 +15,14 @@ from service.signature import is_missing
 from tests.boosters.models import MODELS
 from tests.support.app import make_client
 
+QUICK = ("xgb-binary", "xgb-regressor", "lgb-three", "cat-three", "lgb-categories", "xgb-pipeline")
+"""The models that make test takes; make test-all takes all."""
 
-@pytest.fixture(scope="module", params=sorted(MODELS))
+
+@pytest.fixture(
+    scope="module",
+    params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in sorted(MODELS)],
+)
 def packaged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """An estimator, its rows, and the models directory with its version."""
     estimator, rows = MODELS[request.param]()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
-from xgboost import XGBClassifier, XGBRegressor
+from xgboost import Booster, XGBClassifier, XGBRegressor
 from xgboost.core import XGBoostError
 
 CLASSIFIES = frozenset({"binary:logistic", "multi:softprob", "multi:softmax"})
@@ -47,5 +48,9 @@ def read(content: bytes) -> Any:
     Raises:
         ValueError: it is not in XGBoost's format.
     """
-    objective = load(content, classifier=False, missing=None).objective
-    return load(content, classifier=objective in CLASSIFIES, missing=None)
+    if not content:  # XGBoost would end the process
+        raise ValueError("the file is empty")
+    booster = Booster({"n_jobs": 1}, model_file=bytearray(content))
+    booster.set_attr(scikit_learn=None)  # the kind of estimator that wrote it
+    objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
+    return load(bytes(booster.save_raw("ubj")), classifier=objective in CLASSIFIES, missing=None)
