@@ -7,6 +7,7 @@ READY := .venv/.ready
 SERVING := .venv/.serving
 KSERVE := .venv-kserve/.ready
 KUBERNETES := .venv-kubernetes/.ready
+BOOSTERS := .venv-boosters/.ready
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +48,13 @@ $(KUBERNETES): requirements-kubernetes.txt  # kubectl and the validators need ot
 	.venv-kubernetes/bin/pip install --disable-pip-version-check --quiet --require-hashes -r requirements-kubernetes.txt
 	@touch $@
 
+$(BOOSTERS): requirements-boosters.txt  # only models of boosters need them: an environment that adds them to .venv
+	$(PYTHON) -m venv .venv-boosters
+	.venv-boosters/bin/pip install --disable-pip-version-check --quiet --no-deps --require-hashes -r requirements-boosters.txt
+	@.venv-boosters/bin/python -c 'import sysconfig as s; own = s.get_path("purelib"); \
+		open(own + "/upon.pth", "w").write(own.replace(".venv-boosters", ".venv"))'
+	@touch $@
+
 serve: $(SERVING)  ## serve the models on http://127.0.0.1:8000, or PORT=9000
 	@$(BIN)/model-server serve $(if $(PORT),--port $(PORT))
 
@@ -59,10 +67,10 @@ up:  ## build and start the containers: nginx on port 80, the service behind it;
 down:  ## stop the containers
 	docker compose down
 
-test: $(READY) $(KSERVE) $(KUBERNETES)  ## run the tests, without the long ones and those of the containers
+test: $(READY) $(KSERVE) $(KUBERNETES) $(BOOSTERS)  ## run the tests, without the long ones and those of the containers
 	$(BIN)/pytest -m "not long" -n auto --dist loadgroup --cov
 
-test-all: $(READY) $(KSERVE) $(KUBERNETES)  ## run all tests that need no containers, as CI does
+test-all: $(READY) $(KSERVE) $(KUBERNETES) $(BOOSTERS)  ## run all tests that need no containers, as CI does
 	$(BIN)/pytest -n auto --dist loadgroup --cov
 
 docker-test: $(READY)  ## run the tests of the containers; they need Docker and port 80
@@ -109,5 +117,7 @@ lock: $(READY)  ## compile requirements*.txt from pyproject.toml
 		- -o requirements-kserve.txt
 	printf 'checkov\nkubectl-cli-bin\nkubernetes-validate\n' | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header - -o requirements-kubernetes.txt
+	printf 'xgboost-cpu\nlightgbm\ncatboost\nsix\n' | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-deps -c requirements-dev.txt - -o requirements-boosters.txt
 	echo drf-spectacular-sidecar | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --no-deps - -o requirements-docs.txt

@@ -14,8 +14,9 @@ from service.repository.slower import slower
 from service.repository.summary import summary
 from service.settings import Settings
 
-_ABOUT = """Package a fitted model for serving. FILE is a .joblib, .pkl, .skops or .onnx file, or the directory of an
-MLflow model. A pickle runs what is in it: to name it here is to trust it.
+_ABOUT = """Package a fitted model for serving. FILE is a .joblib, .pkl, .skops or .onnx file, a booster's own file
+(.ubj, .json, .txt, .cbm), or the directory of an MLflow model. A pickle runs what is in it: to name it here is to
+trust it.
 
 The features, their types and the classes are read from the model and from sample rows: some hundred rows like those
 that it was fitted on, as CSV or Parquet with a header. Without --data they are looked for beside the model: the input

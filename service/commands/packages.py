@@ -50,12 +50,10 @@ def need_serving(settings: Settings) -> None:
 
 def _needs_sklearn(settings: Settings) -> bool:
     if settings.runtime != "auto":
-        return settings.runtime == "sklearn"
+        return settings.runtime != "onnx"
     root = settings.models_dir
     labels = (root / name / str(number) for name in versions.names(root) for number in versions.numbers(root, name))
-    return any(
-        isinstance(found, Manifest) and found.runtime == "sklearn" for found in map(versions.manifest_of, labels)
-    )
+    return any(isinstance(found, Manifest) and found.runtime != "onnx" for found in map(versions.manifest_of, labels))
 
 
 def _may_install() -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from service.packaging import save_model
+from service.packaging import boosters, save_model
 from service.packaging.csv_sample import CsvSample
 from service.packaging.errors import PackagingError
 from service.packaging.inspection.categories import string_columns
@@ -31,7 +31,7 @@ def add(
     report: Callable[[str], object],
 ) -> Path:
     """
-    Package the model in a file (.joblib, .pkl, .pickle, .skops or .onnx) with its sample rows.
+    Package the model in a file (.joblib, .pkl, .pickle, .skops, .onnx, or a booster's own) with its sample rows.
 
     A pickle runs what is in it: to name it here is to trust it.
 
@@ -46,7 +46,7 @@ def add(
         content = _content(file)
         rows = sample.typed(dict.fromkeys(string_inputs(content, list(sample.frame.columns))))
         return save_onnx(content, rows, name=name, version=version, classes=classes, root=root)
-    estimator = _estimator(file)
+    estimator = boosters.adapted(_estimator(file))
     rows = _matching(estimator, sample.frame)
     names = [str(rows.name)] if rows.ndim == 1 else list(rows.columns)
     rows = _matching(estimator, sample.typed(string_columns(estimator, names)))
@@ -57,9 +57,14 @@ def _estimator(file: Path) -> Any:
     match file.suffix:
         case ".skops":
             return _skops(file)
-        case ".joblib" | ".pkl" | ".pickle":
+        case ".joblib" | ".pkl" | ".pickle" | ".sav" | ".gz" | ".bz2" | ".xz":
             return _pickle(file)
-    raise PackagingError(f"{file.name}: a model is a .joblib, .pkl, .pickle, .skops or .onnx file.")
+        case suffix if suffix in boosters.suffixes():
+            return boosters.read(file, _content(file))
+    raise PackagingError(
+        f"{file.name}: a model is a .joblib, .pkl, .pickle, .sav, .skops or .onnx file, or a booster's .ubj, .json, "
+        f".txt or .cbm file."
+    )
 
 
 def _skops(file: Path) -> Any:

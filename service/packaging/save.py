@@ -14,7 +14,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from service.packaging import fresh_load
+from service.packaging import boosters, fresh_load
+from service.packaging.boosters import Native
 from service.packaging.conversion.convert import convert
 from service.packaging.errors import PackagingError
 from service.packaging.inspection.final_estimator import without_search
@@ -23,7 +24,9 @@ from service.packaging.inspection.inspect import inspect
 from service.packaging.proof.examiner import Examiner
 from service.packaging.proof.generated_rows import Limits
 from service.packaging.version_directory import place, publish
+from service.repository import booster_files
 from service.repository.manifest import ONNX, PICKLE, SKOPS, Proof
+from service.runtimes.boosters.load import BoosterRuntime
 from service.runtimes.onnx_runtime import OnnxRuntime
 from service.runtimes.sklearn_runtime import SklearnRuntime
 from service.signature import LARGEST, Label, Signature
@@ -68,11 +71,20 @@ def save_model(
     """
     home, number = place(root, name, version)
     report("trying what the model takes")
+    estimator = boosters.adapted(estimator)
     signature, table = inspect(estimator, sample, classes=classes, example=example)
     examiner = Examiner(estimator, SklearnRuntime(estimator, signature), signature, table)
     report("converting to ONNX, and comparing with scikit-learn")
     limits, model, proof = _converted(estimator, signature, examiner)
-    artifacts = _artifacts(without_search(estimator), required=not proof.holds)
+    native = boosters.native(estimator)
+    if native is None:
+        artifacts = _artifacts(without_search(estimator), required=not proof.holds)
+    else:
+        artifacts = _native_artifacts(native, required=not proof.holds)
+        native = native if artifacts else None
+        if native is not None and not proof.holds:
+            report("comparing with the model in its library's own file")
+            limits = _compared(native, artifacts, signature, examiner)
     if model is not None:
         artifacts[ONNX] = model
     features = tuple(
@@ -89,6 +101,7 @@ def save_model(
         examiner.golden(),
         importances=importances_of(estimator, signature),
         description=description,
+        booster=None if native is None else native.booster,
     )
 
 
@@ -109,6 +122,29 @@ def _converted(estimator: Any, signature: Signature, examiner: Examiner) -> tupl
             return limits, candidate.model, proof
         reasons.append(f"{candidate.precision}: {proof.reason}")
     return examiner.limits, None, Proof(False, reason="; ".join(dict.fromkeys(reasons)))
+
+
+def _native_artifacts(native: Native, *, required: bool) -> dict[str, bytes]:
+    """The booster's own file, and the steps before it as a file for skops; what skops cannot hold is left out."""
+    if native.before is None:
+        return {native.file: native.content}
+    steps = _artifacts(native.before, required=required)
+    if required and SKOPS not in steps:
+        raise PackagingError(
+            "skops cannot hold the steps before the booster, so the service could not load them: "
+            "use steps that skops.io.dumps can write."
+        )
+    return {native.file: native.content, **steps} if SKOPS in steps else {}
+
+
+def _compared(native: Native, files: dict[str, bytes], signature: Signature, examiner: Examiner) -> Limits:
+    """The limits up to which a booster, read again from its own file, answers as it did."""
+    library = native.booster.library
+    runtime = BoosterRuntime(booster_files.estimator(native.booster, files), signature, library)
+    limits, proof = examiner.examine(runtime)
+    if not proof.holds:
+        raise PackagingError(f"Read again from {native.file}, the model answers differently: {proof.reason}.")
+    return limits
 
 
 def _artifacts(estimator: Any, *, required: bool) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""What `add` is given: a model's file or an MLflow model, and where its sample rows are."""
+"""What `add` is given: a model's file, an MLflow model or a skops directory, and where its sample rows are."""
 
 from __future__ import annotations
 
@@ -12,6 +12,17 @@ from service.packaging.errors import PackagingError
 
 _BESIDE = ("sample", "X_train", "train", "training", "data")
 """The names that training data goes by; that of the model's own file comes first."""
+
+_PACKED = (".gz", ".bz2", ".xz")
+
+_FLAVORS = {
+    "sklearn": "pickled_model",
+    "xgboost": "data",
+    "lightgbm": "data",
+    "catboost": "data",
+    "onnx": "data",
+}
+"""The flavors of MLflow models that can be read, each with the key that names its file."""
 
 _READABLE = (".csv", ".parquet")
 
@@ -38,19 +49,20 @@ def find(file: Path, data: Path | None) -> Source:
     Raises:
         PackagingError: there is no such model, or no sample.
     """
-    model, example = _mlflow(file) if file.is_dir() else (file, None)
+    model, example = _inside(file) if file.is_dir() else (file, None)
     if data is not None:
         return Source(model, data, None)
     if example is not None and example.exists():
         return Source(model, example, "the model's input example")
-    for name in (model.stem, *_BESIDE):
+    stem = model.stem if model.suffix not in _PACKED else Path(model.stem).stem
+    for name in (stem, *_BESIDE):
         for suffix in _READABLE:
             beside = model.with_name(name + suffix)
             if beside.exists():
                 return Source(model, beside, f"found beside {model.name}")
     raise PackagingError(
         "There are no sample rows: add --data SAMPLE.csv, some hundred rows like those that the model was fitted on, "
-        f"or put them beside {model.name} as {model.stem}.csv, sample.csv or train.csv."
+        f"or put them beside {model.name} as {stem}.csv, sample.csv or train.csv."
     )
 
 
@@ -82,19 +94,50 @@ def _read(file: Path, pd: Any) -> Any:
     if file.suffix != ".json":
         return pd.read_csv(file)
     example = msgspec.json.decode(file.read_bytes())
+    if isinstance(example, dict) and "sklearn" in example:  # of a skops directory
+        return pd.DataFrame(example["sklearn"]["example_input"])
     if isinstance(example, dict):
         return pd.DataFrame(example["data"], columns=example.get("columns"))
     return pd.DataFrame(example)
 
 
+def _inside(directory: Path) -> tuple[Path, Path | None]:
+    """The file of the model in a directory, and its input example."""
+    if (directory / "MLmodel").exists():
+        return _mlflow(directory)
+    if (directory / "config.json").exists():
+        return _skops(directory)
+    raise PackagingError(
+        f"{directory} is a directory and not an MLflow model, nor one of skops: give the model's file."
+    )
+
+
 def _mlflow(directory: Path) -> tuple[Path, Path | None]:
-    """The pickled estimator of an MLflow model, and its input example."""
+    """An MLflow model, in the first flavor that can be read."""
     try:
         text = (directory / "MLmodel").read_text(encoding="utf-8")
-    except OSError:
-        raise PackagingError(f"{directory} is a directory and not an MLflow model: give the model's file.") from None
-    model = re.search(r"^    pickled_model: (\S+)$", text, re.MULTILINE)
-    if model is None:
-        raise PackagingError(f"{directory}: the MLflow model has no scikit-learn flavor; save it by mlflow.sklearn.")
+    except OSError as ex:
+        raise PackagingError(f"{directory / 'MLmodel'} cannot be read: {ex.strerror}.") from ex
+    for flavor, key in _FLAVORS.items():
+        model = re.search(rf"^  {flavor}:\n(?:    .*\n)*?    {key}: (\S+)$", text, re.MULTILINE)
+        if model is not None:
+            break
+    else:
+        raise PackagingError(
+            f"{directory}: the MLflow model has none of the flavors {', '.join(_FLAVORS)}: "
+            f"save it by the module of mlflow that is called like its library, such as mlflow.sklearn."
+        )
     example = re.search(r"^saved_input_example_info:\n(?:  .*\n)*?  artifact_path: (\S+)$", text, re.MULTILINE)
     return directory / Path(model[1]).name, directory / Path(example[1]).name if example else None
+
+
+def _skops(directory: Path) -> tuple[Path, Path | None]:
+    """What skops prepares for a hub: config.json names the model's file, and has some rows."""
+    config = directory / "config.json"
+    try:
+        found = msgspec.json.decode(config.read_bytes())["sklearn"]
+        return directory / Path(found["model"]["file"]).name, config if found.get("example_input") else None
+    except OSError as ex:
+        raise PackagingError(f"{config} cannot be read: {ex.strerror}.") from ex
+    except (msgspec.DecodeError, KeyError, TypeError) as ex:
+        raise PackagingError(f"{config} does not name a scikit-learn model: give the model's file.") from ex

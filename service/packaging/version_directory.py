@@ -12,7 +12,7 @@ from pathlib import Path, PosixPath
 
 from service.packaging.errors import PackagingError
 from service.repository.directory import FILENAME, NAME, VERSION
-from service.repository.manifest import Golden, Importances, Manifest, Proof, Versions, digest
+from service.repository.manifest import Booster, Golden, Importances, Manifest, Proof, Versions, digest
 from service.repository.summary import summary
 from service.signature import Signature
 
@@ -27,6 +27,7 @@ def publish(
     *,
     importances: Importances | None = None,
     description: str | None = None,
+    booster: Booster | None = None,
 ) -> VersionPath:
     """
     Write a version with its manifest, all at once; gives its directory.
@@ -47,12 +48,13 @@ def publish(
         form=signature.form,
         output_classes=signature.output_classes,
         files={file: digest(content) for file, content in artifacts.items()},
-        runtime="onnx" if proof.holds else "sklearn",
+        runtime="onnx" if proof.holds else "sklearn" if booster is None else booster.library,
         proof=proof,
         golden=golden,
         versions=Versions(platform.python_version(), installed("scikit-learn"), installed("numpy")),
         importances=importances,
         description=description,
+        booster=booster,
     )
     return VersionPath(_write(home, number, artifacts | {FILENAME: manifest.encode()}))
 

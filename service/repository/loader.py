@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +15,7 @@ from service.errors import Fault, ServiceError
 from service.prediction import compare
 from service.repository import forked
 from service.repository.directory import open_file
-from service.repository.manifest import ONNX, PICKLE, SKOPS, Golden, Manifest, digest, read
+from service.repository.manifest import ONNX, PICKLE, Golden, Manifest, digest, read
 from service.repository.model import Decoders, Incomplete, Model, Refused, Unloadable
 from service.repository.skops_file import load_skops, trusted_types
 from service.runtimes.onnx_runtime import OnnxRuntime, import_onnxruntime
@@ -58,47 +58,48 @@ class Loader:
         manifest = _manifest(directory)
         signature = manifest.signature
         kind = manifest.runtime if self._settings.runtime == "auto" else self._settings.runtime
-        file = ONNX if kind == "onnx" else SKOPS if SKOPS in manifest.files else PICKLE
-        other = self._other(file, manifest)
+        files = (ONNX,) if kind == "onnx" else manifest.own_files
+        other = self._other(files, manifest)
         fallback = None
         try:
-            runtime = self._runtime(directory, manifest, file, meanwhile, replaceable=other is not None)
+            runtime = self._runtime(directory, manifest, files, meanwhile, replaceable=other is not None)
         except Unloadable as ex:
             if other is None:
                 raise
             runtime = self._runtime(directory, manifest, other, meanwhile)
             from service.repository.fallback import fallback_sentence
 
-            fallback = fallback_sentence(file, other)
+            fallback = fallback_sentence(files[0], other[0])
             _log.warning("%s/%s: %s The reason: %s", manifest.name, manifest.version, fallback, ex)
         decoders = self._decoders(signature, self._settings.max_rows)
         return Model(manifest, signature, runtime, decoders, fallback)
 
-    def _other(self, file: str, manifest: Manifest) -> str | None:
-        """The file that may serve instead of another one, if there is one that the proof has compared with it."""
+    def _other(self, files: tuple[str, ...], manifest: Manifest) -> tuple[str, ...] | None:
+        """The files that may serve instead of others, if the proof has compared them."""
         if self._settings.runtime != "auto" or not (manifest.proof.holds and manifest.proof.rows):
             return None
-        others = (SKOPS, *([PICKLE] if self._settings.allow_pickle else [])) if file == ONNX else (ONNX,)
-        return next((each for each in others if each in manifest.files), None)
+        other = manifest.own_files if files == (ONNX,) else (ONNX,)
+        allowed = other[0] in manifest.files and (other[0] != PICKLE or self._settings.allow_pickle)
+        return other if allowed else None
 
     def _runtime(
         self,
         directory: Path,
         manifest: Manifest,
-        file: str,
+        files: tuple[str, ...],
         meanwhile: Callable[[], object],
         *,
         replaceable: bool = False,
     ) -> Runtime:
         """
-        The runtime of a file that answers the golden rows.
+        The runtime of files, the first of which predicts; it answers the golden rows.
 
         Raises:
-            Unloadable: it is replaceable, and cannot be loaded here.
+            Unloadable: they are replaceable, and cannot be loaded here.
             Refused, Incomplete: as in `__call__`.
         """
-        artifact = _verified(directory, manifest, file, meanwhile)
-        build = self._builder(file, manifest, artifact)
+        file = files[0]
+        build = self._builder(file, manifest, _verified(directory, manifest, files, meanwhile))
         seconds = self._settings.trial_seconds
         try:
             reason = forked.run(lambda: _try(build(), manifest), seconds, meanwhile)
@@ -113,15 +114,19 @@ class Loader:
             raise Refused(f"{file}: {reason}")
         return build()
 
-    def _builder(self, file: str, manifest: Manifest, artifact: bytes) -> Callable[[], Runtime]:
+    def _builder(self, file: str, manifest: Manifest, contents: Mapping[str, bytes]) -> Callable[[], Runtime]:
         """What makes the runtime; all that it imports is imported here, once, and not in each trial."""
-        signature = manifest.signature
+        signature, artifact = manifest.signature, contents[file]
         if file == ONNX:
             try:
                 import_onnxruntime()
             except ImportError as ex:
                 raise Unloadable(f"{file}: ONNX Runtime cannot be imported: {ex}", Fault.NEEDS) from None
             return lambda: OnnxRuntime(artifact, signature)
+        if manifest.booster is not None:
+            from service.repository.booster_files import builder
+
+            return builder(manifest, manifest.booster, contents)
         made, here = manifest.versions.sklearn, _installed("scikit-learn")
         if here is None:
             raise Unloadable(f"{file}: it needs scikit-learn, which is not installed", Fault.NEEDS)
@@ -214,16 +219,20 @@ def _manifest(directory: Path) -> Manifest:
     return manifest
 
 
-def _verified(directory: Path, manifest: Manifest, artifact: str, meanwhile: Callable[[], object]) -> bytes:
-    """The bytes of an artifact, once every file of the version has the checksum in its manifest."""
-    if artifact not in manifest.files:
-        raise Refused(f"there is no {artifact} in this version", Fault.MANIFEST)
-    content = b""
+def _verified(
+    directory: Path, manifest: Manifest, wanted: tuple[str, ...], meanwhile: Callable[[], object]
+) -> dict[str, bytes]:
+    """The bytes of some artifacts, once every file of the version has the checksum in its manifest."""
+    for artifact in wanted:
+        if artifact not in manifest.files:
+            raise Refused(f"there is no {artifact} in this version", Fault.MANIFEST)
+    contents = {}
     for name, checksum in manifest.files.items():
         meanwhile()
         read = _checked(directory / Path(name).name, checksum)
-        content = read if name == artifact else content
-    return content
+        if name in wanted:
+            contents[name] = read
+    return contents
 
 
 def _checked(path: Path, checksum: str) -> bytes:

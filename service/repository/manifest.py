@@ -17,6 +17,8 @@ from service.signature import Feature, Form, Label, Output, Signature, Task, Val
 ONNX = "model.onnx"
 SKOPS = "model.skops"
 PICKLE = "model.pkl"
+BOOSTERS = {"xgboost": "model.ubj", "lightgbm": "model.txt", "catboost": "model.cbm"}
+"""The file of a booster, by its library."""
 
 METHOD = 2
 """The number of the method of proof. 1: random rows and thresholds of trees; 2: also the borders between labels."""
@@ -101,6 +103,23 @@ class Importances(Struct, frozen=True, forbid_unknown_fields=True):
     total: int
 
 
+class Booster(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """
+    A booster in its library's own file; the steps of a pipeline before it, if there are any, are in model.skops.
+
+    Attributes:
+        library: which one.
+        version: of that library, which made the file.
+        classifier: whether it gives labels.
+        missing: the number that stands for a missing value; None if that is NaN.
+    """
+
+    library: Literal["xgboost", "lightgbm", "catboost"]
+    version: str
+    classifier: bool
+    missing: float | None = None
+
+
 class Versions(Struct, frozen=True, rename={"sklearn": "scikit-learn"}, forbid_unknown_fields=True):
     """The versions of what made the model."""
 
@@ -117,6 +136,7 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
         created: when, in ISO 8601, UTC.
         files: the sha256 of each artifact, by file name.
         runtime: what serves it.
+        booster: the booster in its files, if there is one.
         importances: how much its columns weigh, if it says so.
         description: what the model is for, in its maker's words.
     """
@@ -131,12 +151,13 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
     form: Form = "matrix"
     output_classes: tuple[tuple[Label, ...], ...] | None = None
     files: dict[str, str]
-    runtime: Literal["onnx", "sklearn"]
+    runtime: Literal["onnx", "sklearn", "xgboost", "lightgbm", "catboost"]
     proof: Proof
     golden: Golden
     versions: Versions
     importances: Importances | None = None
     description: str | None = None
+    booster: Booster | None = None
 
     @property
     def signature(self) -> Signature:
@@ -147,6 +168,13 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
     def proven_before(self) -> bool:
         """Whether it serves as ONNX by a proof of an older method; what came as ONNX has none."""
         return self.runtime == "onnx" and self.proof.rows > 0 and self.proof.method < METHOD
+
+    @property
+    def own_files(self) -> tuple[str, ...]:
+        """The files that the model's own library reads, the one that predicts first."""
+        if self.booster is not None:
+            return BOOSTERS[self.booster.library], *((SKOPS,) if SKOPS in self.files else ())
+        return (SKOPS if SKOPS in self.files else PICKLE,)
 
     def encode(self) -> bytes:
         """The manifest as it stands on disk."""

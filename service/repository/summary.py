@@ -31,6 +31,7 @@ _FEW = 6
 
 _SECONDS = 60.0
 """How long the load of a converted model may take."""
+_LIBRARIES = {"xgboost": "XGBoost", "lightgbm": "LightGBM", "catboost": "CatBoost"}
 
 _ADDRESS = "http://127.0.0.1:8000"
 
@@ -100,6 +101,8 @@ def fallback(directory: Path, manifest: Manifest) -> str | None:
 def served(manifest: Manifest) -> str:
     """What serves a version, and why."""
     proof = manifest.proof
+    if not proof.holds and manifest.booster is not None:
+        return f"{_LIBRARIES[manifest.booster.library]}, for as ONNX: {proof.reason}"
     if not proof.holds and PICKLE in manifest.files:
         return "scikit-learn, from a pickle, for skops cannot hold it: the service takes it with ALLOW_PICKLE=1 only"
     if not proof.holds:
@@ -157,7 +160,13 @@ def speeds(directory: Path, manifest: Manifest) -> dict[str, float]:
     runtimes: dict[str, Runtime] = {}
     if ONNX in manifest.files and fallback(directory, manifest) is None:
         runtimes["ONNX Runtime"] = OnnxRuntime((directory / ONNX).read_bytes(), signature)
-    if SKOPS in manifest.files:
+    if manifest.booster is not None:
+        from service.repository.booster_files import builder
+
+        with suppress(Refused, ImportError):
+            contents = {name: (directory / name).read_bytes() for name in manifest.own_files}
+            runtimes[_LIBRARIES[manifest.booster.library]] = builder(manifest, manifest.booster, contents)()
+    elif SKOPS in manifest.files:
         # It may be of types that are not listed, and scikit-learn need not be installed.
         with suppress(Refused, ImportError):
             estimator = load_skops((directory / SKOPS).read_bytes(), trusted_types())

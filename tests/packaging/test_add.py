@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import zipfile
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 import joblib
 import pandas as pd
 import pytest
+import skops.io
 from sklearn.datasets import load_iris
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
@@ -21,7 +23,7 @@ from service.__main__ import main
 from service.commands import packages
 from service.commands.command import CommandError
 from service.packaging import save_model
-from service.repository.manifest import read
+from service.repository.manifest import ONNX, read
 
 TEXTS = ["good film", "bad film", "awful bad thing"] * 7
 
@@ -221,3 +223,38 @@ def test_the_environment_of_make_gets_what_is_missing(
     )
     with pytest.raises(CommandError, match=r"That failed: see the lines above, or run `make install`\."):
         packages.need_packaging()
+
+
+@pytest.mark.parametrize("name", ["m.sav", "m.joblib.gz"])
+def test_other_names_of_pickles(name: str, root: Path, tmp_path: Path) -> None:
+    """Also compressed, with a sample of the same name."""
+    rows, species = load_iris(return_X_y=True, as_frame=True)
+    joblib.dump(LogisticRegression(max_iter=1000).fit(rows, species), tmp_path / name)
+    rows.to_csv(tmp_path / "m.csv", index=False)
+
+    assert main(["add", "m", str(tmp_path / name)]) == 0
+    assert read(root / "m" / "1").signature.names == tuple(rows.columns)
+
+
+def test_a_skops_directory(root: Path, tmp_path: Path) -> None:
+    """Its config.json names the model's file, and has the sample."""
+    rows, species = load_iris(return_X_y=True, as_frame=True)
+    skops.io.dump(LogisticRegression(max_iter=1000).fit(rows, species), tmp_path / "model.skops")
+    example = {name: rows[name].tolist() for name in rows.columns}
+    config = {"sklearn": {"model": {"file": "model.skops"}, "model_format": "skops", "example_input": example}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+
+    assert main(["add", "m", str(tmp_path)]) == 0
+    assert read(root / "m" / "1").signature.names == tuple(rows.columns)
+
+
+def test_an_mlflow_model_of_onnx(root: Path, tmp_path: Path) -> None:
+    """The flavor names the graph."""
+    rows, species = load_iris(return_X_y=True)
+    directory = save_model(LinearRegression().fit(rows, species), rows, name="o", root=tmp_path / "o")
+    (tmp_path / "model.onnx").write_bytes((directory / ONNX).read_bytes())
+    (tmp_path / "MLmodel").write_text("flavors:\n  onnx:\n    data: model.onnx\n    onnx_version: 1.0\n")
+    pd.DataFrame(rows).to_csv(tmp_path / "model.csv", index=False)
+
+    assert main(["add", "m", str(tmp_path)]) == 0
+    assert read(root / "m" / "1").task == "regressor"

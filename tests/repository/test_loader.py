@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from service.app import open_repository
 from service.packaging import save_model
 from service.prediction import Prediction
 from service.repository.loader import replay
-from service.repository.manifest import ONNX, PICKLE, SKOPS, Golden, digest, read
+from service.repository.manifest import BOOSTERS, ONNX, PICKLE, SKOPS, Golden, digest, read
 from service.repository.model import Refused
 from service.repository.skops_file import load_skops, trusted_types
 from service.settings import Settings
@@ -143,3 +144,16 @@ def test_golden_rows_have_an_answer_each(version: Path) -> None:
 
     with pytest.raises(Refused, match="2 golden rows are given 1 answers"):
         replay(Few(), manifest.signature, Golden(manifest.golden.rows[:2], [0]))
+
+
+def test_a_booster_without_its_library_is_refused(version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason says how to install it."""
+    versions.rewrite(version, BOOSTERS["xgboost"], b"{}")
+    booster = {"library": "xgboost", "version": "3.2.0", "classifier": True}
+    versions.edit(version, lambda manifest: manifest.update(runtime="xgboost", booster=booster))
+    monkeypatch.setitem(sys.modules, "xgboost", None)
+
+    assert refusal(version.parent.parent) == (
+        "model.ubj: it needs xgboost, which is not installed: pip install --no-deps -r requirements-boosters.txt; "
+        "an image takes them by --build-arg BOOSTERS=1"
+    )

@@ -91,13 +91,15 @@ def listens(port: int) -> bool:
 class Gunicorn:
     """A running `gunicorn -c conf/gunicorn.py`; its log goes to a file."""
 
+    command: tuple[str, ...] = (str(GUNICORN),)
+
     def __init__(self, log: Path, environ: dict[str, str], *arguments: str, port: int | None = None) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         with log.open("wb") as sink:
             self.process = subprocess.Popen(
-                [str(GUNICORN), "-c", "conf/gunicorn.py", "-b", f"127.0.0.1:{self.port}", *arguments],
+                [*self.command, "-c", "conf/gunicorn.py", "-b", f"127.0.0.1:{self.port}", *arguments],
                 cwd=ROOT,
                 env={**os.environ, **environ},
                 stdout=sink,

@@ -22,7 +22,7 @@ from tests.support.described import closed
 
 SEED = os.environ.get("SCHEMATHESIS_SEED", "1")
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "40")
-"""For each operation of the long runs: a fixed seed, so that nothing fails by chance; CONTRIBUTING.md has random ones."""
+"""For each operation of the long runs. The seed is fixed, so that none fails by chance; CONTRIBUTING.md has others."""
 
 MAX_ROWS = 40
 """So few that bodies with too many rows are made, too."""
@@ -96,9 +96,7 @@ def one_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["shipped", *odd_models.MODELS])
-def test_every_model_does_what_the_document_says(
-    name: str, one_model: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_every_model_does_what_the_document_says(name: str, one_model: Callable[[str], Path], tmp_path: Path) -> None:
     """For each boundary of each value, and for many requests at random; the report names the seed."""
     models = ROOT / "models" if name == "shipped" else one_model(name)
     # The boundaries of 200 features, in rows and in tensors, take hours.

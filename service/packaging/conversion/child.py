@@ -18,7 +18,7 @@ import numpy as np
 
 from service import private_names
 from service.packaging.conversion.convert import Candidate, _first_line, _with_final
-from service.packaging.inspection.final_estimator import Threshold, unwrapped
+from service.packaging.inspection.final_estimator import Threshold, split, unwrapped
 from service.signature import Feature, Signature
 
 MEMORY = 0.75
@@ -45,6 +45,8 @@ def candidates(estimator: Any, signature: Signature) -> list[Candidate]:
     precisions = ["float32"] if trees and final is estimator else ["float64", "float32"]
     if signature.classes is not None and "classes_" in vars(final):
         estimator, final = _with_final(estimator, _with_positions(final))
+    if _libraries(final) == {"xgboost"}:
+        estimator, final = _with_sparse_zeros(estimator, final, signature)
     forest = forests.exact(final)
     jobs = [(estimator, final, precision) for precision in precisions]
     if forest is not None:
@@ -52,6 +54,29 @@ def candidates(estimator: Any, signature: Signature) -> list[Candidate]:
     if trees and hasattr(estimator, "steps"):
         jobs = [(_with_cast(each), last, precision) for each, last, precision in jobs]
     return [_candidate(each, last, threshold, signature, precision) for each, last, precision in jobs]
+
+
+def _libraries(estimator: Any) -> set[str]:
+    """The library of the booster at the end, if there is one."""
+    from service.packaging.boosters import library_of
+
+    found = library_of(split(unwrapped(estimator)[0])[1])
+    return set() if found is None else {found}
+
+
+def _with_sparse_zeros(estimator: Any, final: Any, signature: Signature) -> tuple[Any, Any]:
+    """The same, with a note for XGBoost if it is given sparse tables: their zeros are missing values to it."""
+    from service.packaging.conversion.boosters import ZEROS_ARE_MISSING
+    from service.runtimes.sklearn_input import estimator_input
+    from service.table import Table
+
+    before, _ = split(estimator)
+    if before is None:
+        return estimator, final
+    row = estimator_input(signature, Table.from_rows(signature, [signature.example]))
+    noted = copy.copy(final)
+    setattr(noted, ZEROS_ARE_MISSING, hasattr(before.transform(row), "toarray"))
+    return _with_final(estimator, noted)
 
 
 def _candidate(
@@ -143,7 +168,7 @@ def _main() -> None:
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a converter prints must not get between
     estimator, signature = pickle.load(sys.stdin.buffer)  # noqa: S301 (from our own parent)
-    converters.register()
+    converters.register(_libraries(estimator))
     pickle.dump([tuple(each) for each in candidates(estimator, signature)], output)
     output.close()
 

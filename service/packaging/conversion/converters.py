@@ -16,13 +16,17 @@ _OPTIONS = {"zipmap": [True, False, "columns"], "nocl": [True, False], "raw_scor
 """What skl2onnx lets its callers ask of a classifier."""
 
 
-def register() -> None:
-    """Make skl2onnx use these converters."""
+def register(libraries: set[str] | None = None) -> None:
+    """Make skl2onnx use these converters, and those of these boosters' libraries."""
     hist_gradient_boosting.register(_OPTIONS)
     forests.register(_OPTIONS)
     _register_linear()
     _register_imputer()
     _route_gaps()
+    if libraries:
+        from service.packaging.conversion import boosters
+
+        boosters.register(libraries, _OPTIONS)
 
 
 def _register_linear() -> None:

@@ -17,7 +17,7 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from service.packaging.conversion.hist_gradient_boosting import ensemble
 from service.packaging.conversion.nodes import cast_to_output, constant, labels, node, winners
 
-_NODE = np.dtype(
+NODE = np.dtype(
     [
         ("is_leaf", np.uint8),
         ("value", np.float64),
@@ -78,7 +78,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
 
 def _nodes(tree: Any, label: int) -> NDArray[Any]:
     """The nodes of a tree, with the share of one label for the value of each leaf."""
-    nodes = np.zeros(tree.node_count, dtype=_NODE)
+    nodes = np.zeros(tree.node_count, dtype=NODE)
     nodes["is_leaf"] = tree.children_left < 0
     nodes["value"] = tree.value[:, 0, label]
     nodes["left"], nodes["right"] = tree.children_left, tree.children_right

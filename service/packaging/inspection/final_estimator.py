@@ -51,7 +51,7 @@ def without_search(estimator: Any) -> Any:
         return without_search(estimator.best_estimator_)
     if hasattr(estimator, "steps"):
         last = without_search(estimator.steps[-1][1])
-        return estimator if last is estimator.steps[-1][1] else _with_last(estimator, last)
+        return estimator if last is estimator.steps[-1][1] else with_last(estimator, last)
     return estimator
 
 
@@ -65,10 +65,10 @@ def split(estimator: Any) -> tuple[Any | None, Any]:
 
 def _in_pipeline(pipeline: Any) -> tuple[Any, Threshold | None]:
     last, threshold = unwrapped(pipeline.steps[-1][1])
-    return (pipeline, None) if last is pipeline.steps[-1][1] else (_with_last(pipeline, last), threshold)
+    return (pipeline, None) if last is pipeline.steps[-1][1] else (with_last(pipeline, last), threshold)
 
 
-def _with_last(pipeline: Any, last: Any) -> Any:
+def with_last(pipeline: Any, last: Any) -> Any:
     """A pipeline with another last step."""
     other = copy.copy(pipeline)
     other.steps = [*pipeline.steps[:-1], (pipeline.steps[-1][0], last)]

@@ -9,6 +9,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from service.packaging.boosters import confuses_categories
 from service.packaging.errors import PackagingError
 from service.packaging.inspection.categories import Encoded, encoded_features
 from service.packaging.inspection.outputs import classes_of, output_classes_of, outputs_of, row_by_row
@@ -59,6 +60,8 @@ def inspect(
         i: _unknown(column, encoded.get(i)) for i, column in enumerate(columns) if _lists(column, encoded.get(i))
     }
     opened = prober.accepted(unknown, [i for i, each in encoded.items() if each.strict])
+    if confuses_categories(estimator):
+        opened -= {i for i, column in enumerate(columns) if column.dtype == "category" and i not in encoded}
     features = [
         _with_values(feature, column, encoded.get(i), opened=i in opened)
         for i, (feature, column) in enumerate(zip(features, columns, strict=True))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from service.packaging.proof.examiner import Examiner
+from service.repository import booster_files
 from service.repository.loader import verify
 from service.repository.manifest import ONNX, PICKLE, SKOPS, Manifest, Proof
 from service.repository.model import Refused
@@ -31,8 +32,8 @@ def prove_again(directory: Path, *, allow_pickle: bool) -> Proof | str:
     """
     manifest = verify(directory)
     if manifest.runtime != "onnx":
-        return "scikit-learn serves it, so there is nothing to prove"
-    if SKOPS not in manifest.files and PICKLE not in manifest.files:
+        return "its own library serves it, so there is nothing to prove"
+    if not any(name in manifest.files for name in manifest.own_files):
         return "it came as ONNX, so there is no scikit-learn model to compare with"
     signature = manifest.signature
     estimator = _estimator(directory, manifest, allow_pickle=allow_pickle)
@@ -45,6 +46,10 @@ def prove_again(directory: Path, *, allow_pickle: bool) -> Proof | str:
 
 def _estimator(directory: Path, manifest: Manifest, *, allow_pickle: bool) -> Any:
     """The estimator in a version's directory, if this release of scikit-learn can load it."""
+    if manifest.booster is not None:
+        return booster_files.estimator(
+            manifest.booster, {name: (directory / name).read_bytes() for name in manifest.own_files}
+        )
     made, here = manifest.versions.sklearn, installed("scikit-learn")
     if made.split(".")[:2] != here.split(".")[:2]:
         raise Refused(f"its estimator is of scikit-learn {made}, and this is {here}")

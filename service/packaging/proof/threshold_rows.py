@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.packaging.boosters import library_of
 from service.packaging.conversion.neighbours import ROWS_EACH, Numbers, beside, bisected, put
 from service.packaging.inspection.final_estimator import split, unwrapped
 from service.packaging.proof.generated_rows import RowMaker
@@ -86,11 +87,17 @@ class Thresholds:
         if self._before is not None:
             given = call(self._before, "transform", given)
         matrix = np.asarray(given.toarray() if hasattr(given, "toarray") else given, dtype=np.float64)
-        return matrix if hasattr(self._final, "_predictors") else matrix.astype(np.float32).astype(np.float64)
+        if hasattr(self._final, "_predictors") or library_of(self._final) == "lightgbm":
+            return matrix
+        return matrix.astype(np.float32).astype(np.float64)
 
 
 def _splits(final: Any) -> NDArray[np.float64]:
     """The distinct (feature, threshold) pairs of a tree, a forest or a boosted ensemble; shape (splits, 2)."""
+    if library_of(final) is not None:
+        from service.packaging.conversion.booster_trees import splits_of
+
+        return np.unique(splits_of(final), axis=0)
     pairs = []
     for tree in _trees(final):
         inner = tree.children_left >= 0

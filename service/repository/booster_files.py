@@ -1,0 +1,63 @@
+"""Reads a booster from its library's own file, and the steps before it from model.skops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from service.errors import Fault
+from service.repository.manifest import BOOSTERS, SKOPS, Booster, Manifest
+from service.repository.model import Refused, Unloadable
+from service.repository.skops_file import load_skops, trusted_types
+from service.runtimes.boosters.load import AfterSteps, BoosterRuntime, import_library, load
+from service.runtimes.runtime import Runtime
+
+INSTALL = "pip install --no-deps -r requirements-boosters.txt; an image takes them by --build-arg BOOSTERS=1"
+"""How to bring the libraries."""
+
+
+def builder(manifest: Manifest, booster: Booster, contents: Mapping[str, bytes]) -> Callable[[], Runtime]:
+    """
+    What makes the runtime of a booster; the libraries that it needs are imported here.
+
+    Raises:
+        Unloadable: one is not installed.
+        Refused: one is another release than the steps before the booster need.
+    """
+    try:
+        import_library(booster.library)
+    except ImportError as ex:
+        raise Unloadable(_not_installed(booster, ex), Fault.NEEDS) from None
+    if SKOPS in contents:
+        made, here = manifest.versions.sklearn, _scikit_learn()
+        if made.split(".")[:2] != here.split(".")[:2]:
+            raise Refused(f"{SKOPS}: made by scikit-learn {made}, and this is {here}", Fault.NEEDS)
+        import skops.io  # noqa: F401
+    signature = manifest.signature
+    return lambda: BoosterRuntime(estimator(booster, contents), signature, booster.library)
+
+
+def _scikit_learn() -> str:
+    try:
+        return version("scikit-learn")
+    except PackageNotFoundError:
+        raise Unloadable(f"{SKOPS}: it needs scikit-learn, which is not installed", Fault.NEEDS) from None
+
+
+def estimator(booster: Booster, contents: Mapping[str, bytes]) -> Any:
+    """
+    The booster in these files, after the steps before it.
+
+    Raises:
+        ImportError: its library is not installed.
+        Refused: the steps hold types that are not listed.
+        ValueError: the file is not one of its library.
+    """
+    content = contents[BOOSTERS[booster.library]]
+    model = load(booster.library, content, classifier=booster.classifier, missing=booster.missing)
+    return AfterSteps(load_skops(contents[SKOPS], trusted_types()), model) if SKOPS in contents else model
+
+
+def _not_installed(booster: Booster, ex: ImportError) -> str:
+    return f"{BOOSTERS[booster.library]}: it needs {ex.name or booster.library}, which is not installed: {INSTALL}"

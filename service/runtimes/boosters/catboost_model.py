@@ -1,0 +1,127 @@
+"""CatBoost's models: its own estimators read and predict them; here they answer in scikit-learn's shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import catboost
+import numpy as np
+from catboost import CatBoostError
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+
+
+class CatBoostRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """A model that gives a value for each row, or several."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def fit(self, rows: Any, target: Any) -> Any:
+        """
+        It is fitted; scikit-learn's pipelines look for this method.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """It is."""
+        return True
+
+    @property
+    def feature_names_in_(self) -> NDArray[Any]:
+        """The names of the features, if it was fitted on names."""
+        names = self.model.feature_names_
+        if names == [str(position) for position in range(len(names))]:
+            raise AttributeError("feature_names_in_")
+        return np.array(names, dtype=object)
+
+    @property
+    def n_features_in_(self) -> int:
+        """The number of features."""
+        return len(self.model.feature_names_)
+
+    @property
+    def feature_importances_(self) -> NDArray[Any]:
+        """How much each feature changes the answer."""
+        return np.asarray(self.model.feature_importances_)
+
+    def predict(self, rows: Any) -> NDArray[Any]:
+        """Values, or for a classifier labels; shape (rows,) or (rows, outputs)."""
+        return self._asked(self.model.predict, rows)
+
+    def _asked(self, method: Any, rows: Any) -> NDArray[Any]:
+        try:
+            answer = np.asarray(method(rows, thread_count=1))
+        except CatBoostError as ex:
+            raise ValueError(str(ex)) from ex
+        return answer[:, 0] if answer.ndim == 2 and answer.shape[1] == 1 else answer
+
+
+class CatBoostClassifier(ClassifierMixin, CatBoostRegressor):  # type: ignore[misc]
+    """A model that gives labels."""
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """The labels."""
+        return np.array(list(self.model.classes_))
+
+    def predict_proba(self, rows: Any) -> NDArray[Any]:
+        """Probabilities, float64, shape (rows, classes)."""
+        return self._asked(self.model.predict_proba, rows)
+
+
+def adapted(model: Any) -> Any:
+    """A model of CatBoost as an estimator that answers in scikit-learn's shapes."""
+    if isinstance(model, CatBoostRegressor):
+        return model
+    if type(model) is catboost.CatBoost:
+        return read(dump(model))
+    return (CatBoostClassifier if isinstance(model, catboost.CatBoostClassifier) else CatBoostRegressor)(model)
+
+
+def load(content: bytes, *, classifier: bool, missing: float | None) -> Any:
+    """
+    The model in CatBoost's format.
+
+    Raises:
+        ValueError: it is not in that format.
+    """
+    if classifier:
+        return CatBoostClassifier(_loaded(catboost.CatBoostClassifier(thread_count=1), content))
+    model = _loaded(catboost.CatBoostRegressor(thread_count=1), content)
+    # By its loss, CatBoost decides what a value is, and forgets that in a file.
+    loss = model.get_all_params().get("loss_function", "RMSE")
+    return CatBoostRegressor(_loaded(catboost.CatBoostRegressor(thread_count=1, loss_function=loss), content))
+
+
+def _loaded(model: Any, content: bytes) -> Any:
+    try:
+        return model.load_model(blob=content)
+    except CatBoostError as ex:
+        raise ValueError(str(ex)) from ex
+
+
+def dump(estimator: Any) -> bytes:
+    """The trees of an estimator in CatBoost's format."""
+    import tempfile
+    from pathlib import Path
+
+    model = estimator.model if isinstance(estimator, CatBoostRegressor) else estimator
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "model.cbm"
+        model.save_model(str(file))
+        return file.read_bytes()
+
+
+def read(content: bytes) -> Any:
+    """
+    The estimator of a model's own file; it is a classifier if it has classes.
+
+    Raises:
+        ValueError: it is not in CatBoost's format.
+    """
+    model = load(content, classifier=False, missing=None).model
+    return load(content, classifier=len(model.classes_) > 0, missing=None)

@@ -1,0 +1,114 @@
+"""LightGBM's models, predicted as LightGBM's own estimators do."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+from lightgbm import Booster
+from lightgbm.basic import LightGBMError
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+
+CLASSIFIES = frozenset({"binary", "multiclass", "multiclassova"})
+"""The objectives whose answers are labels."""
+
+
+class LightGBMRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """A model that gives a value for each row, or several."""
+
+    def __init__(self, booster: Any) -> None:
+        self.booster = booster
+
+    def fit(self, rows: Any, target: Any) -> Any:
+        """
+        It is fitted; scikit-learn's pipelines look for this method.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """It is."""
+        return True
+
+    @property
+    def feature_names_in_(self) -> NDArray[Any]:
+        """The names of the features, if it was fitted on names."""
+        names = self.booster.feature_name()
+        if names == [f"Column_{position}" for position in range(len(names))]:
+            raise AttributeError("feature_names_in_")
+        return np.array(names, dtype=object)
+
+    @property
+    def n_features_in_(self) -> int:
+        """The number of features."""
+        return int(self.booster.num_feature())
+
+    @property
+    def feature_importances_(self) -> NDArray[Any]:
+        """How often each feature splits."""
+        return np.asarray(self.booster.feature_importance())
+
+    def predict(self, rows: Any) -> NDArray[Any]:
+        """Values, float64."""
+        try:
+            return np.asarray(self.booster.predict(rows, num_threads=1))
+        except LightGBMError as ex:
+            raise ValueError(str(ex)) from ex
+
+
+class LightGBMClassifier(ClassifierMixin, LightGBMRegressor):  # type: ignore[misc]
+    """A model that gives labels, which are called 0, 1, 2..."""
+
+    @property
+    def classes_(self) -> NDArray[np.int64]:
+        """The labels."""
+        return np.arange(max(2, self.booster.num_model_per_iteration()))
+
+    def predict_proba(self, rows: Any) -> NDArray[Any]:
+        """Probabilities, float64, shape (rows, classes)."""
+        values = super().predict(rows)
+        return np.vstack((1.0 - values, values)).transpose() if values.ndim == 1 else values
+
+    def predict(self, rows: Any) -> NDArray[Any]:
+        """The label of the highest probability."""
+        return np.asarray(np.argmax(self.predict_proba(rows), axis=1))
+
+
+def load(content: bytes, *, classifier: bool, missing: float | None) -> Any:
+    """
+    The model in LightGBM's format, a text.
+
+    Raises:
+        ValueError: it is not in that format.
+    """
+    try:
+        booster = Booster(model_str=content.decode())
+    except LightGBMError as ex:
+        raise ValueError(str(ex)) from ex
+    return LightGBMClassifier(booster) if classifier else LightGBMRegressor(booster)
+
+
+def dump(estimator: Any) -> bytes:
+    """The trees of an estimator in LightGBM's format."""
+    booster = estimator.booster if isinstance(estimator, LightGBMRegressor) else estimator.booster_
+    return bytes(booster.model_to_string(), "utf-8")
+
+
+def of_booster(booster: Any) -> Any:
+    """The estimator that answers as a Booster does."""
+    return read(bytes(booster.model_to_string(), "utf-8"))
+
+
+def read(content: bytes) -> Any:
+    """
+    The estimator of a model's own file; what it predicts is read from its objective.
+
+    Raises:
+        ValueError: it is not in LightGBM's format.
+    """
+    objective = re.search(rb"^objective=(\S+)", content, re.MULTILINE)
+    return load(content, classifier=objective is not None and objective[1].decode() in CLASSIFIES, missing=None)

@@ -1,0 +1,82 @@
+"""Loads a booster by its library's name, set to compute in one thread."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.runtimes.sklearn_runtime import SklearnRuntime
+from service.signature import Signature
+
+MODULES: Mapping[str, str] = {
+    "xgboost": "service.runtimes.boosters.xgboost_model",
+    "lightgbm": "service.runtimes.boosters.lightgbm_model",
+    "catboost": "service.runtimes.boosters.catboost_model",
+}
+"""The module of each library."""
+
+
+def import_library(library: str) -> ModuleType:
+    """
+    Import the module of a library, and with it the library.
+
+    The library uses one thread from then on: a process that forks loses the others, and its children would wait for
+    them.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    from threadpoolctl import threadpool_limits
+
+    module = importlib.import_module(MODULES[library])
+    threadpool_limits(limits=1, user_api="openmp")
+    return module
+
+
+def load(library: str, content: bytes, *, classifier: bool, missing: float | None) -> Any:
+    """
+    The model in a library's own file.
+
+    Args:
+        classifier: whether it gives labels.
+        missing: the number that stands for a missing value; None if that is NaN.
+
+    Returns:
+        An object with `predict`, and with `predict_proba` and `classes_` if it is a classifier.
+
+    Raises:
+        ImportError: the library is not installed.
+        ValueError: it is no such file.
+    """
+    return import_library(library).load(content, classifier=classifier, missing=missing)
+
+
+class AfterSteps:
+    """A booster after the steps of a pipeline that come before it."""
+
+    def __init__(self, before: Any, booster: Any) -> None:
+        self._before = before
+        self._booster = booster
+        if hasattr(booster, "classes_"):
+            self.classes_ = booster.classes_
+
+    def predict(self, rows: Any) -> NDArray[Any]:
+        """Labels or values, shape (rows,) or (rows, outputs)."""
+        return np.asarray(self._booster.predict(self._before.transform(rows)))
+
+    def predict_proba(self, rows: Any) -> NDArray[Any]:
+        """Probabilities, shape (rows, classes)."""
+        return np.asarray(self._booster.predict_proba(self._before.transform(rows)))
+
+
+class BoosterRuntime(SklearnRuntime):
+    """A booster that answers as it would on its own."""
+
+    def __init__(self, estimator: Any, signature: Signature, library: str) -> None:
+        super().__init__(estimator, signature)
+        self.platform = f"{library}_native"

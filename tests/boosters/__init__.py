@@ -1,0 +1,1 @@
+"""Boosters: run in .venv-boosters by tests/test_boosters.py."""
