@@ -18,6 +18,7 @@ from service.monitoring.metrics import Metrics
 from service.processes.budget import Budget
 from service.processes.connection import HEAD_BYTES, PIECE, Connection
 from service.processes.gunicorn_patches import refusal
+from service.processes.plain_request import PlainParser
 from service.processes.queues import Queue
 
 LOOK_SECONDS = 0.1
@@ -75,6 +76,7 @@ class EventLoop(base.Worker):  # type: ignore[misc]
         self.looked = 0.0
         self.poller = DefaultSelector()
         self.budget = Budget()
+        self.plain = PlainParser(self.cfg)
         self._again: dict[Connection, None] = {}
         self._listening = False
         self._at_once = 1
@@ -187,7 +189,7 @@ class EventLoop(base.Worker):  # type: ignore[misc]
     def begin(self, client: socket, address: Any, server: Any, received: bytes = b"") -> None:
         """Begin with a new connection, on which something may have arrived."""
         client.setblocking(False)
-        connection = Connection(self.cfg, client, address, server, self.most)
+        connection = Connection(self.cfg, client, address, server, self.most, self.plain)
         self.idle.take(connection)
         self._watch(connection, EVENT_READ, self._receive)
         if received:
