@@ -108,6 +108,24 @@ SYSTEMS = (
         package="fastapi",
     ),
     System(
+        "fastapionnx",
+        "FastAPI + uvicorn + ONNX Runtime",
+        "{bin}/uvicorn app:app --app-dir {app} --workers {workers} --port {port} --no-access-log",
+        "/predict",
+        keepalive=32,
+        package="fastapi",
+    ),
+    System(
+        "granian",
+        "this app under Granian",
+        "{bin}/granian --interface wsgi --workers {workers} --blocking-threads 1 --port {port} --no-ws --factory "
+        "service.app:main",
+        "/v1/models/{model}:predict",
+        keepalive=32,
+        package="granian",
+        environ={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    ),
+    System(
         "bentoml",
         "BentoML",
         "{bin}/bentoml serve app:Iris --working-dir {app} --host 127.0.0.1 --port {port}",

@@ -13,6 +13,7 @@ from gunicorn.http.errors import LimitRequestHeaders, NoMoreData, ParseException
 
 from service.processes.chunks import Chunks
 from service.processes.gunicorn_patches import Head, Request
+from service.processes.plain_request import PlainParser
 
 PIECE = 16 * 1024
 """Bytes that are read at once, as long as no memory is set aside for the connection."""
@@ -60,6 +61,7 @@ class Connection:
         since: when the first byte of the request came that is arriving, in seconds since the epoch.
         events: those that the poller looks for.
         queue: the queue that it is in; none once it is closed.
+        environ: the part of the WSGI environment that its plain requests have in common, once one has come.
     """
 
     __slots__ = (
@@ -68,9 +70,11 @@ class Connection:
         "_head",
         "_length",
         "_most",
+        "_plain",
         "_request",
         "_searched",
         "client",
+        "environ",
         "events",
         "keeps",
         "queue",
@@ -82,7 +86,9 @@ class Connection:
         "unsent",
     )
 
-    def __init__(self, cfg: Any, sock: socket, client: Any, server: Any, most: int) -> None:
+    def __init__(
+        self, cfg: Any, sock: socket, client: Any, server: Any, most: int, plain: PlainParser | None = None
+    ) -> None:
         """
         Begin with nothing.
 
@@ -92,8 +98,10 @@ class Connection:
             client: the client's address.
             server: the address that the client connected to.
             most: how many bytes a body may have.
+            plain: reads plain requests; not on a Unix socket, where each request has another server's name.
         """
         self._cfg = cfg
+        self._plain = plain if isinstance(server, tuple) else None
         self._most = most
         self.sock = sock
         self.client = client
@@ -105,6 +113,7 @@ class Connection:
         self.since = time.time()
         self.events = 0
         self.queue: dict[Connection, float] | None = None
+        self.environ: dict[str, Any] | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -147,11 +156,22 @@ class Connection:
         Raises:
             ParseException: what has arrived is no request.
         """
-        if self._request is None and not self._read_head():
+        if self._request is None and not (self._read_plain() or self._read_head()):
             return False
         if self._chunks:
             return self._chunks.feed(self.received)
         return len(self.received) >= self._length or self._length > self._most
+
+    def _read_plain(self) -> bool:
+        """Take the short way, if what has arrived is all of a plain request and nothing else."""
+        found = self._plain.parse(self.received) if self._plain and not self._searched else None
+        if found is None:
+            return False
+        self._request, end = found
+        self._head = bytes(self.received[:end])
+        del self.received[:end]
+        self._length = self._request.length
+        return True
 
     def _read_head(self) -> bool:
         """Parse the head, once all of it is here."""

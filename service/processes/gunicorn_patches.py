@@ -47,6 +47,9 @@ _PROTOCOL = re.compile(rb"[^ ]+ (?:https?://[^/ ]*)?/v[12][/? ]")
 
 _ID = re.compile(rb"\r\nx-request-id:[ \t]*([A-Za-z0-9._-]{1,64})[ \t]*\r\n", re.IGNORECASE)
 
+_USUAL = frozenset({"content-length", "content-type", "x-request-id"})
+"""Headers that say nothing about the connection, by the names that Falcon gives them."""
+
 _SHORT_SECONDS = 0.002
 """Requests faster than this keep their connection; for slower ones a new connection costs little."""
 
@@ -106,6 +109,17 @@ class WholeResponse(wsgi.Response):  # type: ignore[misc]
     def content(self) -> bytes:
         """Head and body."""
         return b"".join(self._pieces)
+
+    def process_headers(self, headers: list[tuple[str, str]]) -> None:
+        """Keep the app's headers; the values of those that each answer has are checked at once."""
+        usual = _USUAL.issuperset([name for name, _ in headers])
+        if not usual or not wsgi.HEADER_VALUE_RE.fullmatch("".join([value for _, value in headers])):
+            super().process_headers(headers)
+            return
+        for name, value in headers:
+            if name == "content-length":
+                self.response_length = int(value)
+            self.headers.append((name, value.strip(" \t")))
 
     def default_headers(self) -> list[str]:
         """Gunicorn's own headers, made once all that they say is known."""

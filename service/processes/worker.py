@@ -8,8 +8,6 @@ from io import BytesIO
 from selectors import EVENT_READ
 from typing import Any
 
-from gunicorn.http import wsgi
-
 from service.http.deadline import FIRST_BYTE
 from service.monitoring import logs
 from service.monitoring.metrics import Metrics
@@ -18,6 +16,7 @@ from service.processes.crashes import MOST_CRASHES, Crashes, request_key
 from service.processes.event_loop import LOOK_SECONDS, EventLoop
 from service.processes.extra_workers import LONG_SECONDS
 from service.processes.gunicorn_patches import WholeResponse, problem, refusal
+from service.processes.plain_environ import create
 from service.processes.relay import Relay
 
 _CRASHED = f"{MOST_CRASHES} workers crashed while they answered this request. It is not tried again."
@@ -93,9 +92,7 @@ class Worker(EventLoop):
 
     def _respond(self, connection: Connection, arrived: Arrived, began: float) -> tuple[WholeResponse, Any]:
         """Have the app answer, and keep the answer."""
-        response, environ = wsgi.create(
-            arrived.request, connection.sock, connection.client, connection.server, self.cfg, WholeResponse
-        )
+        response, environ = create(connection, arrived, self.cfg)
         environ["wsgi.input"] = BytesIO(arrived.body)
         environ[FIRST_BYTE] = connection.since
         if arrived.length is not None:

@@ -18,7 +18,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from service.monitoring.metrics import Metrics
-from service.processes.event_loop import LINGER_SECONDS
+from service.processes.sending import LINGER_SECONDS
 from service.processes.worker import Worker
 from tests.serving.conftest import GUNICORN, ROOT, Gunicorn, listens, wait_until
 from tests.support.wire import assert_problem, connect, exchange, get, read_answer

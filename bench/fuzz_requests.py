@@ -1,0 +1,43 @@
+"""Compare both parsers of requests for long: `python -m bench.fuzz_requests --millions 5`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from random import Random
+
+from tests.support.heads import Differential, mutated, shapes
+
+_MILLION = 1_000_000
+
+
+def main() -> None:
+    """Print how many were compared; end with 1 at the first disagreement."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--millions", type=float, default=5.0, help="mutated requests (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--corpus", type=Path, help="tests/requests of Gunicorn's source archive")
+    chosen = parser.parse_args()
+    differential, random = Differential(), Random(chosen.seed)  # noqa: S311 (to be repeated)
+    files = sorted(chosen.corpus.rglob("*.http")) if chosen.corpus else []
+    for file in files:  # as its own tests read them: line ends are written out
+        text = file.read_bytes().replace(b"\n", b"").replace(b"\\r\\n", b"\r\n").replace(b"\\n", b"\n")
+        for content in (text, file.read_bytes()):
+            _check(differential, content.replace(b"\\0", b"\0").replace(b"\\t", b"\t"))
+    for content in shapes():
+        _check(differential, content)
+    for count in range(int(chosen.millions * _MILLION)):
+        _check(differential, mutated(random))
+        if count % _MILLION == 0:
+            print(f"{differential.asked:,} compared, {differential.accepted:,} took the short way", flush=True)
+    print(f"{len(files)} files; {differential.asked:,} compared, {differential.accepted:,} accepted, 0 disagreements")
+
+
+def _check(differential: Differential, content: bytes) -> None:
+    if not differential.agree(content):
+        sys.exit(f"The two ways disagree about {content!r}")
+
+
+if __name__ == "__main__":
+    main()

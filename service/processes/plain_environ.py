@@ -1,0 +1,49 @@
+"""The WSGI environment of a plain request: with the content of Gunicorn's, and partly kept for each connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gunicorn.http import wsgi
+
+from service.processes.connection import Arrived, Connection
+from service.processes.gunicorn_patches import WholeResponse
+from service.processes.plain_request import PlainRequest
+
+
+def create(connection: Connection, arrived: Arrived, cfg: Any) -> tuple[WholeResponse, dict[str, Any]]:
+    """The response to a request, to be filled, and its environment: by the short way if the request came by it."""
+    request = arrived.request
+    if not isinstance(request, PlainRequest):
+        found: tuple[WholeResponse, dict[str, Any]] = wsgi.create(
+            request, connection.sock, connection.client, connection.server, cfg, WholeResponse
+        )
+        return found
+    response = WholeResponse(request, connection.sock, cfg)
+    if connection.environ is None:
+        connection.environ = _common(connection, cfg)
+    environ = {
+        **connection.environ,
+        **request.fields,
+        "REQUEST_METHOD": request.method,
+        "QUERY_STRING": request.query,
+        "RAW_URI": request.uri,
+        "PATH_INFO": request.path_info,
+        "wsgi.early_hints": wsgi._make_early_hints_callback(request, connection.sock, response),  # noqa: SLF001
+    }
+    return response, environ
+
+
+def _common(connection: Connection, cfg: Any) -> dict[str, Any]:
+    """What all requests of a connection have in common."""
+    return {
+        **wsgi.base_environ(cfg),
+        "gunicorn.socket": connection.sock,
+        "wsgi.url_scheme": "http",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "SCRIPT_NAME": "",
+        "REMOTE_ADDR": connection.client[0],
+        "REMOTE_PORT": str(connection.client[1]),
+        "SERVER_NAME": connection.server[0],
+        "SERVER_PORT": str(connection.server[1]),
+    }
