@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install serve dev up down test test-all docker-test lint format lock zoo bench
+.PHONY: help install serve dev up down test test-all docker-test lint format lock sbom zoo bench
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -55,6 +55,13 @@ $(BOOSTERS): requirements-boosters.txt  # only models of boosters need them: an 
 		open(own + "/upon.pth", "w").write(own.replace(".venv-boosters", ".venv"))'
 	@touch $@
 
+SBOM := .venv-sbom/.ready
+
+$(SBOM): requirements-sbom.txt
+	$(PYTHON) -m venv .venv-sbom
+	.venv-sbom/bin/pip install --disable-pip-version-check --quiet --require-hashes -r requirements-sbom.txt
+	@touch $@
+
 serve: $(SERVING)  ## serve the models on http://127.0.0.1:8000, or PORT=9000
 	@$(BIN)/model-server serve $(if $(PORT),--port $(PORT))
 
@@ -96,6 +103,10 @@ lint: $(READY)  ## check style and types
 	$(BIN)/codespell
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
 
+sbom: $(SBOM)  ## write sbom.json, the Python packages of the image with their hashes (CycloneDX)
+	@PYTHONWARNINGS=ignore .venv-sbom/bin/cyclonedx-py requirements --output-reproducible --pyproject pyproject.toml -o sbom.json requirements.txt
+	@echo "sbom.json lists what requirements.txt brings; the base image has its own list."
+
 format: $(READY)  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -119,5 +130,7 @@ lock: $(READY)  ## compile requirements*.txt from pyproject.toml
 		--no-emit-index-url --no-header - -o requirements-kubernetes.txt
 	printf 'xgboost-cpu\nlightgbm\ncatboost\nsix\n' | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --no-deps -c requirements-dev.txt - -o requirements-boosters.txt
+	echo cyclonedx-bom | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		- -o requirements-sbom.txt
 	echo drf-spectacular-sidecar | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --no-deps - -o requirements-docs.txt

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from service import __version__
 from service.settings import Settings
 from tests.conftest import ROOT
 from tests.serving.conftest import free_port, wait_until
@@ -238,11 +239,15 @@ for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
 HARDENED = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
 
 
-@pytest.mark.parametrize("options", [[], HARDENED], ids=["plain", "hardened"])
-def test_the_image_works_alone(project: Compose, options: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("options", "inner"),
+    [([], 8000), (HARDENED, 8000), (["-e", "PORT=9000"], 9000)],
+    ids=["plain", "hardened", "by PORT"],
+)
+def test_the_image_works_alone(project: Compose, options: list[str], inner: int) -> None:
     """Without nginx or a mount: it gets healthy, answers, and stops when it is asked to."""
     port = free_port()
-    container = docker("run", "--detach", "-p", f"127.0.0.1:{port}:8000", *options, API_IMAGE).stdout.strip()
+    container = docker("run", "--detach", "-p", f"127.0.0.1:{port}:{inner}", *options, API_IMAGE).stdout.strip()
     try:
         wait_until(lambda: inspect(container)["State"]["Health"]["Status"] == "healthy", 60)
         assert json.loads(post(port, "/prediction", BODY).body)["predictions"] == PREDICTIONS
@@ -251,6 +256,23 @@ def test_the_image_works_alone(project: Compose, options: list[str]) -> None:
         assert inspect(container)["State"]["ExitCode"] == 0
     finally:
         docker("rm", "--force", container)
+
+
+@pytest.mark.parametrize("image", [API_IMAGE, API_IMAGE.replace("-api", "-nginx")])
+def test_the_images_say_what_they_are(project: Compose, image: str) -> None:
+    """By the labels of the Open Container Initiative."""
+    labels = inspect(image)["Config"]["Labels"]
+
+    assert labels["org.opencontainers.image.title"].startswith("model-server")
+    assert labels["org.opencontainers.image.version"] == __version__
+
+
+def test_the_images_can_be_built_for_two_platforms() -> None:
+    """By one command of buildx."""
+    plan = json.loads(docker("buildx", "bake", "-f", "conf/docker-bake.hcl", "--print").stdout)
+
+    assert {tuple(each["platforms"]) for each in plan["target"].values()} == {("linux/amd64", "linux/arm64")}
+    assert {each["dockerfile"] for each in plan["target"].values()} == {"Dockerfile.api", "Dockerfile.nginx"}
 
 
 def test_a_smaller_image_serves_converted_models(project: Compose) -> None:
