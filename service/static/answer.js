@@ -3,7 +3,7 @@
 import { bar, fill, h, percent, said, text } from "./dom.js";
 
 const MOST_BARS = 12;
-const TITLES = { classifier: "Predicted class", regressor: "Predicted value", transformer: "Values of the row" };
+const TITLES = { classifier: "Predicted class", regressor: "Predicted value", transformer: "Values" };
 
 /** What an answer says of one of its rows. */
 export const rowOf = ({ predictions, probabilities, scores, classes }, row) =>

@@ -1,4 +1,4 @@
-// Many rows: paste or drop a CSV file, look at it, predict, look at the faults, download.
+// Many rows: read a CSV file, predict, show its faults, download.
 
 import { modelPath } from "./api.js";
 import { predictAll } from "./batch.js";

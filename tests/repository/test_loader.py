@@ -153,7 +153,7 @@ def test_a_booster_without_its_library_is_refused(version: Path, monkeypatch: py
     versions.edit(version, lambda manifest: manifest.update(runtime="xgboost", booster=booster))
     monkeypatch.setitem(sys.modules, "xgboost", None)
 
-    assert refusal(version.parent.parent) == (
+    assert refusal(version.parent.parent, runtime="sklearn") == (
         "model.ubj: it needs xgboost, which is not installed: pip install --no-deps -r requirements-boosters.txt; "
         "an image takes them by --build-arg BOOSTERS=1"
     )
