@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pandas import to_numeric
 
 from service.packaging.boosters import library_of
 from service.packaging.conversion.neighbours import ROWS_EACH, Numbers, beside, bisected, put
@@ -86,10 +87,17 @@ class Thresholds:
         given = estimator_input(self._signature, Table.of(self._signature, columns))
         if self._before is not None:
             given = call(self._before, "transform", given)
-        matrix = np.asarray(given.toarray() if hasattr(given, "toarray") else given, dtype=np.float64)
+        matrix = _numbers(given)
         if hasattr(self._final, "_predictors") or library_of(self._final) == "lightgbm":
             return matrix
         return matrix.astype(np.float32).astype(np.float64)
+
+
+def _numbers(given: Any) -> NDArray[np.float64]:
+    """The rows as numbers; NaN for the strings that a booster of categories takes, which have no thresholds."""
+    if hasattr(given, "dtypes"):
+        given = given.apply(to_numeric, errors="coerce")
+    return np.asarray(given.toarray() if hasattr(given, "toarray") else given, dtype=np.float64)
 
 
 def _splits(final: Any) -> NDArray[np.float64]:
