@@ -148,7 +148,7 @@ def served(estimator: Any, data: Data, root: Path) -> Manifest:
         _check(result.json, expected)
     for i in range(3):
         result = client.simulate_post("/prediction", body=json.dumps({"instances": named[i : i + 1]}))
-        _check(result.json, {key: value[i : i + 1] for key, value in expected.items()})
+        _check(result.json, {key: _row(value, i) for key, value in expected.items()})
     return manifest
 
 
@@ -179,9 +179,18 @@ def _expected(estimator: Any, ask: Any, manifest: Manifest) -> dict[str, Any]:
         return {keys[each.name]: getattr(estimator, each.name)(ask) for each in manifest.outputs}
 
 
+def _row(values: Any, row: int) -> Any:
+    """One row of an output, or of each of several outputs."""
+    return [each[row : row + 1] for each in values] if isinstance(values, list) else values[row : row + 1]
+
+
 def _check(answer: dict[str, Any], expected: dict[str, Any]) -> None:
     for key, values in expected.items():
-        if values.dtype.kind == "f":
+        if isinstance(values, list):  # the probabilities of several outputs, each with classes of its own
+            for i, each in enumerate(values):
+                found = np.array([row[i] for row in answer[key]])
+                np.testing.assert_allclose(found, each, rtol=TOLERANCE, atol=TOLERANCE)
+        elif values.dtype.kind == "f":
             scale = max(float(np.std(values)), float(np.abs(values).max())) if key != "probabilities" else 1.0
             np.testing.assert_allclose(np.array(answer[key]), values, rtol=TOLERANCE, atol=TOLERANCE * scale)
         else:
