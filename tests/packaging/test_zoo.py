@@ -9,6 +9,7 @@ import pytest
 from tests.support import zoo
 
 SCIKIT_LEARN = {
+    "MultiOutputClassifier",
     "OneVsOneClassifier",
     "SGDOneClassSVM",
     "AffinityPropagation",
