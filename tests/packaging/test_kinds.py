@@ -224,9 +224,13 @@ def test_several_labels_are_a_list_of_strings_for_each_row(tmp_path: Path) -> No
     result = client.simulate_post("/v2/models/m/infer", json={"inputs": [tensor]}).json
 
     assert asked(client, rows[[0, 60, 120]].tolist())["predictions"] == expected
-    assert result["outputs"] == [
-        {"name": "predict", "shape": [3, 2], "datatype": "BYTES", "data": [each for row in expected for each in row]}
-    ]
+    predicted, *probabilities = result["outputs"]
+    assert predicted == {
+        "name": "predict", "shape": [3, 2], "datatype": "BYTES", "data": [each for row in expected for each in row],
+    }  # fmt: skip
+    for i, (output, each) in enumerate(zip(probabilities, model.predict_proba(rows[[0, 60, 120]]), strict=True)):
+        assert (output["name"], output["shape"]) == (f"probabilities_{i}", list(each.shape))
+        np.testing.assert_allclose(output["data"], each.ravel(), rtol=1e-6)
 
 
 @pytest.mark.parametrize(

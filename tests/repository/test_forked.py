@@ -15,11 +15,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from service.repository import forked as forked_module
-
-
-def children() -> set[int]:
-    """The processes that this one has started; those of other tests' servers are among them."""
-    return {int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()}
+from tests.support.children import children
 
 
 def test_what_passes_passes() -> None:

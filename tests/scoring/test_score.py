@@ -22,6 +22,7 @@ from service.repository.model import Model
 from service.scoring.errors import ScoringError
 from service.scoring.formats import Format, format_of
 from service.scoring.score import Summary, Task, score
+from tests.support.children import children
 from tests.support.rows import Row, csv_of, rows_of
 
 ROWS = 331
@@ -296,18 +297,15 @@ def test_a_column_of_another_type_is_told_before_anything_is_scored(iris: Model,
 def interrupted(pids: list[int]) -> Callable[[object], None]:
     """A report that presses Ctrl-C at the second chunk."""
     calls: list[object] = []
+    before = children()
 
     def report(progress: object) -> None:
         calls.append(progress)
         if len(calls) == 2:
-            pids.extend(_children())
+            pids.extend(children() - before)
             signal.raise_signal(signal.SIGINT)
 
     return report
-
-
-def _children() -> list[int]:
-    return [int(each) for each in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -327,15 +325,16 @@ def test_an_interrupt_leaves_no_half_file_and_no_process(form: Format, iris: Mod
     assert sorted(each.name for each in tmp_path.iterdir()) == [f"in.{form}", f"out.{form}"]
     assert target.read_text() == "before"
     assert pids
-    assert not set(pids) & set(_children())
+    assert not set(pids) & children()
 
 
 def test_a_process_that_dies_is_told_in_a_sentence(iris: Model, tmp_path: Path) -> None:
     """As the kernel kills one for want of memory."""
     source = write(tmp_path / "in.csv", rows_of(iris.signature, 1000))
+    before = children()
 
     def report(progress: object) -> None:
-        for pid in _children():
+        for pid in children() - before:
             os.kill(pid, signal.SIGKILL)
 
     task = Task(
