@@ -8,6 +8,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from service.packaging import save_model
+from service.packaging.conversion.convert import convert
 from service.repository.manifest import SKOPS
 from service.settings import Settings
 from tests.support.app import Served, make_client
+from tests.support.conversion import convert_here
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -36,6 +39,20 @@ IRIS_FEATURES = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
 IRIS_CLASSES = ["Setosa", "VersiColor", "Virginica"]
 WINE_FEATURES = ["alcohol (%)", "acid/malic", "ash~", 'the "alkalinity"', "größe"]
 WINE_CLASSES = ["rot", "weiß", "rosé"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _conversion() -> Iterator[None]:
+    """Models are converted in this process; tests of conversion and of the command line have the real one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("service.packaging.save.convert", convert_here)
+        yield
+
+
+@pytest.fixture
+def conversion_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process for each conversion, as users have it."""
+    monkeypatch.setattr("service.packaging.save.convert", convert)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,24 @@
+"""Converts in the test's own process: one for each conversion takes longer to start than all the rest."""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+from typing import Any
+
+
+@cache
+def _register() -> None:
+    from service.packaging.conversion import converters
+
+    converters.register()
+
+
+def convert_here(estimator: Any, signature: Any) -> Any:
+    """What `convert` gives back, which has a process of its own; nothing is told of what skl2onnx warns about."""
+    from service.packaging.conversion import child
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _register()
+        return child.candidates(estimator, signature)
