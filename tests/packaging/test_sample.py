@@ -34,8 +34,15 @@ from service.settings import Settings
 from tests.support.app import assert_problem, make_client
 
 GENERATOR = np.random.default_rng(0)
+_START = GENERATOR.bit_generator.state
 DTYPES = [f"{sign}{kind}{bits}" for sign, kind in (("", "int"), ("u", "int")) for bits in (8, 16, 32, 64)]
 NULLABLE = ["Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64", "Float32", "Float64"]
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers() -> None:
+    """Each test draws the same numbers, in whatever order they run."""
+    GENERATOR.bit_generator.state = _START
 
 
 def mixed(dtype: str) -> pd.DataFrame:
