@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from service.http.keys import new_key
 from service.monitoring.multiprocess import DIRECTORY
 from tests.serving.conftest import Gunicorn, free_port, wait_until
 from tests.support.load import BODY, PREDICTIONS, Load
@@ -25,19 +26,19 @@ KILLS = 10
 
 
 @contextmanager
-def observed(directory: Path) -> Iterator[tuple[Gunicorn, Nginx, Prometheus]]:
+def observed(directory: Path, **environ: str) -> Iterator[tuple[Gunicorn, Nginx, Prometheus]]:
     """Two workers, nginx before them, and Prometheus beside it."""
     with (
-        Gunicorn(directory / "log", {"WEB_CONCURRENCY": "2"}) as server,
+        Gunicorn(directory / "log", {"WEB_CONCURRENCY": "2", **environ}) as server,
         Nginx(server.port) as nginx,
         Prometheus(server.port) as prometheus,
     ):
         yield server, nginx, prometheus
 
 
-def send(nginx: Nginx, answers: int = 200) -> int:
+def send(nginx: Nginx, answers: int = 200, key: str = "") -> int:
     """Some load; how many requests it was, none of which failed."""
-    with Load(nginx.port) as load:
+    with Load(nginx.port, key=key) as load:
         load.wait_for_answers(answers)
     assert load.failures == []
     return len(load.answered)
@@ -142,10 +143,12 @@ def send_one_by_one(nginx: Nginx, requests: int) -> int:
 
 def test_the_dashboard_shows_something(tmp_path: Path) -> None:
     """Every query finds series, once there were requests of every kind."""
-    with observed(tmp_path) as (_, nginx, prometheus):
-        send(nginx)
+    key, line = new_key("ada")
+    (tmp_path / "keys").write_text(line)
+    with observed(tmp_path, API_KEYS_FILE=str(tmp_path / "keys")) as (_, nginx, prometheus):
+        send(nginx, key=key)
         for row in ([50, 3.5, 1.4, 0.2], [1]):
-            post(nginx.port, "/prediction", json.dumps({"instances": [row]}).encode())
+            post(nginx.port, "/prediction", json.dumps({"instances": [row]}).encode(), X_API_Key=key)
         settle(prometheus)
         # Of this, no shipped model has any: all their categories are closed.
         asked = [query for query in QUERIES if "inference_unknown_categories_total" not in query]

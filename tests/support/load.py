@@ -26,7 +26,13 @@ class Load:
     """
 
     def __init__(
-        self, port: int, *, threads: int = 4, keep_alive: bool = True, tls: ssl.SSLContext | None = None
+        self,
+        port: int,
+        *,
+        threads: int = 4,
+        keep_alive: bool = True,
+        tls: ssl.SSLContext | None = None,
+        key: str = "",
     ) -> None:
         self.name = f"load-{uuid.uuid4().hex[:8]}"
         self.answered: list[str] = []
@@ -35,6 +41,7 @@ class Load:
         self._port = port
         self._keep_alive = keep_alive
         self._tls = tls
+        self._key = {"X-API-Key": key} if key else {}
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=(f"{self.name}-{number}",)) for number in range(threads)
@@ -64,7 +71,9 @@ class Load:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         if self._tls:
             connection = http.client.HTTPSConnection("127.0.0.1", self._port, timeout=60, context=self._tls)
-        headers = {"Content-Type": "application/json"} | ({} if self._keep_alive else {"Connection": "close"})
+        headers = (
+            {"Content-Type": "application/json"} | self._key | ({} if self._keep_alive else {"Connection": "close"})
+        )
         number = 0
         while not self._stop.is_set():
             number += 1
