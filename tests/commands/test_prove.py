@@ -91,7 +91,7 @@ def test_a_version_without_two_models_needs_no_proof(root: Path, capsys: pytest.
     version = root / "iris" / "1"
     edit(version, lambda manifest: manifest.update(runtime="sklearn"))
     assert main(["check", "--prove"]) == 0
-    assert "iris/1: scikit-learn serves it, so there is nothing to prove" in capsys.readouterr().out
+    assert "iris/1: its own library serves it, so there is nothing to prove" in capsys.readouterr().out
 
     edit(version, lambda manifest: manifest.update(runtime="onnx"))
     edit(version, lambda manifest: manifest["files"].pop(SKOPS))

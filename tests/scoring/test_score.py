@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -308,7 +308,16 @@ def interrupted(pids: list[int]) -> Callable[[object], None]:
     return report
 
 
+@pytest.fixture
+def _heeds_interrupts() -> Iterator[None]:
+    """A process in the background of a shell ignores Ctrl-C; this one does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.usefixtures("_heeds_interrupts")
 def test_an_interrupt_leaves_no_half_file_and_no_process(form: Format, iris: Model, tmp_path: Path) -> None:
     """What was there before stays."""
     source = write(tmp_path / f"in.{form}", rows_of(iris.signature, 100))

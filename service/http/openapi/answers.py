@@ -62,7 +62,7 @@ def _named(signature: Signature) -> JSON:
 
 
 def _tuple(items: list[JSON]) -> JSON:
-    return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
+    return {"type": "array", "prefixItems": items, "items": False, "minItems": len(items), "maxItems": len(items)}
 
 
 def many_example(model: Model) -> Any:

@@ -155,10 +155,27 @@ def _number(feature: Feature, datatype: Datatype) -> JSON:
         kind, overflow = "integer" if feature.type == "int" else "number", _OVERFLOW.get(datatype.name, np.inf)
         if overflow < np.inf and most >= float(np.finfo(datatype.dtype).max):
             return {"type": kind, "exclusiveMinimum": -overflow, "exclusiveMaximum": overflow}
-        return {"type": kind, "minimum": -most, "maximum": most}
+        return {"type": kind, **_rounded(most, datatype.dtype)}
     limits = np.iinfo(datatype.dtype)
     low, high = max(int(limits.min), -int(most)), min(int(limits.max), int(most))
     return {"type": "integer", "minimum": low, "maximum": high}
+
+
+def _rounded(most: float, dtype: np.dtype[Any]) -> JSON:
+    """
+    The limits of a number that is rounded to a narrower type before it is compared with `most`.
+
+    Example: 1.0000000000000002e38 is 1e38 in float32, so a model that takes 1e38 takes it as FP32.
+    """
+    if dtype == np.float64:
+        return {"minimum": -most, "maximum": most}
+    largest_taken = dtype.type(most)
+    if float(largest_taken) > most:
+        largest_taken = np.nextafter(largest_taken, dtype.type(0))
+    middle = (float(largest_taken) + float(np.nextafter(largest_taken, dtype.type(np.inf)))) / 2
+    if dtype.type(middle) == largest_taken:
+        return {"minimum": -middle, "maximum": middle}
+    return {"exclusiveMinimum": -middle, "exclusiveMaximum": middle}
 
 
 def _array(tensors: list[JSON], least: int, most: int) -> JSON:
