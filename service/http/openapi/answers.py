@@ -62,7 +62,10 @@ def _named(signature: Signature) -> JSON:
 
 
 def _tuple(items: list[JSON]) -> JSON:
-    return {"type": "array", "prefixItems": items, "items": False, "minItems": len(items), "maxItems": len(items)}
+    """An array of these; which stands where is not said, for clients that make code read no `prefixItems`."""
+    kinds = [each for i, each in enumerate(items) if each not in items[:i]]
+    of = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+    return {"type": "array", "items": of, "minItems": len(items), "maxItems": len(items)}
 
 
 def many_example(model: Model) -> Any:
