@@ -57,7 +57,7 @@ workers = int(os.environ.get("WEB_CONCURRENCY") or 0) or max(
 )
 # One request at a time, on connections that nginx keeps: a third more requests than by Gunicorn's sync worker, which
 # closes each, for two thirds of the CPU. A killed worker takes along what waits on its connections, and nginx asks
-# another. bench/README.md has the figures.
+# another. bench/HISTORY.md has the figures.
 worker_class = "service.processes.worker.Worker"
 keepalive = 75  # past nginx' keepalive_timeout for upstreams, so that it is nginx that closes
 preload_app = "--reload" not in sys.argv  # models are loaded once and shared; a reload of code must load it anew

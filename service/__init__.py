@@ -17,14 +17,14 @@ The packages. Each one's docstring lists its modules; a package imports only tho
     processes/    Gunicorn's master and workers, and the watcher of the models directory
     http/         steps that surround every request: its id, keys, validation, errors and measurement
     monitoring/   metrics, drift and logs
-    scoring/      files scored without a server, in chunks, on all cores
     packaging/    a fitted estimator becomes a model version on disk; nothing that serves imports it
     repository/   finds, verifies and loads model versions, and hands out immutable snapshots
     codecs/       bytes to tables, and predictions to bytes, one module for each format; no HTTP
     runtimes/     a Table becomes a Prediction, one module for each model format; no HTTP and no JSON
     static/       the page: HTML, CSS and JavaScript modules, without a build step
 
-The modules that all share: settings.py, errors.py, signature.py, table.py and prediction.py.
+The modules that all share: settings.py, errors.py, signature.py, table.py, prediction.py and several_outputs.py
+(probabilities of several outputs). private_names.py lists the private names of other libraries that are used.
 """
 
 __version__ = "0.1.0"

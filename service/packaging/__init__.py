@@ -1,4 +1,21 @@
-"""Packages a fitted estimator as a model version. Nothing that serves imports it."""
+"""
+Packages a fitted estimator as a model version. Nothing that serves imports it.
+
+    save.py                save_model: from estimator and sample to a version
+    add.py                 the same from a file
+    save_onnx.py           the same from an ONNX graph
+    source.py              the model's file and where its sample is
+    boosters.py            finds and writes boosters
+    sample.py              sample rows as named columns
+    csv_sample.py          sample rows of CSV
+    fresh_load.py          tries whether a service would load the file
+    version_directory.py   writes a version, all files at once
+    errors.py              PackagingError
+    inspection/            finds out inputs and outputs
+    conversion/            converts to ONNX
+    onnx_graph/            reads and edits graphs
+    proof/                 compares a converted model with its estimator
+"""
 
 from service.packaging.save import save_model
 

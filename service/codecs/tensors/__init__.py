@@ -1,1 +1,11 @@
-"""Bodies of tensors: the Open Inference Protocol, as JSON and as binary data."""
+"""
+Bodies of tensors: the Open Inference Protocol, as JSON and as binary data.
+
+    messages.py      requests and answers as bytes
+    datatypes.py     the datatypes of tensors
+    json_data.py     tensor data as JSON
+    binary_data.py   tensor data as bytes
+    inputs.py        the tensors that a model takes, and their rows
+    outputs.py       the tensors that a model gives
+    explain.py       finds the first fault, for the error's pointer
+"""

@@ -1,1 +1,13 @@
-"""Converts an estimator to ONNX."""
+"""
+Converts an estimator to ONNX.
+
+    convert.py                  starts the child, and waits for it
+    child.py                    converts, in a process of its own
+    converters.py               linear classifiers, imputers and trees
+    hist_gradient_boosting.py   histogram-based gradient boosting
+    forests.py                  forests, added tree by tree
+    neighbours.py               finds neighbouring numbers between which something changes
+    boosters.py                 XGBoost, LightGBM and CatBoost
+    booster_trees.py            their trees
+    nodes.py                    nodes, constants and labels of graphs
+"""
