@@ -231,7 +231,7 @@ def test_while_a_model_hangs_the_master_does_its_work(serve: Serve, root: Path) 
 def starting(root: Path, tmp_path: Path) -> Iterator[Gunicorn]:
     """A service that loads its models: one of them takes its time, and is refused then."""
     put(root, 2, hanging)
-    environ = {"MODELS_DIR": str(root), "ALLOW_PICKLE": "1", "TRIAL_SECONDS": "2", "WEB_CONCURRENCY": "1"}
+    environ = {"MODELS_DIR": str(root), "ALLOW_PICKLE": "1", "TRIAL_SECONDS": "6", "WEB_CONCURRENCY": "1"}
     server = Gunicorn(tmp_path / "log", environ)
     try:
         wait_until(lambda: bool(server.workers()))  # the model on trial
@@ -246,7 +246,7 @@ def test_a_stop_is_heard_during_the_start(starting: Gunicorn) -> None:
     (tried,) = starting.workers()
     starting.signal(signal.SIGTERM)
 
-    assert starting.process.wait(1.5) == 0
+    assert starting.process.wait(5) == 0
     assert not exists(tried)
     assert messages(starting)[-1] == "SIGTERM: the service ends before it has started"
 
@@ -255,8 +255,8 @@ def test_a_rollout_during_the_start_follows_it(starting: Gunicorn, root: Path) -
     """What came after the first look at the models is found."""
     put(root, 3)
     starting.signal(signal.SIGHUP)
-    wait_until(starting.answers)
-    wait_until(lambda: serves(starting, 3))
+    wait_until(starting.answers, 60)
+    wait_until(lambda: serves(starting, 3), 60)
 
     assert messages(starting).count("Handling signal: hup") == 1
     assert starting.stop() == 0
