@@ -99,6 +99,26 @@ def _wanted(name: str) -> str | None:
     return None
 
 
+OTHERS = frozenset(
+    {"CONNECTIONS_PER_ADDRESS", "HSTS_SECONDS", "HTTPS_PORT", "HTTP_PORT", "PORT", "PROMETHEUS_MULTIPROC_DIR",
+     "RATE_LIMIT", "SAGEMAKER_BIND_TO_PORT", "TLS", "TLS_DIRECTORY", "TRUSTED_PROXIES", "WEB_CONCURRENCY"}
+)  # fmt: skip
+"""The settings of processes, containers and the proxy."""
+
+_ALIKE = 0.85
+"""Names that share this much of their letters are alike: MODEL_DIR and MODELS_DIR share 0.95."""
+
+
+def misspelled(environ: Mapping[str, str]) -> list[str]:
+    """A sentence for each environment variable that is none of ours, and nearly has the name of one."""
+    from difflib import get_close_matches
+
+    known = {name.upper() for name in Settings.__struct_fields__} | OTHERS
+    others = [name for name in environ if name not in known and not name.startswith("AIP_")]
+    found = {name: get_close_matches(name, known, 1, _ALIKE) for name in sorted(others)}
+    return [f"{name} is no setting: is {alike[0]} meant?" for name, alike in found.items() if alike]
+
+
 def platform_port(environ: Mapping[str, str]) -> int | None:
     """
     The port on which a platform wants to find the service, if any.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.app import main
-from service.settings import Settings, SettingsError, platform_port
+from service.settings import OTHERS, Settings, SettingsError, misspelled, platform_port
 
 
 def test_without_variables_the_defaults_hold() -> None:
@@ -82,3 +82,21 @@ def test_what_is_no_port_is_named(name: str, value: str) -> None:
     """As other variables are."""
     with pytest.raises(SettingsError, match=f"^{name}: .+[.]$"):
         platform_port({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("MAX_BODY_BYTE", "MAX_BODY_BYTES"), ("MODEL_DIR", "MODELS_DIR"), ("API_KEY_FILE", "API_KEYS_FILE"),
+     ("WEB_CONCURENCY", "WEB_CONCURRENCY"), ("RATE_LIMITS", "RATE_LIMIT")],
+)  # fmt: skip
+def test_a_name_that_is_nearly_one_of_ours_is_told(name: str, meant: str) -> None:
+    """With the one that is probably meant."""
+    assert misspelled({name: "1"}) == [f"{name} is no setting: is {meant} meant?"]
+
+
+def test_other_names_are_nobodys_business() -> None:
+    """Nor are the settings themselves, and what platforms set."""
+    ours = dict.fromkeys([*(name.upper() for name in Settings.__struct_fields__), *OTHERS], "1")
+    others = dict.fromkeys(["PATH", "HOME", "LANG", "HOSTNAME", "AIP_STORAGE_URI", "KUBERNETES_PORT", "LOGNAME"], "1")
+
+    assert misspelled({**ours, **others}) == []

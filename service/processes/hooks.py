@@ -27,7 +27,7 @@ from service.processes.relay import Relay
 from service.processes.rollouts import Rollouts
 from service.processes.startup import Start
 from service.repository.repository import ModelRepository
-from service.settings import Settings
+from service.settings import Settings, misspelled
 
 
 class PreloadedApp(Protocol):
@@ -131,6 +131,8 @@ class Hooks:
         server.extra_workers, server.relay, server.crashes = ExtraWorkers(server), Relay(), Crashes()
         signal.signal(signal.SIGINT, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
         confinement.tell(_counters(server))
+        for sentence in misspelled(os.environ):
+            server.log.warning("%s", sentence)
         self._start.finish()
 
     def pre_fork(self, server: Arbiter, worker: Worker) -> None:

@@ -146,9 +146,7 @@ def test_two_thousand_requests_and_twenty_kills_leave_all_as_it_was(tmp_path: Pa
     with Gunicorn(tmp_path / "log", {"WEB_CONCURRENCY": "2", DIRECTORY: str(directory)}) as server:
         with Load(server.port) as load:
             wait_until(both_count)
-            wait_until(
-                lambda: 'route="/metrics"' in scrape(server)
-            )  # it is counted once it is answered
+            wait_until(lambda: 'route="/metrics"' in scrape(server))  # it is counted once it is answered
             before, shown = sizes(directory), scrape(server)
             for _ in range(KILLS):
                 kill(server)
