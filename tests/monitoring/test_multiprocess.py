@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,14 @@ def in_child(work: Callable[[], object], *, killed: bool = False) -> None:
     """Do something in a forked process, and wait until it has ended."""
     pid = os.fork()
     if pid == 0:
-        work()
-        os.kill(os.getpid(), signal.SIGKILL if killed else signal.SIGTERM)
-    os.waitpid(pid, 0)
+        try:  # or it would go on as a second process of the tests
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            work()
+            os.kill(os.getpid(), signal.SIGKILL if killed else signal.SIGTERM)
+        finally:
+            traceback.print_exc()
+            os._exit(1)
+    assert os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
 
 def scraped(directory: Path) -> dict[str, float]:
