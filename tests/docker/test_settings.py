@@ -97,9 +97,16 @@ def test_a_version_that_is_copied_to_the_directory_is_seen(compose: Compose, hos
 
 def test_a_file_that_is_replaced_by_a_rename_is_seen(compose: Compose, host: Path) -> None:
     """The container has the directory, and not the file of before."""
-    (host / "keys" / "new").write_text("another\n")
-    (host / "keys" / "new").rename(host / "keys" / "file")
-    compose("kill", "--signal", "HUP", "api")
 
-    wait_until(lambda: post(PORT, "/prediction", BODY, Authorization="Bearer another").status == 200)
-    wait_until(lambda: post(PORT, "/prediction", BODY, **KEY).status == 401)
+    def replace(key: str) -> None:
+        (host / "keys" / "new").write_text(f"{key}\n")
+        (host / "keys" / "new").rename(host / "keys" / "file")
+        compose("kill", "--signal", "HUP", "api")
+
+    replace("another")
+    try:
+        wait_until(lambda: post(PORT, "/prediction", BODY, Authorization="Bearer another").status == 200)
+        wait_until(lambda: post(PORT, "/prediction", BODY, **KEY).status == 401)
+    finally:
+        replace("secret")
+    wait_until(lambda: post(PORT, "/prediction", BODY, **KEY).status == 200)
