@@ -22,7 +22,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from service.packaging import save_model
-from service.packaging.conversion.convert import convert
 from service.repository.manifest import SKOPS
 from service.settings import Settings
 from tests.support.app import Served, make_client
@@ -43,16 +42,10 @@ WINE_CLASSES = ["rot", "weiß", "rosé"]
 
 @pytest.fixture(scope="session", autouse=True)
 def _conversion() -> Iterator[None]:
-    """Models are converted in this process; tests of conversion and of the command line have the real one."""
+    """`save_model` converts in this process here; a test that wants a process of its own calls `convert` itself."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("service.packaging.save.convert", convert_here)
         yield
-
-
-@pytest.fixture
-def conversion_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process for each conversion, as users have it."""
-    monkeypatch.setattr("service.packaging.save.convert", convert)
 
 
 @pytest.fixture(scope="session")
