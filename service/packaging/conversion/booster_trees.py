@@ -38,9 +38,13 @@ def trees_of(model: Any) -> Trees:
     The trees of a booster.
 
     Raises:
-        NotImplementedError: it has something else than splits of numbers.
+        NotImplementedError: it has something else than splits of numbers, or is too deep to be walked.
     """
-    return {"xgboost": _xgboost, "lightgbm": _lightgbm, "catboost": _catboost}[str(library_of(model))](model)
+    read = {"xgboost": _xgboost, "lightgbm": _lightgbm, "catboost": _catboost}[str(library_of(model))]
+    try:
+        return read(model)
+    except RecursionError:
+        raise NotImplementedError("trees of so many levels") from None
 
 
 def splits_of(model: Any) -> NDArray[np.float64]:

@@ -8,35 +8,21 @@ import catboost
 import numpy as np
 from catboost import CatBoostError
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin, RegressorMixin
+
+from service.runtimes.boosters.fitted import Fitted, feature_names
 
 
-class CatBoostRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class CatBoostRegressor(RegressorMixin, Fitted):  # type: ignore[misc]
     """A model that gives a value for each row, or several."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
 
-    def fit(self, rows: Any, target: Any) -> Any:
-        """
-        It is fitted; scikit-learn's pipelines look for this method.
-
-        Raises:
-            NotImplementedError: always.
-        """
-        raise NotImplementedError
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """It is."""
-        return True
-
     @property
     def feature_names_in_(self) -> NDArray[Any]:
         """The names of the features, if it was fitted on names."""
-        names = self.model.feature_names_
-        if names == [str(position) for position in range(len(names))]:
-            raise AttributeError("feature_names_in_")
-        return np.array(names, dtype=object)
+        return feature_names(self.model.feature_names_, "{}")
 
     @property
     def n_features_in_(self) -> int:

@@ -9,38 +9,24 @@ import numpy as np
 from lightgbm import Booster
 from lightgbm.basic import LightGBMError
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin, RegressorMixin
+
+from service.runtimes.boosters.fitted import Fitted, feature_names
 
 CLASSIFIES = frozenset({"binary", "multiclass", "multiclassova"})
 """The objectives whose answers are labels."""
 
 
-class LightGBMRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class LightGBMRegressor(RegressorMixin, Fitted):  # type: ignore[misc]
     """A model that gives a value for each row, or several."""
 
     def __init__(self, booster: Any) -> None:
         self.booster = booster
 
-    def fit(self, rows: Any, target: Any) -> Any:
-        """
-        It is fitted; scikit-learn's pipelines look for this method.
-
-        Raises:
-            NotImplementedError: always.
-        """
-        raise NotImplementedError
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """It is."""
-        return True
-
     @property
     def feature_names_in_(self) -> NDArray[Any]:
         """The names of the features, if it was fitted on names."""
-        names = self.booster.feature_name()
-        if names == [f"Column_{position}" for position in range(len(names))]:
-            raise AttributeError("feature_names_in_")
-        return np.array(names, dtype=object)
+        return feature_names(self.booster.feature_name(), "Column_{}")
 
     @property
     def n_features_in_(self) -> int:
