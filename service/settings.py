@@ -132,6 +132,6 @@ def platform_port(environ: Mapping[str, str]) -> int | None:
         if given := environ.get(name):
             try:
                 return msgspec.convert(given, Port, strict=False)
-            except msgspec.ValidationError as ex:
-                raise SettingsError(f"{name}: {ex}.") from None
+            except msgspec.ValidationError:
+                raise SettingsError(f"{name}: It must be a port from 1 to 65535.") from None
     return None

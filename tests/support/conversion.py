@@ -15,7 +15,7 @@ def _register() -> None:
 
 
 def convert_here(estimator: Any, signature: Any) -> Any:
-    """What `convert` gives back, which has a process of its own; nothing is told of what skl2onnx warns about."""
+    """Convert as `convert` does, which has a process of its own. The warnings of skl2onnx are dropped."""
     from service.packaging.conversion import child
 
     with warnings.catch_warnings():
