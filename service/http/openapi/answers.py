@@ -62,7 +62,7 @@ def _named(signature: Signature) -> JSON:
 
 
 def _tuple(items: list[JSON]) -> JSON:
-    """An array of these in any order: tools that read the document, such as schemathesis, stumble over `prefixItems`."""
+    """An array of these in any order: some tools that read the document stumble over `prefixItems`."""
     kinds = [each for i, each in enumerate(items) if each not in items[:i]]
     of = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
     return {"type": "array", "items": of, "minItems": len(items), "maxItems": len(items)}
