@@ -69,7 +69,11 @@ class VersionPath(PosixPath):
 
 def _write(home: Path, number: int, files: dict[str, bytes]) -> Path:
     """Write the files beside their place and move them there at once, for any user to read."""
-    home.mkdir(parents=True, exist_ok=True)
+    for directory in (home.parent, home):
+        is_new = not directory.exists()
+        directory.mkdir(parents=True, exist_ok=True)
+        if is_new:
+            directory.chmod(0o755)  # whatever the umask: the containers serve as another user
     beside = Path(tempfile.mkdtemp(prefix=f".{number}.", dir=home))
     try:
         beside.chmod(0o755)

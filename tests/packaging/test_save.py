@@ -88,12 +88,12 @@ def test_any_user_may_read_a_version(fitted: Any, tmp_path: Path) -> None:
     """Whatever the umask."""
     before = os.umask(0o077)
     try:
-        (tmp_path / "m").mkdir(mode=0o755)
-        path = save_model(*fitted, name="m", root=tmp_path)
+        path = save_model(*fitted, name="m", root=tmp_path / "models")
     finally:
         os.umask(before)
 
-    assert stat.S_IMODE(path.stat().st_mode) == 0o755
+    directories = [path, path.parent, path.parent.parent]
+    assert {stat.S_IMODE(each.stat().st_mode) for each in directories} == {0o755}
     assert {stat.S_IMODE(each.stat().st_mode) for each in path.iterdir()} == {0o644}
     assert {each.name for each in path.iterdir()} == {FILENAME, ONNX, SKOPS}
 
