@@ -29,7 +29,7 @@ MODELS: dict[str, tuple[Feature, ...]] = {
         Feature("whole", "int", 7.0),
         Feature("flag", "bool", example=True),
         Feature("kind", "category", "red", categories=("red", "blue")),
-        Feature("city", "category", "Rome", missing=True, categories=("Rome",), open=True),
+        Feature("city", "category", "Rome", missing=True, categories=("Rome",), accepts_unknown=True),
         Feature("note", "text", "some words"),
     ),
     "strings": tuple(Feature(f"x{i}", "text", "abc") for i in range(40)),

@@ -64,7 +64,7 @@ def main() -> None:
     settings = Settings()
     app = create_app(settings, open_repository(settings))
     model = app.repository.get()
-    table = model.decoders.instances.decode(BODY)
+    table = model.decoders.instances.decode_rows(BODY)
     prediction = model.runtime.predict(table)
     bare: falcon.App[falcon.Request, falcon.Response] = falcon.App()
     bare.add_route("/", Empty())
@@ -84,7 +84,7 @@ def main() -> None:
     layers = {
         "the whole app": post(app, "/prediction"),
         "  falcon, bare": post(bare, "/"),
-        "  decode and validate": lambda: model.decoders.instances.decode(BODY),
+        "  decode and validate": lambda: model.decoders.instances.decode_rows(BODY),
         "  runtime": lambda: model.runtime.predict(table),
         "  encode": lambda: encode.on_post(req, response, answered, table),
     }

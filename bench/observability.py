@@ -44,7 +44,7 @@ def main() -> None:
 def layers(app: Service, metrics: Metrics) -> dict[str, Callable[[], Any]]:
     """What is measured."""
     model = app.repository.get()
-    table = model.decoders.instances.decode(BODY)
+    table = model.decoders.instances.decode_rows(BODY)
     req, resp = falcon.Request(create_environ("/prediction", method="POST")), falcon.Response()
     given = falcon.Request(create_environ("/", headers={"X-Request-ID": "0123456789abcdef0123456789abcdef"}))
     measurement, request_id = Measurement(metrics, 1.0), RequestId()

@@ -28,7 +28,7 @@ from bench.bodies import BODY, MODELS, ROWS, Case
 from service.app import Service, create_app
 from service.codecs.row_decoders import RowDecoders
 from service.prediction import Prediction
-from service.repository.manifest import Golden, Manifest, Proof, Versions
+from service.repository.manifest import Golden, LibraryVersions, Manifest, Proof
 from service.repository.model import Model
 from service.repository.repository import ModelRepository
 from service.settings import Settings
@@ -49,7 +49,7 @@ class Constant:
 
     def predict(self, table: Table) -> Prediction:
         """Answer 0 for each row."""
-        return Prediction(np.zeros(table.rows))
+        return Prediction(np.zeros(table.row_count))
 
 
 def app(name: str, root: Path) -> Service:
@@ -65,7 +65,7 @@ def app(name: str, root: Path) -> Service:
         runtime="onnx",
         proof=Proof(holds=True),
         golden=Golden([], []),
-        versions=Versions("", "", ""),
+        versions=LibraryVersions("", "", ""),
     )
     signature = manifest.signature
     model = Model(manifest, signature, Constant(), RowDecoders(signature, ROWS))

@@ -16,9 +16,9 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from service import private_names
-from service.processes.startup import Start
+from service.processes.startup import StartupSignals
 
-_start = Start()  # before the imports that take long
+_start = StartupSignals()  # before the imports that take long
 private_names.check("gunicorn", "onnxruntime", "prometheus_client")
 
 from service.processes import gunicorn_patches, memory

@@ -38,7 +38,11 @@ def is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ == "NAType"
 
 
-class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+_ON_DISK = {"accepts_unknown": "open", "max_magnitude": "limit", "missing_is_none": "none"}
+"""Manifests of every release have these keys."""
+
+
+class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, rename=_ON_DISK):
     """
     One input of a model.
 
@@ -48,11 +52,11 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
         example: a value that the model takes.
         missing: whether null is taken.
         categories: the values that the model knows, strings or numbers; None where it has no such list.
-        open: whether values outside `categories` are taken, too.
+        accepts_unknown: whether values outside `categories` are taken, too.
         range: smallest and largest value of the sample, for numbers.
-        limit: the largest magnitude that the model's arithmetic takes (float32's for bare trees).
+        max_magnitude: the largest magnitude that the model's arithmetic takes (float32's for bare trees).
         dtype: the column's dtype, where the estimator wants a DataFrame.
-        none: whether a missing string is None to the estimator, and not NaN.
+        missing_is_none: whether a missing string is None to the estimator, and not NaN.
     """
 
     name: str
@@ -60,11 +64,11 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     example: Value = None
     missing: bool = False
     categories: tuple[str | float, ...] | None = None
-    open: bool = False
+    accepts_unknown: bool = False
     range: tuple[float, float] | None = None
-    limit: float = LARGEST
+    max_magnitude: float = LARGEST
     dtype: str | None = None
-    none: bool = False
+    missing_is_none: bool = False
 
     @property
     def numeric(self) -> bool:
@@ -77,9 +81,9 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
         return self.numeric and self.dtype is not None and self.dtype.lower().startswith("uint")
 
     @property
-    def closed(self) -> tuple[str | float, ...] | None:
+    def allowed(self) -> tuple[str | float, ...] | None:
         """The only values that are taken, or None where there is no such list."""
-        return None if self.open else self.categories
+        return None if self.accepts_unknown else self.categories
 
     @property
     def wants(self) -> str:
@@ -91,8 +95,8 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
             "category": "a string",
             "text": "a string",
         }[self.type]
-        if self.closed is not None:
-            kind = f"one of {_some(self.closed)}"
+        if self.allowed is not None:
+            kind = f"one of {_some(self.allowed)}"
         return f"{kind} or null" if self.missing else kind
 
     def refusal(self, value: object) -> str | None:
@@ -106,19 +110,19 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
         return self._refused_number(value)
 
     def _refused_string(self, value: object) -> str | None:
-        known = isinstance(value, str) and (self.closed is None or value in self.closed)
+        known = isinstance(value, str) and (self.allowed is None or value in self.allowed)
         return None if known else f"{self.name} must be {self.wants}."
 
     def _refused_number(self, value: object) -> str | None:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return f"{self.name} must be {self.wants}."
-        if not abs(value) <= self.limit:
-            return f"{self.name} is too large for this model: it computes with numbers up to {self.limit:.4g}."
+        if not abs(value) <= self.max_magnitude:
+            return f"{self.name} is too large for this model: it computes with numbers up to {self.max_magnitude:.4g}."
         if self.unsigned and value < 0:
             return f"{self.name} must be a whole number of at least 0."
         if self.type == "int" and not (float(value).is_integer() and abs(value) <= EXACT_INTEGER):
             return f"{self.name} must be a whole number of less than 2^53."
-        if self.closed is not None and value not in self.closed:
+        if self.allowed is not None and value not in self.allowed:
             return f"{self.name} must be {self.wants}."
         return None
 
@@ -164,18 +168,18 @@ class Signature(Struct, frozen=True, dict=True):
         return all(feature.numeric for feature in self.features)
 
     @cached_property
-    def limits(self) -> NDArray[np.float64]:
+    def max_magnitudes(self) -> NDArray[np.float64]:
         """The features' limits, shape (features,)."""
-        return np.array([feature.limit for feature in self.features])
+        return np.array([feature.max_magnitude for feature in self.features])
 
     @cached_property
-    def gaps(self) -> NDArray[np.bool_] | None:
+    def may_be_missing(self) -> NDArray[np.bool_] | None:
         """Which features may be missing, shape (features,); None where none may."""
         missing = np.array([feature.missing for feature in self.features])
         return missing if missing.any() else None
 
     @cached_property
-    def whole(self) -> NDArray[np.intp] | None:
+    def integer_positions(self) -> NDArray[np.intp] | None:
         """The positions of the features that take whole numbers only; None where there are none."""
         return self._positions("int")
 
@@ -186,14 +190,14 @@ class Signature(Struct, frozen=True, dict=True):
         return np.array(positions) if positions else None
 
     @cached_property
-    def flags(self) -> NDArray[np.intp] | None:
+    def boolean_positions(self) -> NDArray[np.intp] | None:
         """The positions of the features that are true or false; None where there are none."""
         return self._positions("bool")
 
     @cached_property
-    def coded(self) -> tuple[tuple[int, NDArray[np.float64]], ...]:
+    def allowed_numbers(self) -> tuple[tuple[int, NDArray[np.float64]], ...]:
         """The positions of the numeric features that take certain numbers only, each with these."""
-        coded = [(i, each.closed) for i, each in enumerate(self.features) if each.numeric and each.closed is not None]
+        coded = [(i, each.allowed) for i, each in enumerate(self.features) if each.numeric and each.allowed is not None]
         return tuple((i, np.array(numbers, dtype=np.float64)) for i, numbers in coded)
 
     @cached_property
@@ -210,15 +214,15 @@ class Signature(Struct, frozen=True, dict=True):
     @cached_property
     def known(self) -> tuple[tuple[int, frozenset[str | float]], ...]:
         """The positions of the features that take values outside their categories, too, each with these."""
-        opened = ((i, each.categories) for i, each in enumerate(self.features) if each.open)
+        opened = ((i, each.categories) for i, each in enumerate(self.features) if each.accepts_unknown)
         return tuple((i, frozenset(categories)) for i, categories in opened if categories is not None)
 
     @cached_property
     def common_limit(self) -> float | None:
         """The magnitude up to which all features take any number; None where some take certain numbers only."""
-        if self.whole is not None or self.flags is not None or self.coded:
+        if self.integer_positions is not None or self.boolean_positions is not None or self.allowed_numbers:
             return None
-        return min(feature.limit for feature in self.features)
+        return min(feature.max_magnitude for feature in self.features)
 
     @cached_property
     def labels(self) -> NDArray[np.object_]:

@@ -25,7 +25,7 @@ _BLOCK = 8192
 """Numbers that are written at once: what struct takes them from stays in the CPU's cache."""
 
 
-class CellRefused(Exception):
+class InvalidCell(Exception):
     """
     A value that the model does not take.
 
@@ -49,13 +49,13 @@ class Table(Struct, frozen=True, eq=False):
     Rows that fit a signature.
 
     Attributes:
-        rows: how many there are.
+        row_count: how many rows there are.
         matrix: float64, shape (rows, features), NaN where a value is missing; None where a feature is a string.
         columns: one array of shape (rows,) for each feature where `matrix` is None: float64 with NaN, or objects
             that are str or None.
     """
 
-    rows: int
+    row_count: int
     matrix: NDArray[np.float64] | None = None
     columns: tuple[NDArray[Any], ...] = ()
 
@@ -65,7 +65,7 @@ class Table(Struct, frozen=True, eq=False):
         Make a table of rows whose cells have the JSON types of their features already, in feature order.
 
         Raises:
-            CellRefused: a number is past its limit, or not whole where it must be.
+            InvalidCell: a number is past its limit, or not whole where it must be.
         """
         if signature.numeric:
             return cls.from_matrix(signature, _matrix(signature, rows))
@@ -81,7 +81,7 @@ class Table(Struct, frozen=True, eq=False):
         Make a table of one array for each feature, all of shape (rows,): float64, or objects that are str or None.
 
         Raises:
-            CellRefused: a number as in `from_matrix`, or a string that is missing or not one of its categories.
+            InvalidCell: a number as in `from_matrix`, or a string that is missing or not one of its categories.
         """
         if signature.numeric:
             return cls.from_matrix(signature, np.stack(columns, axis=1) if len(columns) > 1 else columns[0][:, None])
@@ -92,7 +92,7 @@ class Table(Struct, frozen=True, eq=False):
         return cls(len(columns[0]), None, tuple(columns))
 
     @classmethod
-    def of(cls, signature: Signature, columns: Sequence[NDArray[Any]]) -> Table:
+    def unchecked(cls, signature: Signature, columns: Sequence[NDArray[Any]]) -> Table:
         """Make a table of one array for each feature, as `columns` describes them, unchecked."""
         rows = len(columns[0])
         if signature.numeric:
@@ -102,10 +102,10 @@ class Table(Struct, frozen=True, eq=False):
     @classmethod
     def joined(cls, tables: Sequence[Table]) -> Table:
         """Make a table of the rows of several, in order."""
-        filled = [each for each in tables if each.rows] or tables[:1]
+        filled = [each for each in tables if each.row_count] or tables[:1]
         if len(filled) == 1:
             return filled[0]
-        rows = sum(each.rows for each in filled)
+        rows = sum(each.row_count for each in filled)
         if filled[0].matrix is not None:
             return cls(rows, np.concatenate([each.matrix for each in filled if each.matrix is not None]))
         columns = zip(*(each.columns for each in filled), strict=True)
@@ -114,8 +114,8 @@ class Table(Struct, frozen=True, eq=False):
     def reordered(self, order: Sequence[int]) -> Table:
         """The same rows, with their columns in another order: the first is that at `order[0]`."""
         if self.matrix is None:
-            return Table(self.rows, None, tuple(self.columns[i] for i in order))
-        return self if list(order) == sorted(order) else Table(self.rows, self.matrix[:, order])
+            return Table(self.row_count, None, tuple(self.columns[i] for i in order))
+        return self if list(order) == sorted(order) else Table(self.row_count, self.matrix[:, order])
 
     def to_rows(self, signature: Signature) -> list[list[Value]]:
         """The rows as JSON has them: null where a value is missing, numbers as floats."""
@@ -128,7 +128,7 @@ class Table(Struct, frozen=True, eq=False):
         Make a table of numbers, shape (rows, features), for a signature that is all numeric.
 
         Raises:
-            CellRefused: a number is missing, past its limit, not whole where it must be, or neither 0 nor 1.
+            InvalidCell: a number is missing, past its limit, not whole where it must be, or neither 0 nor 1.
         """
         if signature.common_limit is not None and _within(matrix, signature.common_limit):
             return cls(len(matrix), matrix)
@@ -140,17 +140,17 @@ class Table(Struct, frozen=True, eq=False):
 
 def _check_matrix(signature: Signature, matrix: NDArray[np.float64], start: int) -> None:
     """Refuse the first number of these rows that is not taken; `start` is the position of the first row."""
-    accepted = np.abs(matrix) <= signature.limits
-    if signature.whole is not None:
-        accepted[:, signature.whole] &= _whole(matrix[:, signature.whole])
+    accepted = np.abs(matrix) <= signature.max_magnitudes
+    if signature.integer_positions is not None:
+        accepted[:, signature.integer_positions] &= _whole(matrix[:, signature.integer_positions])
     if signature.unsigned is not None:
         accepted[:, signature.unsigned] &= matrix[:, signature.unsigned] >= 0
-    if signature.flags is not None:
-        accepted[:, signature.flags] = _flag(matrix[:, signature.flags])
-    for position, numbers in signature.coded:
+    if signature.boolean_positions is not None:
+        accepted[:, signature.boolean_positions] = _flag(matrix[:, signature.boolean_positions])
+    for position, numbers in signature.allowed_numbers:
         accepted[:, position] &= np.isin(matrix[:, position], numbers)
-    if signature.gaps is not None:
-        accepted |= np.isnan(matrix) & signature.gaps
+    if signature.may_be_missing is not None:
+        accepted |= np.isnan(matrix) & signature.may_be_missing
     if not np.logical_and.reduce(accepted, axis=None):
         row, column = np.argwhere(~accepted)[0].tolist()
         _refuse(signature.features[column], matrix[row, column].item(), start + row, column)
@@ -215,13 +215,13 @@ def _check_numbers(signature: Signature, columns: Sequence[NDArray[Any]]) -> Non
 
 
 def _accepted(feature: Feature, column: NDArray[np.float64]) -> NDArray[np.bool_]:
-    accepted: NDArray[np.bool_] = _flag(column) if feature.type == "bool" else np.abs(column) <= feature.limit
+    accepted: NDArray[np.bool_] = _flag(column) if feature.type == "bool" else np.abs(column) <= feature.max_magnitude
     if feature.type == "int":
         accepted &= _whole(column)
     if feature.unsigned:
         accepted &= column >= 0
-    if feature.closed is not None:
-        accepted &= np.isin(column, np.array(feature.closed, dtype=np.float64))
+    if feature.allowed is not None:
+        accepted &= np.isin(column, np.array(feature.allowed, dtype=np.float64))
     if feature.missing:
         accepted |= np.isnan(column)
     return accepted
@@ -237,7 +237,7 @@ def _check_strings(feature: Feature, column: NDArray[Any], position: int) -> Non
     refused = {text: refusal for text in set(cells) if (refusal := feature.refusal(text))}
     if refused:
         row = next(row for row, text in enumerate(cells) if text in refused)
-        raise CellRefused(row, position, feature.name, refused[cells[row]])
+        raise InvalidCell(row, position, feature.name, refused[cells[row]])
 
 
 def _whole(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -247,4 +247,4 @@ def _whole(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _refuse(feature: Feature, value: float, row: int, column: int) -> None:
     detail = feature.refusal(None if np.isnan(value) else value)
-    raise CellRefused(row, column, feature.name, detail or f"{feature.name} must be {feature.wants}.")
+    raise InvalidCell(row, column, feature.name, detail or f"{feature.name} must be {feature.wants}.")

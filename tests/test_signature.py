@@ -10,10 +10,10 @@ import pytest
 from service.signature import LARGEST, Feature, Output, Signature
 
 FLOAT = Feature("x", "float", 1.5)
-INT = Feature("n", "int", 2.0, missing=True, limit=100.0)
+INT = Feature("n", "int", 2.0, missing=True, max_magnitude=100.0)
 BOOL = Feature("b", "bool", True)
 CLOSED = Feature("c", "category", "red", categories=("red", "blue"))
-OPEN = Feature("o", "category", "red", categories=("red",), open=True)
+OPEN = Feature("o", "category", "red", categories=("red",), accepts_unknown=True)
 TEXT = Feature("t", "text", "")
 
 
@@ -71,13 +71,17 @@ def test_a_signature_sums_up_its_features() -> None:
     assert signature.numeric
     assert signature.names == ("x", "n", "b")
     assert signature.example == (1.5, 2.0, True)
-    np.testing.assert_array_equal(signature.limits, [LARGEST, 100.0, LARGEST])
-    for found, expected in ((signature.gaps, [False, True, False]), (signature.whole, [1]), (signature.flags, [2])):
+    np.testing.assert_array_equal(signature.max_magnitudes, [LARGEST, 100.0, LARGEST])
+    for found, expected in (
+        (signature.may_be_missing, [False, True, False]),
+        (signature.integer_positions, [1]),
+        (signature.boolean_positions, [2]),
+    ):
         assert found is not None
         assert found.tolist() == expected
 
     floats = Signature("regressor", (FLOAT,), (Output("predict"),))
-    assert (floats.gaps, floats.whole, floats.flags) == (None, None, None)
+    assert (floats.may_be_missing, floats.integer_positions, floats.boolean_positions) == (None, None, None)
     assert not Signature("regressor", (FLOAT, TEXT), (Output("predict"),)).numeric
 
 

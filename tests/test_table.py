@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import service.table
 from service.signature import Feature, Output, Signature
-from service.table import CellRefused, Table, float_array
+from service.table import InvalidCell, Table, float_array
 from tests.support.strategies import rows, signatures
 
 
@@ -38,7 +38,7 @@ def test_a_table_holds_its_rows(data: st.DataObject) -> None:
     given_rows = data.draw(rows(taking))
     table = Table.from_rows(taking, given_rows)
 
-    assert table.rows == len(given_rows)
+    assert table.row_count == len(given_rows)
     assert held(table) == given_rows
     assert (table.matrix is not None) == taking.numeric
     for feature, column in zip(taking.features, table.columns, strict=not taking.numeric):
@@ -56,7 +56,7 @@ def test_numbers_are_the_same_by_row_and_by_matrix(data: st.DataObject) -> None:
     assert held(Table.from_matrix(taking, matrix)) == held(Table.from_rows(taking, given_rows))
 
 
-SMALL = Feature("small", "float", limit=10.0)
+SMALL = Feature("small", "float", max_magnitude=10.0)
 COUNT = Feature("count", "int")
 FLAG = Feature("flag", "bool")
 WORD = Feature("word", "text")
@@ -83,7 +83,7 @@ def test_the_first_cell_that_does_not_fit_is_named(
 ) -> None:
     """Row by row, from left to right, with strings beside the numbers and without."""
     taking = signature(SMALL, COUNT, FLAG, *also)
-    with pytest.raises(CellRefused) as caught:
+    with pytest.raises(InvalidCell) as caught:
         Table.from_rows(taking, [[*each, *("x" for _ in also)] for each in given_rows])
 
     assert (caught.value.row, caught.value.column, caught.value.detail) == (row, column, detail)
@@ -93,7 +93,7 @@ def test_the_first_string_that_does_not_fit_is_named() -> None:
     """Of several, that of the first row, whatever order they have in a set."""
     taking = signature(Feature("kind", "category", categories=("a",)), WORD)
     texts = [f"wrong {i}" for i in range(100)]
-    with pytest.raises(CellRefused) as caught:
+    with pytest.raises(InvalidCell) as caught:
         Table.from_columns(taking, [np.array(["a", *texts], object), np.array(["x"] * 101, object)])
 
     assert (caught.value.row, caught.value.column) == (1, 0)
@@ -110,8 +110,8 @@ def test_the_first_number_that_does_not_fit_is_named_in_any_block(data: st.DataO
 
     def outcome() -> Any:
         try:
-            return Table.from_matrix(taking, matrix).rows
-        except CellRefused as ex:
+            return Table.from_matrix(taking, matrix).row_count
+        except InvalidCell as ex:
             return ex.row, ex.column, ex.detail
 
     whole = outcome()
@@ -128,7 +128,7 @@ def test_tables_are_joined_in_order(data: st.DataObject) -> None:
     tables = [table for part in parts for table in (Table(0), Table.from_rows(taking, part))]
 
     assert held(Table.joined(tables)) == [row for part in parts for row in part]
-    assert Table.joined([Table(0)]).rows == 0
+    assert Table.joined([Table(0)]).row_count == 0
 
 
 @pytest.mark.parametrize("length", [0, 1, 32, 33, 8192, 8193, 20_000])

@@ -41,7 +41,7 @@ class _Body(Struct, forbid_unknown_fields=True):
 _bodies = msgspec.json.Decoder(_Body)
 
 
-class Shapes:
+class MLflowDecoder:
     """Decodes bodies of every shape for one model. Immutable, safe to share."""
 
     def __init__(self, signature: Signature, max_rows: int) -> None:
@@ -51,7 +51,7 @@ class Shapes:
         self._split = SplitFrames(signature, max_rows, BESIDE)
         self._rows = {name: Instances(signature, max_rows, name, BESIDE) for name in DATA[1:]}
 
-    def decode(self, body: bytes) -> Table:
+    def decode_rows(self, body: bytes) -> Table:
         """
         Decode a body.
 
@@ -69,19 +69,19 @@ class Shapes:
             _refuse(body)
         ((name, value),) = given.items()
         if name == "dataframe_split":
-            return self._split.decode(body)
+            return self._split.decode_rows(body)
         if name == "inputs":
             return self._inputs(body, value)
-        return self._rows[name].decode(body)
+        return self._rows[name].decode_rows(body)
 
     def _inputs(self, body: bytes, value: Raw) -> Table:
         """Columns by name, tensors, or rows."""
         start = bytes(memoryview(value)[:64]).split()
         if start[0].startswith(b"{"):
-            return self._columns.decode(body)
+            return self._columns.decode_rows(body)
         if b"".join(start).startswith(b"[{") and self._holds_tensors(value):
             return self._tensors(body)
-        return self._rows["inputs"].decode(body)
+        return self._rows["inputs"].decode_rows(body)
 
     def _holds_tensors(self, value: Raw) -> bool:
         """Whether the first item has the members of a tensor, and these are not features of the model."""
@@ -99,7 +99,7 @@ class Shapes:
 
     def _tensors(self, body: bytes) -> Table:
         try:
-            request = messages.decode(Body(body), len(self._signature.features))
+            request = messages.decode_request(Body(body), len(self._signature.features))
             return inputs.table(self._signature, request.tensors, self._max_rows)
         except MalformedTensor as ex:  # it is JSON, which is all that 400 is about here
             raise InvalidInput(ex.detail, ex.pointer) from None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from service.codecs.mlflow import Shapes
-from service.codecs.rows.csv_rows import CSVTable
+from service.codecs.mlflow import MLflowDecoder
+from service.codecs.rows.csv_rows import CSVDecoder
 from service.codecs.rows.instances import Instances
 from service.signature import Signature
 
@@ -20,5 +20,5 @@ class RowDecoders:
 
     def __init__(self, signature: Signature, max_rows: int) -> None:
         self.instances = Instances(signature, max_rows)
-        self.mlflow = Shapes(signature, max_rows)
-        self.csv = CSVTable(signature, max_rows)
+        self.mlflow = MLflowDecoder(signature, max_rows)
+        self.csv = CSVDecoder(signature, max_rows)

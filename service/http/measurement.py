@@ -18,7 +18,7 @@ from service.table import Table
 _log = logging.getLogger(__name__)
 
 
-class Exchange:
+class MeasuredResponse:
     """A request and its answer: what a WSGI server iterates to send it, and closes when that is done (PEP 3333)."""
 
     __slots__ = ("_measurement", "body", "req", "resp", "started")
@@ -45,23 +45,23 @@ class Measurement:
         self._metrics = metrics
         self._slow_seconds = slow_seconds
 
-    def begin(self) -> Exchange:
+    def begin(self) -> MeasuredResponse:
         """Start the clock of a request."""
         self._metrics.in_progress.inc()
-        return Exchange(self)
+        return MeasuredResponse(self)
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Keep what the measurement will look at."""
-        exchange: Exchange = req.env[EXCHANGE]
+        exchange: MeasuredResponse = req.env[EXCHANGE]
         exchange.req, exchange.resp = req, resp
 
-    def abort(self, exchange: Exchange) -> None:
+    def abort(self, exchange: MeasuredResponse) -> None:
         """Count a request that will have no answer: Gunicorn ends a worker that takes too long, wherever it is."""
         if exchange.resp is not None:
             exchange.resp.status = falcon.HTTP_500
         self.finish(exchange)
 
-    def finish(self, exchange: Exchange) -> None:
+    def finish(self, exchange: MeasuredResponse) -> None:
         """Count a request that was answered."""
         seconds = perf_counter() - exchange.started
         self._metrics.in_progress.dec()
@@ -96,5 +96,5 @@ def _log_slow(req: falcon.Request, resp: falcon.Response, inference: Inference |
     fields = {**log_fields(req), "status": resp.status_code, "seconds": round(seconds, 3)}
     if inference is not None:
         model = inference.model
-        fields |= {"model": model.name, "version": model.version, "rows": inference.table.rows}
+        fields |= {"model": model.name, "version": model.version, "rows": inference.table.row_count}
     _log.warning("slow request: %s took %.2f s", req.uri_template, seconds, extra=fields)

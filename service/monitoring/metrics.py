@@ -216,7 +216,7 @@ class _ModelCounters:
 
     def count(self, inference: Inference) -> None:
         """Count one inference."""
-        self._rows.inc(inference.table.rows)
+        self._rows.inc(inference.table.row_count)
         self._seconds.inc(inference.seconds)
         if self._classifies:
             for position, rows in _tally(inference.prediction.predict).items():

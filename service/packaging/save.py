@@ -88,7 +88,7 @@ def save_model(
     if model is not None:
         artifacts[ONNX] = model
     features = tuple(
-        replace(each, limit=limits[position]) if limits.get(position, LARGEST) < LARGEST else each
+        replace(each, max_magnitude=limits[position]) if limits.get(position, LARGEST) < LARGEST else each
         for position, each in enumerate(signature.features)
     )
     report("writing")

@@ -60,7 +60,7 @@ def save_onnx(
     signature = _with_outputs(model, takes, table, lists, classes)
     content = model.SerializeToString()
     answer = _answer(content, signature, table)
-    spread = np.linspace(0, table.rows - 1, min(table.rows, _GOLDEN_ROWS)).astype(int)
+    spread = np.linspace(0, table.row_count - 1, min(table.row_count, _GOLDEN_ROWS)).astype(int)
     rows = table_of(signature, [column._replace(values=column.values[spread]) for column in columns])
     values = answer.predict if answer.scores is None else answer.scores
     scale = float(np.std(values)) if values.dtype.kind == "f" else 0.0
@@ -107,7 +107,7 @@ def _given(model: ModelProto, takes: Signature, table: Table) -> list[Any]:
         given = OnnxRuntime(model.SerializeToString(), takes).run(table)
     except Exception as ex:  # ONNX Runtime's errors have no common base
         raise PackagingError(f"The graph does not take the sample: {first_line(ex)}") from ex
-    if not isinstance(given[0], np.ndarray) or given[0].shape[:1] != (table.rows,):
+    if not isinstance(given[0], np.ndarray) or given[0].shape[:1] != (table.row_count,):
         raise PackagingError("The graph's first output must be a label or values for each row.")
     return given
 

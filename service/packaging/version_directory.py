@@ -12,7 +12,7 @@ from pathlib import Path, PosixPath
 
 from service.packaging.errors import PackagingError
 from service.repository.directory import FILENAME, NAME, VERSION
-from service.repository.manifest import Booster, Golden, Importances, Manifest, Proof, Versions, digest
+from service.repository.manifest import Booster, Golden, Importances, LibraryVersions, Manifest, Proof, digest
 from service.repository.summary import summary
 from service.signature import Signature
 
@@ -51,7 +51,7 @@ def publish(
         runtime="onnx" if proof.holds else "sklearn" if booster is None else booster.library,
         proof=proof,
         golden=golden,
-        versions=Versions(platform.python_version(), installed("scikit-learn"), installed("numpy")),
+        versions=LibraryVersions(platform.python_version(), installed("scikit-learn"), installed("numpy")),
         importances=importances,
         description=description,
         booster=booster,

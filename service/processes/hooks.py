@@ -25,7 +25,7 @@ from service.processes.crashes import Crashes
 from service.processes.extra_workers import ExtraWorkers
 from service.processes.relay import Relay
 from service.processes.rollouts import Rollouts
-from service.processes.startup import Start
+from service.processes.startup import StartupSignals
 from service.repository.repository import ModelRepository
 from service.settings import Settings, misspelled
 
@@ -110,7 +110,7 @@ class Hooks:
     on Gunicorn's arbiter, as `server.preloaded`, `server.crashes`, `server.relay` and `server.extra_workers`.
     """
 
-    def __init__(self, start: Start, settings: Settings, *, preloads: bool) -> None:
+    def __init__(self, start: StartupSignals, settings: Settings, *, preloads: bool) -> None:
         """
         Prepare the hooks.
 

@@ -13,7 +13,7 @@ _CHECKS = {"--check-config", "--print-config"}
 """Gunicorn's options with which nothing starts."""
 
 
-class Start:
+class StartupSignals:
     """A start that SIGTERM ends, and that a rollout follows where SIGHUP came meanwhile."""
 
     def __init__(self) -> None:

@@ -29,14 +29,14 @@ class Change(NamedTuple):
     Attributes:
         fingerprint: what it is now; None where it is gone.
         since: when this was seen first, in seconds of the monotonic clock.
-        whole: whether there is something whole to load, or to take back; None until it has been asked.
-        ripe: whether the master is to look at it.
+        complete: whether all files of a version are there, or all are gone; None until this was looked at.
+        should_signal: whether the master is to look at it.
     """
 
     fingerprint: str | None
     since: float
-    whole: bool | None = None
-    ripe: bool = False
+    complete: bool | None = None
+    should_signal: bool = False
 
 
 class FileWatcher:
@@ -81,9 +81,9 @@ class Watcher:
         self._clock = clock
         judged = {label: fingerprint for label, (fingerprint, serves) in seen.items() if serves is not None}
         self._seen: dict[str, str | None] = {**judged}
-        # What the master waits for is not whole to it, whatever it is here.
+        # A version that the master waits for is incomplete to the master, whatever this process finds.
         self._changes = {
-            label: Change(fingerprint, clock(), whole=False)
+            label: Change(fingerprint, clock(), complete=False)
             for label, (fingerprint, _) in seen.items()
             if label not in judged
         }
@@ -100,22 +100,23 @@ class Watcher:
         labels = now.keys() | self._seen.keys()
         changed = [label for label in labels if now.get(label) != self._seen.get(label)]
         self._changes = {label: self._judged(label, now.get(label), bool(now)) for label in changed}
-        ripe = [label for label in changed if self._changes[label].ripe and now.get(label) != self._seen.get(label)]
-        self._seen.update({label: now.get(label) for label in ripe})
-        return bool(ripe)
+        unseen = [label for label in changed if now.get(label) != self._seen.get(label)]  # _judged may note one as seen
+        signalled = [label for label in unseen if self._changes[label].should_signal]
+        self._seen.update({label: now.get(label) for label in signalled})
+        return bool(signalled)
 
     def _judged(self, label: str, fingerprint: str | None, any_left: bool) -> Change:
-        """A change at this look: ripe at the second look at what is whole, or once it has been quiet for long."""
+        """A change at this look. It is signalled when seen again if it is complete, else once it was quiet for long."""
         change, now = self._changes.get(label), self._clock()
         if change is None or change.fingerprint != fingerprint:
             return Change(fingerprint, now)
-        whole = change.whole
-        if whole is None:
-            # When all is gone at once, a mount was lost, or is being swapped.
-            whole = any_left if fingerprint is None else self._is_whole(label, fingerprint)
-        return change._replace(whole=whole, ripe=whole or now - change.since >= SETTLE_SECONDS)
+        found = change.complete
+        if found is None:
+            # If all versions are gone at once, a mount was lost, or is being swapped.
+            found = any_left if fingerprint is None else self._is_complete(label, fingerprint)
+        return change._replace(complete=found, should_signal=found or now - change.since >= SETTLE_SECONDS)
 
-    def _is_whole(self, label: str, fingerprint: str) -> bool:
+    def _is_complete(self, label: str, fingerprint: str) -> bool:
         content = complete(self._root / label)
         if content is not None and content == self._contents.get(label):
             self._seen[label] = fingerprint  # touched, linked or copied, it is what serves already

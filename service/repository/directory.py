@@ -50,7 +50,7 @@ class State(NamedTuple):
     changed: float
 
     @property
-    def settled(self) -> bool:
+    def quiet(self) -> bool:
         """Whether it has been quiet for long enough; a file system's clock may go before ours."""
         return abs(time.time() - self.changed) >= SETTLE_SECONDS
 

@@ -21,14 +21,14 @@ _MEANWHILE_SECONDS = 1.0
 _PASSED = b"passed"
 
 
-def run(check: Callable[[], object], seconds: float, meanwhile: Callable[[], object] = lambda: None) -> str | None:
+def run(check: Callable[[], object], seconds: float, heartbeat: Callable[[], object] = lambda: None) -> str | None:
     """
     Run `check` in a forked child, which may write no file (see `sandbox`).
 
     Args:
         check: what is run.
         seconds: the child is killed after so long.
-        meanwhile: is called about once a second while the child runs; what it raises ends the child.
+        heartbeat: is called about once a second while the child runs; what it raises ends the child.
 
     Returns:
         None where it returned; otherwise why not: its exception, the signal that ended it, or the time that it took.
@@ -47,10 +47,10 @@ def run(check: Callable[[], object], seconds: float, meanwhile: Callable[[], obj
         os.close(sink)
     status = None
     try:
-        report = _read(source, seconds, meanwhile)
+        report = _read(source, seconds, heartbeat)
     finally:
         os.close(source)
-        # A process that `meanwhile` forked comes by here when it exits, and the number may be another's by then.
+        # A process that `heartbeat` forked comes by here when it exits, and the number may be another's by then.
         if os.getpid() == owner:
             status = _ended(pid)
     if report is None:
@@ -115,7 +115,7 @@ def _compute_in_one_thread() -> None:
         threadpoolctl.threadpool_limits(1, user_api="openmp")
 
 
-def _read(source: int, seconds: float, meanwhile: Callable[[], object]) -> bytes | None:
+def _read(source: int, seconds: float, heartbeat: Callable[[], object]) -> bytes | None:
     """All that the child writes; None where it does not close its end in time."""
     chunks: list[bytes] = []
     deadline = time.monotonic() + seconds
@@ -123,7 +123,7 @@ def _read(source: int, seconds: float, meanwhile: Callable[[], object]) -> bytes
         selector.register(source, selectors.EVENT_READ)
         while (left := deadline - time.monotonic()) > 0:
             if not selector.select(min(left, _MEANWHILE_SECONDS)):
-                meanwhile()
+                heartbeat()
                 continue
             chunk = os.read(source, 65536)
             if not chunk:

@@ -23,7 +23,7 @@ from service.runtimes.runtime import Runtime
 from service.runtimes.sklearn_runtime import SklearnRuntime
 from service.settings import Settings
 from service.signature import Signature
-from service.table import CellRefused, Table
+from service.table import InvalidCell, Table
 
 _log = logging.getLogger(__name__)
 
@@ -42,12 +42,12 @@ class Loader:
         self._settings = settings
         self._decoders = decoders
 
-    def __call__(self, directory: Path, meanwhile: Callable[[], object] = lambda: None) -> Model:
+    def __call__(self, directory: Path, heartbeat: Callable[[], object] = lambda: None) -> Model:
         """
         Load the version in a directory <name>/<version>.
 
         It is loaded and answers its golden rows in a forked child first, where it may crash or hang, and then once more
-        in this process. `meanwhile` is called before each file is read, and about once a second while the child runs.
+        in this process. `heartbeat` is called before each file is read, and about once a second while the child runs.
 
         If the file that should serve cannot be loaded on this machine, the other one does, unless RUNTIME names one.
 
@@ -62,11 +62,11 @@ class Loader:
         other = self._other(files, manifest)
         fallback = None
         try:
-            runtime = self._runtime(directory, manifest, files, meanwhile, replaceable=other is not None)
+            runtime = self._runtime(directory, manifest, files, heartbeat, replaceable=other is not None)
         except Unloadable as ex:
             if other is None:
                 raise
-            runtime = self._runtime(directory, manifest, other, meanwhile)
+            runtime = self._runtime(directory, manifest, other, heartbeat)
             from service.repository.fallback import fallback_sentence
 
             fallback = fallback_sentence(files[0], other[0])
@@ -87,7 +87,7 @@ class Loader:
         directory: Path,
         manifest: Manifest,
         files: tuple[str, ...],
-        meanwhile: Callable[[], object],
+        heartbeat: Callable[[], object],
         *,
         replaceable: bool = False,
     ) -> Runtime:
@@ -99,14 +99,14 @@ class Loader:
             Refused, Incomplete: as in `__call__`.
         """
         file = files[0]
-        build = self._builder(file, manifest, _verified(directory, manifest, files, meanwhile))
+        build = self._builder(file, manifest, _verified(directory, manifest, files, heartbeat))
         seconds = self._settings.trial_seconds
         try:
-            reason = forked.run(lambda: _try(build(), manifest), seconds, meanwhile)
+            reason = forked.run(lambda: _try(build(), manifest), seconds, heartbeat)
             if replaceable and reason is not None:
                 from service.repository.fallback import fail_to_load
 
-                if forked.run(lambda: fail_to_load(build), seconds, meanwhile) is None:
+                if forked.run(lambda: fail_to_load(build), seconds, heartbeat) is None:
                     raise Unloadable(f"{file}: {reason}")
         except OSError as ex:
             raise Incomplete(f"{file}: it cannot be tried: {ex.strerror}", Fault.OTHER) from None
@@ -162,7 +162,7 @@ def _try(runtime: Runtime, manifest: Manifest) -> None:
         raise Refused("manifest.json names probabilities and no classes")
     try:
         example = Table.from_rows(signature, [signature.example])
-    except (CellRefused, ValueError) as ex:
+    except (InvalidCell, ValueError) as ex:
         raise Refused(f"the example is not taken: {ex}") from None
     with suppress(ServiceError):  # an example for which the model has no answer
         runtime.predict(example)
@@ -177,7 +177,7 @@ def replay(runtime: Runtime, signature: Signature, golden: Golden) -> None:
     """
     try:
         prediction = runtime.predict(Table.from_rows(signature, golden.rows))
-    except (ServiceError, CellRefused) as ex:
+    except (ServiceError, InvalidCell) as ex:
         raise Refused(f"the golden rows are not taken: {ex}") from None
     if len(prediction.predict) != len(golden.rows):
         raise Refused(f"{len(golden.rows)} golden rows are given {len(prediction.predict)} answers")
@@ -186,9 +186,9 @@ def replay(runtime: Runtime, signature: Signature, golden: Golden) -> None:
         raise Refused(f"the golden rows are answered differently: {agreement}")
 
 
-def verify(directory: Path, meanwhile: Callable[[], object] = lambda: None) -> Manifest:
+def verify(directory: Path, heartbeat: Callable[[], object] = lambda: None) -> Manifest:
     """
-    The manifest of a version, every file of which has its checksum; `meanwhile` is called before each is read.
+    The manifest of a version, every file of which has its checksum; `heartbeat` is called before each is read.
 
     Raises:
         Refused: it is another version's.
@@ -196,7 +196,7 @@ def verify(directory: Path, meanwhile: Callable[[], object] = lambda: None) -> M
     """
     manifest = _manifest(directory)
     for name, checksum in manifest.files.items():
-        meanwhile()
+        heartbeat()
         _checked(directory / Path(name).name, checksum)
     return manifest
 
@@ -220,7 +220,7 @@ def _manifest(directory: Path) -> Manifest:
 
 
 def _verified(
-    directory: Path, manifest: Manifest, wanted: tuple[str, ...], meanwhile: Callable[[], object]
+    directory: Path, manifest: Manifest, wanted: tuple[str, ...], heartbeat: Callable[[], object]
 ) -> dict[str, bytes]:
     """The bytes of some artifacts, once every file of the version has the checksum in its manifest."""
     for artifact in wanted:
@@ -228,7 +228,7 @@ def _verified(
             raise Refused(f"there is no {artifact} in this version", Fault.MANIFEST)
     contents = {}
     for name, checksum in manifest.files.items():
-        meanwhile()
+        heartbeat()
         read = _checked(directory / Path(name).name, checksum)
         if name in wanted:
             contents[name] = read

@@ -120,7 +120,7 @@ class Booster(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     missing: float | None = None
 
 
-class Versions(Struct, frozen=True, rename={"sklearn": "scikit-learn"}, forbid_unknown_fields=True):
+class LibraryVersions(Struct, frozen=True, rename={"sklearn": "scikit-learn"}, forbid_unknown_fields=True):
     """The versions of what made the model."""
 
     python: str
@@ -154,7 +154,7 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
     runtime: Literal["onnx", "sklearn", "xgboost", "lightgbm", "catboost"]
     proof: Proof
     golden: Golden
-    versions: Versions
+    versions: LibraryVersions
     importances: Importances | None = None
     description: str | None = None
     booster: Booster | None = None

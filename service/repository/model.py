@@ -40,7 +40,7 @@ class Unloadable(Refused):
 class RowDecoder(Protocol):
     """Decodes rows in one format for one model."""
 
-    def decode(self, body: bytes) -> Table:
+    def decode_rows(self, body: bytes) -> Table:
         """
         The rows of a body.
 

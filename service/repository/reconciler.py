@@ -25,9 +25,9 @@ def nothing() -> None:
 
 
 class Load(Protocol):
-    """Loads the version in a directory, and calls `meanwhile` now and then, at best each second."""
+    """Loads the version in a directory, and calls `heartbeat` now and then, at best each second."""
 
-    def __call__(self, directory: Path, meanwhile: Callable[[], object] = ...) -> Model:
+    def __call__(self, directory: Path, heartbeat: Callable[[], object] = ...) -> Model:
         """
         Load it.
 
@@ -53,11 +53,11 @@ class Version(Struct, frozen=True):
 
     Attributes:
         state: of its directory.
-        model: what serves under its number.
-        reason: why what is in the directory does not serve.
-        fault: the same for everybody; None if and only if there is no reason.
-        waiting: whether it is still being copied, as far as one can tell.
-        final: whether only a change in the directory can change anything of this.
+        model: the loaded model that serves under its number; None if there is none.
+        reason: why the files in the directory do not serve; None if they do.
+        fault: the kind of that reason, which anybody may read; None if and only if there is no reason.
+        waiting: whether its files are probably still being copied.
+        final: nothing has to be looked at again until the directory changes.
     """
 
     state: State
@@ -68,7 +68,7 @@ class Version(Struct, frozen=True):
     final: bool = False
 
 
-class Versions:
+class Reconciler:
     """Loads versions, and says in the log, once, what has become of each."""
 
     def __init__(self, root: Path, load: Load, observer: Observer | None = None) -> None:
@@ -76,14 +76,14 @@ class Versions:
         self._load = load
         self._observer = observer
 
-    def look(
+    def reconcile(
         self,
         label: str,
         state: State,
         known: Version | None,
         *,
-        patient: bool = True,
-        meanwhile: Callable[[], object] = nothing,
+        wait_for_copies: bool = True,
+        heartbeat: Callable[[], object] = nothing,
     ) -> Version:
         """
         The version <name>/<version> as it is now.
@@ -92,33 +92,33 @@ class Versions:
             label: its name and number.
             state: of its directory.
             known: what it was before.
-            patient: whether to wait for files that may still be being copied.
-            meanwhile: is called before each file is read, and about once a second while a model is on trial.
+            wait_for_copies: whether to wait for files that may still be being copied.
+            heartbeat: is called before each file is read, and about once a second while a model is on trial.
         """
         same = known if known is not None and known.state.fingerprint == state.fingerprint else None
         if same is not None and same.final:
             return same
-        found = self._examined(label, state, known.model if known else None, meanwhile)
+        found = self._examined(label, state, known.model if known else None, heartbeat)
         if found.waiting:
             refused_before = same is not None and same.reason is not None and not same.waiting
-            found = replace(found, waiting=patient and not refused_before and not self._settled(label, state))
+            found = replace(found, waiting=wait_for_copies and not refused_before and not self._is_quiet(label, state))
         self._tell(label, known, found)
         return found
 
-    def _settled(self, label: str, state: State) -> bool:
+    def _is_quiet(self, label: str, state: State) -> bool:
         """Whether the directory is still as it was, and has been for long."""
         now = state_of(self._root / label)
-        return now is not None and now.settled and now.fingerprint == state.fingerprint
+        return now is not None and now.quiet and now.fingerprint == state.fingerprint
 
-    def _examined(self, label: str, state: State, model: Model | None, meanwhile: Callable[[], object]) -> Version:
+    def _examined(self, label: str, state: State, model: Model | None, heartbeat: Callable[[], object]) -> Version:
         """The version, waiting where more of its files may be all that it takes."""
         directory = self._root / label
         try:
             if model is None:
                 # A write in the same instant as the last need not show in the dates: what is new is read once more.
-                return Version(state, self._load(directory, meanwhile), final=state.settled)
-            if verify(directory, meanwhile) == model.manifest:
-                return Version(state, model, final=state.settled)
+                return Version(state, self._load(directory, heartbeat), final=state.quiet)
+            if verify(directory, heartbeat) == model.manifest:
+                return Version(state, model, final=state.quiet)
             return Version(state, model, REWRITTEN, Fault.REWRITTEN, final=True)
         except Incomplete as ex:
             return Version(state, model, _line(ex), ex.fault, waiting=True)

@@ -12,7 +12,7 @@ from msgspec import Struct
 from service.errors import Fault, ModelNotFound, ModelNotReady
 from service.repository.directory import State, scan
 from service.repository.model import Model
-from service.repository.reconciler import Load, Observer, Version, Versions, nothing
+from service.repository.reconciler import Load, Observer, Reconciler, Version, nothing
 
 _log = logging.getLogger(__name__)
 
@@ -61,13 +61,13 @@ class ModelRepository:
         self._any_is_enough = any_is_enough
         self._root = root
         self._default = default
-        self._looker = Versions(root, load, observer)
+        self._reconciler = Reconciler(root, load, observer)
         self._versions: Mapping[str, Version] = {}
         self._seen: Mapping[str, State] | None = None
         self._entries: Mapping[str, Entry] = {}
         self._was_ready = False
 
-    def refresh(self, meanwhile: Callable[[], object] = nothing) -> None:
+    def refresh(self, heartbeat: Callable[[], object] = nothing) -> None:
         """
         Look at the directory again and load what is new or has changed.
 
@@ -75,11 +75,11 @@ class ModelRepository:
         accident, while a version or a model that is gone beside others was taken back.
 
         Args:
-            meanwhile: is called between versions and files, and about once a second while a model is on trial.
+            heartbeat: is called between versions and files, and about once a second while a model is on trial.
         """
         states = self._scan()
         if states or not self._versions:
-            self._look(states, meanwhile)
+            self._look(states, heartbeat)
         self._seen = states
         try:
             _ = self.default
@@ -97,14 +97,16 @@ class ModelRepository:
             _log.error("models directory is empty; %s", _KEPT)
         return dict(sorted(states.items(), key=_by_name_highest_first))
 
-    def _look(self, states: Mapping[str, State], meanwhile: Callable[[], object]) -> None:
+    def _look(self, states: Mapping[str, State], heartbeat: Callable[[], object]) -> None:
         versions: dict[str, Version] = {}
         for label, state in states.items():
-            meanwhile()
+            heartbeat()
             known = self._versions.get(label)
             if "/" in label:
-                patient = self._seen is not None  # at the start, and in `check`, what is there is judged as it is
-                versions[label] = self._looker.look(label, state, known, patient=patient, meanwhile=meanwhile)
+                starts = self._seen is None  # at the start, and in `check`, a version is judged as it is
+                versions[label] = self._reconciler.reconcile(
+                    label, state, known, wait_for_copies=not starts, heartbeat=heartbeat
+                )
             else:
                 _log.error("models directory of %s cannot be read; %s", label, _KEPT)
                 versions.update({each: self._versions[each] for each in self._versions if _name(each) == label})

@@ -124,7 +124,7 @@ def curl(manifest: Manifest) -> str:
 def described(feature: Feature) -> str:
     """What a feature takes, and how that was found."""
     found = feature.wants
-    if feature.categories is not None and feature.open:
+    if feature.categories is not None and feature.accepts_unknown:
         known = ", ".join(label_text(each) for each in feature.categories[:_FEW])
         found += f"; the model knows {known}{' and more' if len(feature.categories) > _FEW else ''}"
     if feature.range is not None:

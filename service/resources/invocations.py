@@ -69,11 +69,11 @@ def _columnar(max_rows: int) -> tuple[Mapping[str, Decode], Mapping[str, Encode]
 
 
 def _json(model: Model, body: bytes) -> Table:
-    return model.decoders.mlflow.decode(body)
+    return model.decoders.mlflow.decode_rows(body)
 
 
 def _csv(model: Model, body: bytes) -> Table:
-    return model.decoders.csv.decode(body)
+    return model.decoders.csv.decode_rows(body)
 
 
 def _json_lines(model: Model, body: bytes) -> Table:

@@ -210,7 +210,7 @@ def _request(model: Model, body: Body) -> messages.Request:
     """The request in a body; where the header says that there is no JSON at all, the body is the tensor."""
     if body.binary is not None and not body.json:
         return inputs.raw_request(model.signature, body.binary)
-    return messages.decode(body, len(model.signature.features))
+    return messages.decode_request(body, len(model.signature.features))
 
 
 def _configured(tensor: inputs.TensorMetadata) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from service.prediction import Prediction
 from service.repository.model import Model
 from service.repository.repository import ModelRepository
 from service.signature import Feature, Signature, Value
-from service.table import CellRefused, Table
+from service.table import InvalidCell, Table
 
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -33,7 +33,7 @@ class Predict:
 
     def decode(self, model: Model, body: bytes) -> Table:
         """The body's instances."""
-        return model.decoders.instances.decode(body)
+        return model.decoders.instances.decode_rows(body)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, model: Model, table: Table) -> None:
         """Predict every row."""
@@ -122,7 +122,7 @@ def _table(signature: Signature, query: str) -> Table:
         raise InvalidInput(f"{missing[0]} is missing from the query.", feature=missing[0])
     try:
         return Table.from_rows(signature, [[_value(each, given[each.name]) for each in signature.features]])
-    except CellRefused as ex:
+    except InvalidCell as ex:
         raise InvalidInput(ex.detail, feature=ex.feature) from None
 
 

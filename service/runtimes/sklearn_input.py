@@ -40,7 +40,7 @@ def _columns(table: Table) -> list[NDArray[Any]]:
 
 def _strings(feature: Feature, column: NDArray[Any]) -> NDArray[Any]:
     """The column as objects; a missing string is None or NaN, as it was in the fit."""
-    if feature.numeric or feature.none or not feature.missing:
+    if feature.numeric or feature.missing_is_none or not feature.missing:
         return column.astype(object)
     return np.array([np.nan if each is None else each for each in column], dtype=object)
 

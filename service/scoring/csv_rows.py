@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from io import BufferedReader
 
-from service.codecs.rows.csv_rows import CSVTable, Record
+from service.codecs.rows.csv_rows import CSVDecoder, Record
 from service.errors import names_of
 from service.repository.model import Model
 from service.scoring.errors import ScoringError
@@ -60,7 +60,7 @@ class CSVSource:
         self.total = total
         self._blocks = Blocks(file)
         self._rows = rows
-        self._decoder = CSVTable(model.signature, rows)
+        self._decoder = CSVDecoder(model.signature, rows)
         self._first = 1
         self.columns = self._header(model.signature)
         self.has_header = self._first > 1
@@ -148,7 +148,7 @@ class CSVRows:
     """The rows of some lines."""
 
     def __init__(
-        self, lines: Lines, decoder: CSVTable, columns: Sequence[str], names: Sequence[str], options: Options
+        self, lines: Lines, decoder: CSVDecoder, columns: Sequence[str], names: Sequence[str], options: Options
     ) -> None:
         self._lines = lines
         self._decoder = decoder

@@ -77,7 +77,7 @@ class Scorer:
         columns = prediction_columns(self._model.signature, prediction)
         check_names(kept.names, columns)
         names = [*kept.names, *(column.name for column in columns)]
-        return Scored(table.rows, names, encode(self._output, kept, columns), sorted(refused))
+        return Scored(table.row_count, names, encode(self._output, kept, columns), sorted(refused))
 
     def _predicted(self, rows: Rows, positions: Sequence[int] | None) -> tuple[Table, Prediction]:
         table = rows.table(positions)

@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 from hypothesis import assume, given
 from jsonschema import Draft202012Validator
 
-from service.codecs.mlflow import Shapes
+from service.codecs.mlflow import MLflowDecoder
 from service.codecs.rows.instances import Instances
 from service.codecs.tensors import inputs, messages, outputs
 from service.codecs.tensors.datatypes import DATATYPES
@@ -80,7 +80,7 @@ def test_instances_are_described_exactly(drawn: tuple[Signature, Any]) -> None:
     signature, body = drawn
     schema = validator(signature, {"$ref": f"#/components/schemas/{PREFIX}.Instances"})
 
-    assert schema.is_valid(body) == taken(Instances(signature, MAX_ROWS).decode, body)
+    assert schema.is_valid(body) == taken(Instances(signature, MAX_ROWS).decode_rows, body)
 
 
 @given(drawn=bodies("dataframe_records"))
@@ -89,7 +89,7 @@ def test_records_are_described_exactly(drawn: tuple[Signature, Any]) -> None:
     signature, body = drawn
     schema = validator(signature, rows.invocations(PREFIX, signature, MAX_ROWS, tensors.PARAMETERS))
 
-    assert schema.is_valid(body) == taken(Shapes(signature, MAX_ROWS).decode, body)
+    assert schema.is_valid(body) == taken(MLflowDecoder(signature, MAX_ROWS).decode_rows, body)
 
 
 @given(signature=signatures(), data=st.data())
@@ -103,7 +103,9 @@ def test_columns_are_described_up_to_their_lengths(signature: Signature, data: s
     assume(not rows.takes_tensors(signature) or "datatype" not in columns)
     schema = validator(signature, rows.invocations(PREFIX, signature, MAX_ROWS, tensors.PARAMETERS))
 
-    assert schema.is_valid({"inputs": columns}) == taken(Shapes(signature, MAX_ROWS).decode, {"inputs": columns})
+    assert schema.is_valid({"inputs": columns}) == taken(
+        MLflowDecoder(signature, MAX_ROWS).decode_rows, {"inputs": columns}
+    )
 
 
 @given(signature=signatures(), data=st.data())
@@ -114,7 +116,7 @@ def test_split_frames_are_described_up_to_the_order_of_names(signature: Signatur
     body = {"dataframe_split": {"columns": [each.name for each in order], "data": found}}
     schema = validator(signature, rows.invocations(PREFIX, signature, MAX_ROWS, tensors.PARAMETERS))
 
-    assert schema.is_valid(body) >= taken(Shapes(signature, MAX_ROWS).decode, body)
+    assert schema.is_valid(body) >= taken(MLflowDecoder(signature, MAX_ROWS).decode_rows, body)
 
 
 @st.composite
@@ -142,7 +144,7 @@ def test_tensors_that_are_taken_fit_the_schema(signature: Signature, data: st.Da
     schema = validator(signature, {"$ref": f"#/components/schemas/{PREFIX}.InferenceRequest"})
 
     def decode(content: bytes) -> Table:
-        request = messages.decode(Body(content), len(signature.features))
+        request = messages.decode_request(Body(content), len(signature.features))
         outputs.check(signature, request)
         return inputs.table(signature, request.tensors, MAX_ROWS)
 

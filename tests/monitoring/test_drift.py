@@ -21,10 +21,10 @@ NUMBERS = (
 )
 MIXED = (
     *NUMBERS,
-    Feature("city", "category", missing=True, categories=("Köln", "Ulm"), open=True),
+    Feature("city", "category", missing=True, categories=("Köln", "Ulm"), accepts_unknown=True),
     Feature("size", "category", categories=("S", "M")),
 )
-CODES = (Feature("code", "int", categories=(1.0, 2.0), open=True), Feature("a", "float", range=(0.0, 1.0)))
+CODES = (Feature("code", "int", categories=(1.0, 2.0), accepts_unknown=True), Feature("a", "float", range=(0.0, 1.0)))
 
 
 def signature(features: tuple[Feature, ...]) -> Signature:

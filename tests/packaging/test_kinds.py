@@ -317,4 +317,4 @@ def test_an_unknown_category_is_refused_where_the_model_refuses_it(tmp_path: Pat
     model = make_pipeline(columns, LogisticRegression()).fit(frame, colors == "red")
     (color, _) = read(save_model(model, frame, name="m", root=tmp_path)).features
 
-    assert (color.closed, color.missing) == (("blue", "green", "red"), True)
+    assert (color.allowed, color.missing) == (("blue", "green", "red"), True)

@@ -251,7 +251,7 @@ def test_a_bare_forest_takes_numbers_up_to_float32(tmp_path: Path) -> None:
     manifest = read(tmp_path / "m" / "1")
 
     assert manifest.runtime == "onnx"
-    assert {feature.limit for feature in manifest.features} == {FLOAT32_MAX}
+    assert {feature.max_magnitude for feature in manifest.features} == {FLOAT32_MAX}
 
 
 def test_a_conversion_that_differs_does_not_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitted: Any) -> None:

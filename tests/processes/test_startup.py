@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from service.processes.startup import Start
+from service.processes.startup import StartupSignals
 from tests.conftest import ROOT
 
 TAKEN = (signal.SIGTERM, signal.SIGHUP)
@@ -29,7 +29,7 @@ def fresh() -> Iterator[None]:
 @pytest.mark.usefixtures("fresh")
 def test_sigterm_ends_the_start() -> None:
     """With the status of a service that was stopped."""
-    Start()
+    StartupSignals()
     with pytest.raises(SystemExit) as ended:
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -40,7 +40,7 @@ def test_sigterm_ends_the_start() -> None:
 def test_sighup_comes_again_when_the_start_is_over() -> None:
     """Once, however often it came; and not where it did not."""
     heard: list[int] = []
-    start, quiet = Start(), Start()
+    start, quiet = StartupSignals(), StartupSignals()
     os.kill(os.getpid(), signal.SIGHUP)
     os.kill(os.getpid(), signal.SIGHUP)
     signal.signal(signal.SIGHUP, lambda number, _: heard.append(number))
@@ -56,7 +56,7 @@ def test_what_is_taken_is_left_alone(handler: signal.Handlers | Callable[..., No
     """Gunicorn reads its configuration again at each SIGHUP."""
     for number in TAKEN:
         signal.signal(number, handler)
-    Start()
+    StartupSignals()
 
     assert [signal.getsignal(number) for number in TAKEN] == [handler, handler]
 
@@ -66,7 +66,7 @@ def test_what_is_taken_is_left_alone(handler: signal.Handlers | Callable[..., No
 def test_where_nothing_starts_signals_are_as_ever(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A check that was stopped has not passed."""
     monkeypatch.setattr(sys, "argv", ["gunicorn", "-c", "conf/gunicorn.py", option])
-    Start()
+    StartupSignals()
 
     assert [signal.getsignal(number) for number in TAKEN] == [signal.SIG_DFL, signal.SIG_DFL]
 

@@ -108,13 +108,13 @@ def test_something_else_is_done_meanwhile(monkeypatch: pytest.MonkeyPatch) -> No
     calls: list[int] = []
     before = children()
 
-    def meanwhile() -> None:
+    def heartbeat() -> None:
         calls.append(1)
         if len(calls) == 3:
             raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        forked_module.run(threading.Event().wait, 60, meanwhile)
+        forked_module.run(threading.Event().wait, 60, heartbeat)
     assert len(calls) == 3
     assert children() == before
 
@@ -129,7 +129,7 @@ def test_a_process_that_was_forked_meanwhile_kills_nobody(monkeypatch: pytest.Mo
         os.close(sink)
         os.read(source, 1)
 
-    def meanwhile() -> None:
+    def heartbeat() -> None:
         if not forked:
             forked.append(forked_module._fork())  # noqa: SLF001
             if forked == [0]:
@@ -138,7 +138,7 @@ def test_a_process_that_was_forked_meanwhile_kills_nobody(monkeypatch: pytest.Mo
             os.write(sink, b"x")
 
     try:
-        assert forked_module.run(check, 60, meanwhile) is None
+        assert forked_module.run(check, 60, heartbeat) is None
     except SystemExit:
         os._exit(7)
     finally:

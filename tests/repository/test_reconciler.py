@@ -41,10 +41,10 @@ class Bench:
         self._load = Loader(Settings(trial_seconds=10), RowDecoders)
         self.repository = ModelRepository(root, self.load, observer=self)
 
-    def load(self, directory: Path, meanwhile: Callable[[], object] = reconciler.nothing) -> Model:
+    def load(self, directory: Path, heartbeat: Callable[[], object] = reconciler.nothing) -> Model:
         """Load a version."""
         self.tried.append(f"{directory.parent.name}/{directory.name}")
-        return self._load(directory, meanwhile)
+        return self._load(directory, heartbeat)
 
     def loaded(self, model: Model) -> None:
         """Hear of it."""
@@ -71,7 +71,7 @@ def bench(iris_dir: Path, tmp_path: Path) -> Bench:
 
 
 @pytest.fixture
-def settled(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+def quiet(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     """Say whether whatever changed did so long ago."""
 
     def settle(yes: bool) -> None:
@@ -99,9 +99,7 @@ def lines(log: list[logging.LogRecord]) -> list[str]:
     return [f"{record.levelname} {record.getMessage()}" for record in log]
 
 
-def test_only_what_is_new_is_read(
-    bench: Bench, settled: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_what_is_new_is_read(bench: Bench, quiet: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """What is as it was is the same object, and not even its checksums are taken again."""
     bench.repository.refresh()
     first = bench.repository.get()
@@ -113,9 +111,9 @@ def test_only_what_is_new_is_read(
     assert bench.refresh() == ([], [])
 
 
-def test_what_changed_just_now_is_read_again(bench: Bench, settled: Callable[[bool], None]) -> None:
+def test_what_changed_just_now_is_read_again(bench: Bench, quiet: Callable[[bool], None]) -> None:
     """A write in the same instant as the last need not show in the dates."""
-    settled(False)
+    quiet(False)
     first, artifact = bench.repository.get(), bench.root / "iris" / "1" / ONNX
     bench.repository.refresh()
     flipped(artifact)
@@ -129,7 +127,7 @@ def test_what_changed_just_now_is_read_again(bench: Bench, settled: Callable[[bo
 
 
 @pytest.mark.parametrize("how", ["touched", "copied", "swapped"])
-def test_the_same_bytes_are_the_same_version(bench: Bench, settled: Callable[[bool], None], how: str) -> None:
+def test_the_same_bytes_are_the_same_version(bench: Bench, quiet: Callable[[bool], None], how: str) -> None:
     """Whatever was done to their dates, inodes and links."""
     first, directory = bench.repository.get(), bench.root / "iris" / "1"
     if how == "touched":
@@ -146,7 +144,7 @@ def test_the_same_bytes_are_the_same_version(bench: Bench, settled: Callable[[bo
 
 
 def test_volumes_of_kubernetes_are_followed(
-    iris_dir: Path, tmp_path: Path, settled: Callable[[bool], None], log: list[logging.LogRecord]
+    iris_dir: Path, tmp_path: Path, quiet: Callable[[bool], None], log: list[logging.LogRecord]
 ) -> None:
     """Where `..data`, through which all files are linked, names another directory at once."""
     old, new, data = tmp_path / "..2026_1", tmp_path / "..2026_2", tmp_path / "..data"
@@ -177,7 +175,7 @@ def test_volumes_of_kubernetes_are_followed(
     ids=["checksum", "golden", "crash"],
 )
 def test_a_broken_newcomer_is_told_once(
-    bench: Bench, settled: Callable[[bool], None], log: list[logging.LogRecord], breaks: Callable[[Path], object]
+    bench: Bench, quiet: Callable[[bool], None], log: list[logging.LogRecord], breaks: Callable[[Path], object]
 ) -> None:
     """And tried again only when it has changed; what served goes on serving."""
     newcomer = copy_version(bench.root / "iris" / "1", bench.root)
@@ -197,7 +195,7 @@ def test_a_broken_newcomer_is_told_once(
         assert bench.refresh() == (["iris/2"], [])
 
 
-def test_a_crash_in_native_code_is_told_as_such(bench: Bench, settled: Callable[[bool], None]) -> None:
+def test_a_crash_in_native_code_is_told_as_such(bench: Bench, quiet: Callable[[bool], None]) -> None:
     """It happens in the child that tries the model."""
     rewrite(copy_version(bench.root / "iris" / "1", bench.root), ONNX, versions.crashing())
 
@@ -205,7 +203,7 @@ def test_a_crash_in_native_code_is_told_as_such(bench: Bench, settled: Callable[
 
 
 def test_a_rewritten_version_serves_on_as_it_was(
-    bench: Bench, settled: Callable[[bool], None], log: list[logging.LogRecord]
+    bench: Bench, quiet: Callable[[bool], None], log: list[logging.LogRecord]
 ) -> None:
     """The log says so, until the files are again what they were; another start takes what is there."""
     first, directory = bench.repository.get(), bench.root / "iris" / "1"
@@ -230,7 +228,7 @@ def test_a_rewritten_version_serves_on_as_it_was(
 @pytest.mark.parametrize(
     "name", ["a flipped bit in the model", "a missing model", "no manifest", "a truncated manifest"]
 )
-def test_a_spoiled_version_serves_on_as_it_was(bench: Bench, settled: Callable[[bool], None], name: str) -> None:
+def test_a_spoiled_version_serves_on_as_it_was(bench: Bench, quiet: Callable[[bool], None], name: str) -> None:
     """What is in memory needs no files."""
     breaks, reason = versions.BROKEN[name]
     first = bench.repository.get()
@@ -242,7 +240,7 @@ def test_a_spoiled_version_serves_on_as_it_was(bench: Bench, settled: Callable[[
     assert bench.repository.ready
 
 
-def test_a_number_is_free_again_once_its_version_was_taken_back(bench: Bench, settled: Callable[[bool], None]) -> None:
+def test_a_number_is_free_again_once_its_version_was_taken_back(bench: Bench, quiet: Callable[[bool], None]) -> None:
     """That is the way to replace a version under its number."""
     directory = copy_version(bench.root / "iris" / "1", bench.root)
     bench.repository.refresh()
@@ -255,10 +253,10 @@ def test_a_number_is_free_again_once_its_version_was_taken_back(bench: Bench, se
 
 
 def test_a_half_copied_version_is_waited_for(
-    bench: Bench, settled: Callable[[bool], None], log: list[logging.LogRecord]
+    bench: Bench, quiet: Callable[[bool], None], log: list[logging.LogRecord]
 ) -> None:
     """In any order of its files, and with the temporary ones of rsync; then it is refused."""
-    settled(False)
+    quiet(False)
     whole = copy_version(bench.root / "iris" / "1", bench.root)
     parts = {path.name: path.read_bytes() for path in whole.iterdir()}
     shutil.rmtree(whole)
@@ -279,7 +277,7 @@ def test_a_half_copied_version_is_waited_for(
 
     (whole / ONNX).unlink()
     bench.repository.refresh()
-    settled(True)
+    quiet(True)
     shutil.copytree(whole, whole.with_name("3"))
     bench.repository.refresh()
     assert bench.repository.entry("iris").waiting == {}
@@ -290,11 +288,11 @@ def test_a_half_copied_version_is_waited_for(
 
 
 def test_what_fails_in_another_way_is_refused(
-    bench: Bench, settled: Callable[[bool], None], log: list[logging.LogRecord]
+    bench: Bench, quiet: Callable[[bool], None], log: list[logging.LogRecord]
 ) -> None:
     """It must not end the process; and it is tried again, for it may have been the machine's fault."""
 
-    def fail(directory: Path, meanwhile: object = None) -> Model:
+    def fail(directory: Path, heartbeat: object = None) -> Model:
         raise MemoryError
 
     load, bench._load = bench._load, fail  # type: ignore[assignment] # noqa: SLF001
@@ -307,14 +305,14 @@ def test_what_fails_in_another_way_is_refused(
 
 @pytest.mark.parametrize("soon", [True, False])
 def test_where_there_can_be_no_trial_it_is_tried_again(
-    bench: Bench, settled: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch, soon: bool
+    bench: Bench, quiet: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch, soon: bool
 ) -> None:
     """It is no fault of the version; the watcher has it looked at once more by itself, as it is waited for."""
 
     def fork() -> int:
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
-    settled(not soon)
+    quiet(not soon)
     copy_version(bench.root / "iris" / "1", bench.root)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fork", fork)
@@ -328,13 +326,13 @@ def test_where_there_can_be_no_trial_it_is_tried_again(
     assert bench.refresh()[1] == [("iris/2", "loaded")]
 
 
-def test_what_is_whole_and_wrong_is_not_waited_for(bench: Bench, settled: Callable[[bool], None]) -> None:
+def test_what_is_whole_and_wrong_is_not_waited_for(bench: Bench, quiet: Callable[[bool], None]) -> None:
     """No more of a file would make it right: a manifest of another release, a fault of the service."""
 
-    def fail(directory: Path, meanwhile: object = None) -> Model:
+    def fail(directory: Path, heartbeat: object = None) -> Model:
         raise MemoryError
 
-    settled(False)
+    quiet(False)
     edit(copy_version(bench.root / "iris" / "1", bench.root), lambda manifest: manifest.update(license="MIT"))
     bench.repository.refresh()
     copy_version(bench.root / "iris" / "1", bench.root, version=3)
@@ -348,7 +346,7 @@ def test_what_is_whole_and_wrong_is_not_waited_for(bench: Bench, settled: Callab
     }
 
 
-def test_what_serves_no_more_is_released(bench: Bench, settled: Callable[[bool], None]) -> None:
+def test_what_serves_no_more_is_released(bench: Bench, quiet: Callable[[bool], None]) -> None:
     """Nothing keeps a model that was taken back."""
     copy_version(bench.root / "iris" / "1", bench.root)
     bench.repository.refresh()
@@ -360,7 +358,7 @@ def test_what_serves_no_more_is_released(bench: Bench, settled: Callable[[bool],
     assert runtime() is None
 
 
-def test_between_versions_and_files_the_process_goes_on(bench: Bench, settled: Callable[[bool], None]) -> None:
+def test_between_versions_and_files_the_process_goes_on(bench: Bench, quiet: Callable[[bool], None]) -> None:
     """Many small models may take as long as a large one."""
     calls: list[int] = []
     bench.repository.refresh(lambda: calls.append(1))

@@ -108,7 +108,7 @@ def test_a_refresh_finds_what_is_new_and_drops_what_is_gone(root: Path) -> None:
 
     assert repository.get().version == 1
     assert before.runtime.predict(
-        before.decoders.instances.decode(b'{"instances": [[5, 3, 1, 0]]}')
+        before.decoders.instances.decode_rows(b'{"instances": [[5, 3, 1, 0]]}')
     ).predict.tolist() == [0]
 
 

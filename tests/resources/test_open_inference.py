@@ -693,7 +693,7 @@ def test_what_clients_ask_first(iris: Client) -> None:
 def test_the_index_lists_what_serves_and_what_was_refused(tmp_path: Path) -> None:
     """With the kind of its fault; `ready` leaves out what does not serve. Nothing is loaded over HTTP."""
 
-    def refuse(directory: Path, meanwhile: object = None) -> Any:
+    def refuse(directory: Path, heartbeat: object = None) -> Any:
         raise Refused("it is broken") if directory.name == "3" else Incomplete("it is half there")
 
     (tmp_path / "broken" / "3").mkdir(parents=True)

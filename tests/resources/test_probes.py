@@ -90,7 +90,7 @@ def test_reasons_are_for_the_operator_alone(
 ) -> None:
     """Anybody may ask, and learns which kind of fault it is; the log has the rest."""
 
-    def load(directory: Path, meanwhile: object = None) -> Model:
+    def load(directory: Path, heartbeat: object = None) -> Model:
         raise kind(f"model.skops: {SECRETS}")
 
     (tmp_path / "iris").mkdir()

@@ -116,7 +116,7 @@ def test_the_size_of_chunks_does_not_matter(chunk_rows: int, model: Model, tmp_p
     run(model, source, tmp_path / "parts.csv", chunk_rows=chunk_rows, jobs=2)
 
     whole, parts = read(tmp_path / "whole.csv"), read(tmp_path / "parts.csv")
-    single = min(each.limit for each in model.signature.features) < 1e39
+    single = min(each.max_magnitude for each in model.signature.features) < 1e39
     for name in whole.columns:
         if whole[name].dtype.kind == "f":
             tolerance = 1e-6 if single else 1e-12

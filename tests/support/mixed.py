@@ -10,7 +10,7 @@ import numpy as np
 from service.app import create_app
 from service.codecs.row_decoders import RowDecoders
 from service.prediction import Prediction
-from service.repository.manifest import Golden, Manifest, Proof, Versions
+from service.repository.manifest import Golden, LibraryVersions, Manifest, Proof
 from service.repository.model import Model
 from service.repository.repository import ModelRepository
 from service.settings import Settings
@@ -22,7 +22,7 @@ FEATURES = (
     Feature("siblings", "int", example=1.0),
     Feature("smokes", "bool", example=True),
     Feature("size", "category", example="klein", categories=("klein", "größer", "")),
-    Feature("city", "category", example="Köln", missing=True, categories=("Köln",), open=True),
+    Feature("city", "category", example="Köln", missing=True, categories=("Köln",), accepts_unknown=True),
     Feature("note", "text", example=""),
 )
 CLASSES = ("no", "yes")
@@ -39,7 +39,7 @@ class Recorder:
     def predict(self, table: Table) -> Prediction:
         """Answer every row alike."""
         self.tables.append(table)
-        rows = table.rows
+        rows = table.row_count
         return Prediction(np.ones(rows, np.int64), None, np.full(rows, 0.25))
 
 
@@ -64,12 +64,12 @@ def make_mixed(
         runtime="onnx",
         proof=Proof(holds=True),
         golden=Golden([], []),
-        versions=Versions("", "", ""),
+        versions=LibraryVersions("", "", ""),
     )
     runtime = Recorder()
     signature = manifest.signature
     model = Model(manifest, signature, runtime, RowDecoders(signature, settings.max_rows))
     (root / "mixed" / "1").mkdir(parents=True, exist_ok=True)
-    repository = ModelRepository(root, lambda directory, meanwhile=None: model)
+    repository = ModelRepository(root, lambda directory, heartbeat=None: model)
     repository.refresh()
     return falcon.testing.TestClient(create_app(settings, repository)), runtime

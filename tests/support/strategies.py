@@ -44,7 +44,7 @@ def features(draw: st.DrawFn, name: str, numeric: bool | None = None) -> Feature
     if kind == "category":
         known = draw(st.lists(st.text(max_size=4), min_size=1, max_size=3, unique=True))
         return Feature(name, kind, known[0], missing, tuple(known), draw(st.booleans()))
-    return Feature(name, kind, missing=missing, limit=draw(st.sampled_from([LARGEST, 1000.0])))
+    return Feature(name, kind, missing=missing, max_magnitude=draw(st.sampled_from([LARGEST, 1000.0])))
 
 
 @st.composite
@@ -56,15 +56,15 @@ def signatures(draw: st.DrawFn, numeric: bool | None = None) -> Signature:
 
 def cells(feature: Feature) -> st.SearchStrategy[Any]:
     """Values that a feature takes."""
-    whole = int(min(feature.limit, EXACT_INTEGER))
+    whole = int(min(feature.max_magnitude, EXACT_INTEGER))
     taken: st.SearchStrategy[Any] = {
-        "float": st.floats(-feature.limit, feature.limit) | st.integers(-1000, 1000),
+        "float": st.floats(-feature.max_magnitude, feature.max_magnitude) | st.integers(-1000, 1000),
         "int": st.integers(-whole, whole) | st.integers(-whole, whole).map(float),
         "bool": st.booleans(),
         "category": st.sampled_from(feature.categories or ("",)),
         "text": st.text(),
     }[feature.type]
-    taken = taken | st.text() if feature.open else taken
+    taken = taken | st.text() if feature.accepts_unknown else taken
     return taken | st.none() if feature.missing else taken
 
 

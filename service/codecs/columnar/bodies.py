@@ -150,7 +150,7 @@ def _answered(
 
 def _written(signature: Signature, tables: list[Table], numbers: IO[bytes]) -> _Answer:
     """The answer to a body that holds these tables; the numbers go into the shared memory."""
-    rows = sum(table.rows for table in tables)
+    rows = sum(table.row_count for table in tables)
     if not rows:
         raise InvalidInput("The body holds no rows.")
     if signature.numeric:

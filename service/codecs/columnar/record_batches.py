@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from service.codecs.rows.columns import Column
 from service.errors import InvalidInput, names_of
 from service.signature import Feature, Signature, label_text
-from service.table import CellRefused, Table
+from service.table import InvalidCell, Table
 
 _INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls the index of a DataFrame that it writes."""
@@ -60,7 +60,7 @@ def table_of(signature: Signature, batch: Any, positions: Sequence[int], first: 
     columns = [_values(feature, batch.column(position)) for feature, position in features]
     try:
         return Table.from_columns(signature, columns)
-    except CellRefused as ex:
+    except InvalidCell as ex:
         raise InvalidInput(f"Row {first + ex.row}: {ex.detail}", feature=ex.feature) from None
 
 

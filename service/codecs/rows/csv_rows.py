@@ -21,7 +21,7 @@ from service.codecs.json_reader import json_number
 from service.codecs.rows.csv_fast_path import read_matrix
 from service.errors import InvalidInput, NotCSV, TooManyRows, names_of
 from service.signature import Feature, Signature
-from service.table import CellRefused, Table, float_array
+from service.table import InvalidCell, Table, float_array
 
 _BLOCK_ROWS, _BLOCK_CELLS = 4096, 64 * 1024
 """What is texts at one time at most; they take ten times the memory of numbers."""
@@ -53,7 +53,7 @@ Record = tuple[int, Sequence[Any]]
 """The number of the line on which a record starts, and its cells; if there are too many, anything of that length."""
 
 
-class CSVTable:
+class CSVDecoder:
     """Decodes bodies for one model. Immutable, safe to share."""
 
     def __init__(self, signature: Signature, max_rows: int) -> None:
@@ -62,7 +62,7 @@ class CSVTable:
         self._max_rows = max_rows
         self._block = max(1, min(_BLOCK_ROWS, _BLOCK_CELLS // len(signature.features)))
 
-    def decode(self, body: bytes) -> Table:
+    def decode_rows(self, body: bytes) -> Table:
         """
         Decode a body.
 
@@ -102,7 +102,7 @@ class CSVTable:
 
         None where they hold anything else, or what the model does not take: `decode_records` then says what.
         """
-        if not self._signature.numeric or self._signature.flags is not None:
+        if not self._signature.numeric or self._signature.boolean_positions is not None:
             return None
         matrix = read_matrix(lines, len(names))
         if matrix is None or len(matrix) > self._max_rows:
@@ -110,7 +110,7 @@ class CSVTable:
         order = [names.index(name) for name in self._names]
         try:
             return Table.from_matrix(self._signature, matrix if order == sorted(order) else matrix[:, order])
-        except CellRefused:
+        except InvalidCell:
             return None
 
     def _plain_table(self, body: bytes) -> Table | None:
@@ -190,18 +190,18 @@ class _Block:
         """
         try:
             return self._decode(block)
-        except (CellRefused, InvalidInput):
+        except (InvalidCell, InvalidInput):
             start, stop = 0, len(block)
         while stop - start > 1:
             middle = (start + stop) // 2
             try:
                 self._decode(block[start:middle])
                 start = middle
-            except (CellRefused, InvalidInput):
+            except (InvalidCell, InvalidInput):
                 stop = middle
         try:
             return self._decode(block[start:stop])
-        except CellRefused as ex:
+        except InvalidCell as ex:
             detail = f"Line {block[start][0]}, column {ex.column + 1}: {ex.detail}"
             raise InvalidInput(detail, feature=ex.feature) from None
 
@@ -216,8 +216,8 @@ class _Block:
         ]
         try:
             return Table.from_columns(self._signature, [arrays[position] for position in self._order])
-        except CellRefused as ex:
-            raise CellRefused(ex.row, self._order[ex.column], ex.feature, ex.detail) from None
+        except InvalidCell as ex:
+            raise InvalidCell(ex.row, self._order[ex.column], ex.feature, ex.detail) from None
 
 
 def _check_quotes(body: bytes) -> None:
@@ -270,7 +270,7 @@ def _array(feature: Feature, cells: Sequence[str], position: int) -> NDArray[Any
     A column: float64 with NaN, or objects that are str or None.
 
     Raises:
-        CellRefused: a text is no number, or neither true nor false.
+        InvalidCell: a text is no number, or neither true nor false.
     """
     if not feature.numeric:
         return np.array([cell or None for cell in cells] if feature.missing else cells, dtype=object)
@@ -294,5 +294,5 @@ def _number(feature: Feature, row: int, cell: str, position: int) -> float:
         return np.nan
     number = _FLAGS.get(cell) if feature.type == "bool" else json_number(cell)
     if number is None:
-        raise CellRefused(row, position, feature.name, f"{feature.name} must be {feature.wants}.")
+        raise InvalidCell(row, position, feature.name, f"{feature.name} must be {feature.wants}.")
     return number

@@ -60,7 +60,7 @@ class SplitFrames(RowDecoder):
         if strings(body) != beside + strings(data) + len(split.columns) + len((SPLIT, *_PARTS[:2])):
             return None
         table = self._rows(split.columns).fits(data[1:-1])
-        return None if table is None or table.rows > self._max_rows else self._ordered(table, split.columns)
+        return None if table is None or table.row_count > self._max_rows else self._ordered(table, split.columns)
 
     def _rows(self, names: Sequence[str]) -> Rows:
         if tuple(names) == self._signature.names:
@@ -154,7 +154,7 @@ class ColumnFrames(RowDecoder):
                 raise InvalidInput(f"{key} appears more than once.", at + pointer(key))
             arrays[key] = column.read(reader, at + pointer(key))
         self._check_lengths(arrays, at)
-        return Table.of(self._signature, [arrays[name] for name in self._signature.names])
+        return Table.unchecked(self._signature, [arrays[name] for name in self._signature.names])
 
     def _check_lengths(self, arrays: Mapping[str, Sized], at: str) -> None:
         first = self._signature.names[0]
@@ -204,7 +204,7 @@ class _Column:
         body, (start, end) = bytes(reader.data), reader.array()
         if Reader(body, start).peek() == "]":
             return np.empty(0)
-        parts = self._pieces.decode(body, start, end, self._max_rows, partial(self._walk, body, at))
+        parts = self._pieces.decode_pieces(body, start, end, self._max_rows, partial(self._walk, body, at))
         if parts is None:
             raise InvalidInput("The body is not what this model takes.", "")
         return np.concatenate(parts)

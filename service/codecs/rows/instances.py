@@ -58,13 +58,13 @@ class Rows:
         self.type: Any = self._array | named if objects else self._array
         self._decoder = msgspec.json.Decoder(list[self.type])  # type: ignore[name-defined]
         self._line = msgspec.json.Decoder(self.type)
-        narrow = signature.numeric and signature.flags is None and len(signature.features) <= _NARROW
+        narrow = signature.numeric and signature.boolean_positions is None and len(signature.features) <= _NARROW
         self._flat = FlatRows(len(signature.features)) if narrow else None
         texts = [(i, feature) for i, feature in enumerate(signature.features) if not feature.numeric]
         self._texts = len(texts)
         self._optional_texts = [i for i, feature in texts if feature.missing]
-        self._pieces = Pieces(cut_rows, self.fits, attrgetter("rows"))
-        self._line_pieces = Pieces(cut_lines, self._lines_fit, attrgetter("rows"))
+        self._pieces = Pieces(cut_rows, self.fits, attrgetter("row_count"))
+        self._line_pieces = Pieces(cut_lines, self._lines_fit, attrgetter("row_count"))
 
     def table(self, rows: list[Any], found: float) -> Table | None:
         """
@@ -86,7 +86,7 @@ class Rows:
         expected = len(self._signature.features) * objects + self._texts * len(rows) - missing
         return table if found == expected else None
 
-    def decode(self, body: bytes, start: int, end: int, at: str) -> Table | None:
+    def decode_range(self, body: bytes, start: int, end: int, at: str) -> Table | None:
         """
         Decode the rows of an array between two bytes of a body; `at` points to it.
 
@@ -100,21 +100,21 @@ class Rows:
         """
         if self._too_many(body, start, end):
             raise TooManyRows(self._max_rows)
-        tables = self._pieces.decode(body, start, end, self._max_rows, partial(self._walk, body, at))
+        tables = self._pieces.decode_pieces(body, start, end, self._max_rows, partial(self._walk, body, at))
         return None if tables is None else Table.joined(tables)
 
     def decode_lines(self, body: bytes) -> Table | None:
         """Decode JSON lines, as `decode` does."""
         if body.count(b"]\n") + body.count(b"}\n") > self._max_rows:  # no string holds a line feed
             raise TooManyRows(self._max_rows)
-        tables = self._line_pieces.decode(body, 0, len(body), self._max_rows, partial(self._walk_line, body))
+        tables = self._line_pieces.decode_pieces(body, 0, len(body), self._max_rows, partial(self._walk_line, body))
         return None if tables is None else Table.joined(tables)
 
     def read(self, reader: Reader, at: str) -> Table:
         """Decode the array that comes next, as `decode` does."""
         if reader.peek() != "[":
             raise InvalidInput(f"{_name(at)} must be an array of rows.", at)
-        table = self.decode(bytes(reader.data), *reader.array(), at)
+        table = self.decode_range(bytes(reader.data), *reader.array(), at)
         if table is None:
             raise InvalidInput("The body is not what this model takes.", "")
         return table
@@ -149,7 +149,7 @@ class Rows:
             return None
 
     def _flat_table(self, text: bytes) -> Table | None:
-        matrix = self._flat.decode(text) if self._flat else None
+        matrix = self._flat.read_matrix(text) if self._flat else None
         return None if matrix is None else Table.from_matrix(self._signature, matrix)
 
     def _lines_fit(self, text: bytes) -> Table | None:
@@ -208,7 +208,7 @@ class Instances(RowDecoder):
             return None
         if body.rfind(b'],"', start.end(), end) >= 0:  # another member, most likely; a walk finds out at once
             return None
-        return self._rows.decode(body, start.end(), end, pointer(self._member))
+        return self._rows.decode_range(body, start.end(), end, pointer(self._member))
 
     def _read(self, reader: Reader, at: str) -> Table:
         return self._rows.read(reader, at)
@@ -227,7 +227,7 @@ class Instances(RowDecoder):
             raise
         if table is None:
             raise InvalidInput("The body is not what this model takes.", "")
-        if not table.rows:
+        if not table.row_count:
             raise NotJSON("The body is empty.")
         return table
 
@@ -289,6 +289,6 @@ def cell_type(feature: Feature) -> Any:
         base = bool
     elif feature.numeric:
         base = float
-    elif feature.closed is not None:
-        base = Literal[feature.closed]
+    elif feature.allowed is not None:
+        base = Literal[feature.allowed]
     return base | None if feature.missing else base

@@ -16,7 +16,7 @@ class FlatRows:
         self._width = width
         self._decoder = msgspec.json.Decoder(list[float])
 
-    def decode(self, text: bytes) -> NDArray[np.float64] | None:
+    def read_matrix(self, text: bytes) -> NDArray[np.float64] | None:
         """The numbers, shape (rows, width); None where the text is anything else, be it right or wrong."""
         rows = bytearray(text)
         if b"n" in rows or not _flatten(np.frombuffer(rows, np.uint8), self._width):  # null is not for a list of floats

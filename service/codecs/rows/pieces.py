@@ -86,7 +86,7 @@ class Pieces(Generic[T]):
         self._fits = fits
         self._size = size
 
-    def decode(self, body: bytes, start: int, end: int, most: int, walk: Walk) -> list[T] | None:
+    def decode_pieces(self, body: bytes, start: int, end: int, most: int, walk: Walk) -> list[T] | None:
         """
         Decode the items between two bytes of a body.
 

@@ -10,9 +10,9 @@ import msgspec
 from service.codecs.json_reader import Reader, json_text
 from service.codecs.rows.explain import unknown
 from service.errors import InvalidInput, NotJSON, pointer
-from service.table import CellRefused, Table
+from service.table import InvalidCell, Table
 
-UNFIT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, CellRefused, KeyError)
+UNFIT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidCell, KeyError)
 """What the decoding of a text raises that is not what a model takes, or not JSON."""
 
 _SHORT = 4096
@@ -27,7 +27,7 @@ class RowDecoder(ABC):
         self._ignored = ignored
         self._form = f'The body must be a JSON object: {{"{member}": [row, ...]}}.'
 
-    def decode(self, body: bytes) -> Table:
+    def decode_rows(self, body: bytes) -> Table:
         """
         Decode a body.
 

@@ -34,7 +34,7 @@ class BinaryData(Struct, frozen=True, eq=False):
             wants = f"shape {list(shape)} of {datatype.name} takes {least}{expected} bytes"
             raise place.fault(f"{wants}, and its data are {found}.")
 
-    def decode(self, datatype: Datatype, shape: Sequence[int], place: Place) -> NDArray[Any]:
+    def decode_values(self, datatype: Datatype, shape: Sequence[int], place: Place) -> NDArray[Any]:
         """
         The values, flat and read-only, without a copy where their address is aligned; objects for BYTES.
 

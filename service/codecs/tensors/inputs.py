@@ -19,7 +19,7 @@ from service.codecs.tensors.datatypes import DATATYPES, Place
 from service.codecs.tensors.messages import Request, Tensor
 from service.errors import InvalidInput, MalformedTensor, TooManyRows
 from service.signature import Feature, Signature
-from service.table import CellRefused, Table
+from service.table import InvalidCell, Table
 
 MATRIX = "input"
 """What metadata call the one tensor of an all-numeric model; requests may call it anything."""
@@ -95,7 +95,7 @@ def _matrix(signature: Signature, tensor: Tensor, max_rows: int) -> Table:
     values = tensor.values().astype(np.float64, copy=False)
     try:
         return Table.from_matrix(signature, values.reshape(rows, width))
-    except CellRefused as ex:
+    except InvalidCell as ex:
         raise InvalidInput(ex.detail, tensor.pointer(ex.row * width + ex.column), ex.feature) from None
 
 
@@ -112,7 +112,7 @@ def _columns(signature: Signature, tensors: Sequence[Tensor], max_rows: int) -> 
         _check_datatype(feature, tensor)
     try:
         return Table.from_columns(signature, [_column(tensor) for tensor in tensors])
-    except CellRefused as ex:
+    except InvalidCell as ex:
         raise InvalidInput(ex.detail, tensors[ex.column].pointer(ex.row), ex.feature) from None
 
 

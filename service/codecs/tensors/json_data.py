@@ -63,7 +63,7 @@ class JSONData(Struct, frozen=True, eq=False):
             if strings > math.prod(shape):
                 raise place.fault(_unequal(shape, strings), "data")
 
-    def decode(self, datatype: Datatype, shape: Sequence[int], place: Place) -> NDArray[Any]:
+    def decode_values(self, datatype: Datatype, shape: Sequence[int], place: Place) -> NDArray[Any]:
         """
         The values, flat: of the datatype's dtype, or float64 with NaN where one is null; objects for BYTES.
 
@@ -81,7 +81,7 @@ class JSONData(Struct, frozen=True, eq=False):
         start, end = (0, len(self.raw)) if self.nested else (self.raw.index(b"[") + 1, self.raw.rindex(b"]"))
         pieces = Pieces(_cut, partial(self._fits, datatype), len)
         walk = partial(self._walk, datatype, shape, place)
-        return np.concatenate(pieces.decode(self.raw, start, end, sys.maxsize, walk) or [])
+        return np.concatenate(pieces.decode_pieces(self.raw, start, end, sys.maxsize, walk) or [])
 
     def _plain(self, text: bytes) -> bytes:
         """The values of a piece without the arrays between them."""

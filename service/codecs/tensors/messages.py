@@ -81,7 +81,7 @@ class Tensor(Struct, frozen=True, eq=False):
         Raises:
             MalformedTensor, InvalidInput: a value is not of the datatype, or too large.
         """
-        return self.data.decode(self.datatype, self.shape, self.place)
+        return self.data.decode_values(self.datatype, self.shape, self.place)
 
     def pointer(self, index: int) -> str:
         """The pointer to the value at a flat index."""
@@ -136,7 +136,7 @@ _MOST_KNOWN, MOST_UNKNOWN = 6, 1000
 """Members of a tensor, and members of a body beside these that are looked at."""
 
 
-def decode(body: Body, most: int) -> Request:
+def decode_request(body: Body, most: int) -> Request:
     """
     Decode a request, all but the values of its tensors.
 

@@ -12,7 +12,7 @@ from service.http.openapi.responses import JSON
 from service.prediction import Prediction
 from service.repository.model import Model
 from service.signature import Output, Signature, label_text
-from service.table import CellRefused, Table
+from service.table import InvalidCell, Table
 
 _PROBABILITY: JSON = {"type": "number", "minimum": 0, "maximum": 1}
 
@@ -95,7 +95,7 @@ def predict_example(model: Model, times: int) -> Prediction | None:
     """The prediction for so many example rows; None if the model refuses its own example."""
     try:
         return model.runtime.predict(Table.from_rows(model.signature, [model.signature.example] * times))
-    except (ServiceError, CellRefused):
+    except (ServiceError, InvalidCell):
         return None
 
 

@@ -92,8 +92,8 @@ def described(feature: Feature) -> JSON:
 
 def cell(feature: Feature) -> JSON:
     """The schema of a cell."""
-    if feature.closed is not None:
-        return {"enum": [*feature.closed, *([None] if feature.missing else [])]}
+    if feature.allowed is not None:
+        return {"enum": [*feature.allowed, *([None] if feature.missing else [])]}
     kind = _TYPES[feature.type]
     schema: JSON = {"type": [kind, "null"] if feature.missing else kind}
     if kind in ("number", "integer"):
@@ -104,7 +104,7 @@ def cell(feature: Feature) -> JSON:
 
 def largest(feature: Feature) -> float:
     """The largest number that a feature takes."""
-    return int(min(feature.limit, EXACT_INTEGER)) if feature.type == "int" else feature.limit
+    return int(min(feature.max_magnitude, EXACT_INTEGER)) if feature.type == "int" else feature.max_magnitude
 
 
 def _description(feature: Feature) -> str:
@@ -112,7 +112,7 @@ def _description(feature: Feature) -> str:
     if feature.range is not None:
         low, high = feature.range
         return f"The sample has {low:.6g} to {high:.6g}."
-    if feature.open and feature.categories:
+    if feature.accepts_unknown and feature.categories:
         known = ", ".join(map(str, feature.categories[:_KNOWN]))
         more = len(feature.categories) - _KNOWN
         return f"The model knows {known}{f' and {more} more' if more > 0 else ''}; others are taken, too."
@@ -123,11 +123,11 @@ def _in_query(feature: Feature) -> JSON:
     schema = described(feature)
     if not feature.missing:
         return schema
-    if feature.closed is not None:
-        return {**schema, "enum": [*feature.closed, ""]}
+    if feature.allowed is not None:
+        return {**schema, "enum": [*feature.allowed, ""]}
     if not feature.numeric:
         return {**schema, "type": "string"}
-    of_a_number = cell(Feature(feature.name, feature.type, limit=feature.limit))
+    of_a_number = cell(Feature(feature.name, feature.type, max_magnitude=feature.max_magnitude))
     outer = {key: value for key, value in schema.items() if key not in ("type", "minimum", "maximum")}
     return {**outer, "anyOf": [of_a_number, {"const": "", "description": "Missing."}]}
 

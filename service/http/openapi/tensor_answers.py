@@ -8,7 +8,7 @@ import msgspec
 
 from service.codecs.tensors import outputs
 from service.codecs.tensors.inputs import TensorMetadata
-from service.codecs.tensors.messages import Body, Request, Wanted, decode, encode
+from service.codecs.tensors.messages import Body, Request, Wanted, decode_request, encode
 from service.errors import MalformedTensor
 from service.http.openapi.answers import predict_example
 from service.http.openapi.responses import JSON
@@ -37,7 +37,7 @@ def answer_example(model: Model, request: JSON) -> Any:
     prediction = predict_example(model, 1)
     if prediction is None:
         return None
-    asked = decode(Body(msgspec.json.encode(request)), len(model.signature.features))
+    asked = decode_request(Body(msgspec.json.encode(request)), len(model.signature.features))
     head = {"model_name": model.name, "model_version": str(model.version)}
     body, _ = encode(head, outputs.results(model.signature, prediction, asked))
     return msgspec.json.decode(body)

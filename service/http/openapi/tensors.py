@@ -72,7 +72,7 @@ def _columns(signature: Signature, max_rows: int) -> list[JSON]:
     """The tensors of columns: one schema for all columns of one kind, and each datatype that they may have."""
     kinds: dict[Any, list[Feature]] = {}
     for feature in signature.features:
-        kinds.setdefault((feature.type, feature.missing, feature.closed, feature.limit), []).append(feature)
+        kinds.setdefault((feature.type, feature.missing, feature.allowed, feature.max_magnitude), []).append(feature)
     if len(signature.features) == 1:
         return [*_of_shape({"type": "string"}, signature.features, max_rows, None)]
     groups = kinds.values()
@@ -120,17 +120,17 @@ def _data(value: JSON, max_rows: int, width: int) -> JSON:
 def _common(features: list[Feature]) -> Feature:
     """A feature that takes whatever one of these takes."""
     first = features[0]
-    kinds = {(each.type, each.missing, each.closed, each.limit) for each in features}
+    kinds = {(each.type, each.missing, each.allowed, each.max_magnitude) for each in features}
     if len(kinds) == 1:
         return first
-    missing, limit = any(each.missing for each in features), max(each.limit for each in features)
-    return Feature("", "float" if first.numeric else "text", missing=missing, limit=limit)
+    missing, limit = any(each.missing for each in features), max(each.max_magnitude for each in features)
+    return Feature("", "float" if first.numeric else "text", missing=missing, max_magnitude=limit)
 
 
 def _value(feature: Feature, datatype: Datatype) -> JSON:
     """A value of a datatype that a feature takes."""
     if datatype.name == "BYTES":
-        allowed: Iterable[Any] | None = feature.closed
+        allowed: Iterable[Any] | None = feature.allowed
         schema: JSON = {"type": "string"}
     elif datatype.name == "BOOL":
         allowed, schema = _allowed(feature, (False, True)), {"type": "boolean"}
@@ -143,7 +143,7 @@ def _value(feature: Feature, datatype: Datatype) -> JSON:
 
 def _allowed(feature: Feature, among: tuple[bool, ...] | None) -> list[Any] | None:
     """The numbers that a feature is limited to; `among` are all that the datatype has."""
-    numbers = (0, 1) if feature.type == "bool" else feature.closed
+    numbers = (0, 1) if feature.type == "bool" else feature.allowed
     if numbers is None:
         return None
     return list(numbers) if among is None else [each for each in among if each in numbers]

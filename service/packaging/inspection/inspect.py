@@ -70,7 +70,7 @@ def inspect(
     features = prober.with_gaps(features, known, {i for i in known if encoded[i].strict})
     features = _with_examples(features, values, example)
     signature = replace(signature, features=tuple(features))
-    return signature, Table.of(signature, values)
+    return signature, Table.unchecked(signature, values)
 
 
 def _names(estimator: Any) -> list[str] | None:
@@ -104,7 +104,7 @@ def _form(
         features = [_plain(column, form) for column in columns]
         signature = Signature("regressor", tuple(features), (Output("predict"),), None, form)
         try:
-            table = Table.of(signature, [column.values for column in columns])
+            table = Table.unchecked(signature, [column.values for column in columns])
             given = estimator_input(signature, table)
         except Exception:  # noqa: BLE001, S112 (values may not fit a dtype; then it is not this form)
             continue
@@ -146,7 +146,7 @@ def _plain(column: Column, form: Form) -> Feature:
         missing=True,
         categories=column.categories,
         dtype=column.dtype if form == "frame" else None,
-        none=column.none,
+        missing_is_none=column.none,
     )
 
 
@@ -181,7 +181,7 @@ def _with_values(feature: Feature, column: Column, encoded: Encoded | None, *, o
         strings += sorted({each for each in column.values if each is not None}.difference(strings))
         if not strings:
             raise PackagingError(f"{column.name} has no value in the sample.")
-    return replace(feature, type="category", categories=tuple(strings), open=opened)
+    return replace(feature, type="category", categories=tuple(strings), accepts_unknown=opened)
 
 
 def _with_numbers(feature: Feature, column: Column, encoded: Encoded | None, *, opened: bool) -> Feature:
@@ -193,7 +193,7 @@ def _with_numbers(feature: Feature, column: Column, encoded: Encoded | None, *, 
     if not opened:
         return replace(feature, categories=tuple(_known_numbers(column, encoded)))
     # pandas' own categories are what the column is made of, also if others are taken
-    return replace(feature, open=True) if feature.dtype == "category" else replace(feature, categories=None)
+    return replace(feature, accepts_unknown=True) if feature.dtype == "category" else replace(feature, categories=None)
 
 
 def _with_examples(features: list[Feature], values: list[NDArray[Any]], example: Sequence[Any] | None) -> list[Feature]:

@@ -57,13 +57,13 @@ class Prober:
         """
         numbers = dict.fromkeys((i for i, each in enumerate(features) if each.numeric), np.nan)
         allowed = self._accepted(tuple(features), numbers, self._refused_by_the_last_step(numbers))
-        found = [replace(each, missing=i in allowed, none=False) for i, each in enumerate(features)]
+        found = [replace(each, missing=i in allowed, missing_is_none=False) for i, each in enumerate(features)]
         strings = {i: _none(each, known.get(i)) for i, each in enumerate(features) if not each.numeric}
         for kinds in (strings, {i: not none for i, none in strings.items()}):
             left = {i: none for i, none in kinds.items() if not found[i].missing}
             asked = list(features)
             for i, none in left.items():
-                asked[i] = replace(features[i], missing=True, none=none)
+                asked[i] = replace(features[i], missing=True, missing_is_none=none)
             doubtful = [i for i in left if i in strict and not any(map(is_missing, known[i]))]
             for i in self._accepted(tuple(asked), dict.fromkeys(left), doubtful):
                 found[i] = asked[i]
@@ -118,7 +118,7 @@ class Prober:
         columns = [np.repeat(column, len(values)) for column in self._columns]
         for row, (position, value) in enumerate(values.items()):
             columns[position][row] = value
-        return estimator_input(signature, Table.of(signature, columns))
+        return estimator_input(signature, Table.unchecked(signature, columns))
 
 
 def complete_row(values: list[NDArray[Any]]) -> int:
@@ -131,4 +131,4 @@ def complete_row(values: list[NDArray[Any]]) -> int:
 def _none(feature: Feature, known: list[Value] | None) -> bool:
     """Whether a gap is likelier None than NaN: it is in the sample, or else the encoder knows it and not NaN."""
     gaps = [each for each in known or () if is_missing(each)]
-    return feature.none or (None in gaps and len(gaps) == 1)
+    return feature.missing_is_none or (None in gaps and len(gaps) == 1)

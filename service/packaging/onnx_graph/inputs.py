@@ -11,7 +11,7 @@ from service.packaging.errors import PackagingError
 from service.packaging.sample import Column, columns_of
 from service.runtimes.onnx_runtime import onnx_session
 from service.signature import LARGEST, Feature, Output, Signature, is_missing
-from service.table import CellRefused, Table
+from service.table import InvalidCell, Table
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _TYPES: dict[str, Literal["float", "int", "bool", "text"]] = {
@@ -125,7 +125,7 @@ def _feature(column: Column, given: Input, limit: float) -> Feature:
         return Feature(column.name, "text", first)
     example = {"int": int, "bool": bool}.get(kind, float)(first)
     return Feature(
-        column.name, kind, example, range=(float(column.values.min()), float(column.values.max())), limit=limit
+        column.name, kind, example, range=(float(column.values.min()), float(column.values.max())), max_magnitude=limit
     )
 
 
@@ -138,7 +138,7 @@ def table_of(signature: Signature, columns: list[Column]) -> Table:
     """
     try:
         return Table.from_columns(signature, [column.values for column in columns])
-    except CellRefused as ex:
+    except InvalidCell as ex:
         raise PackagingError(f"The graph does not take row {ex.row + 1} of the sample: {ex.detail}") from ex
 
 

@@ -37,7 +37,7 @@ class BorderRows:
             sample: the positions of the sample's rows to start from.
         """
         self._maker = maker
-        self._pool = concatenated(maker.sample(sample), maker.inside(AROUND), maker.around(AROUND))
+        self._pool = concatenated(maker.sample(sample), maker.in_range(AROUND), maker.around(AROUND))
         self._generator = np.random.default_rng(0)
         self._moved = np.array(maker.movable, dtype=np.intp)
         self._wide = len(self._pool) > WIDE

@@ -103,7 +103,7 @@ class Decision:
         if loose:
             numbers = [replace(each, dtype=None) if each.type == "int" else each for each in signature.features]
             signature = replace(signature, features=tuple(numbers))
-        return estimator_input(signature, Table.of(signature, columns))
+        return estimator_input(signature, Table.unchecked(signature, columns))
 
     def _explains(self, values: Callable[[Any], Values], given: Any, labels: NDArray[Any]) -> bool:
         """Whether the label of every row has the largest value, within rounding."""

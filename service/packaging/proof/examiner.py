@@ -62,9 +62,9 @@ class Examiner:
         self._reference = reference
         self._signature = signature
         self._maker = RowMaker(signature, sample)
-        self._sample = self._maker.sample(_spread(sample.rows, SAMPLE_ROWS))
+        self._sample = self._maker.sample(_spread(sample.row_count, SAMPLE_ROWS))
         self._thresholds = Thresholds(estimator, signature, self._maker)
-        self._expected = reference.predict(Table.of(signature, self._sample))
+        self._expected = reference.predict(Table.unchecked(signature, self._sample))
         self.scale = self._deviation() if scale is None else scale
 
     @cached_property
@@ -86,7 +86,7 @@ class Examiner:
         ]
         columns = concatenated(rows, *answered)
         clear = ~self.decision.tied(columns)
-        table = Table.of(self._signature, [column[clear] for column in columns] if clear.any() else columns)
+        table = Table.unchecked(self._signature, [column[clear] for column in columns] if clear.any() else columns)
         return Golden.of(table.to_rows(self._signature), self._reference.predict(table), self.scale)
 
     def examine(self, runtime: Runtime) -> tuple[Limits, Proof]:
@@ -129,8 +129,8 @@ class Examiner:
     def _parts(self, runtime: Runtime, limits: Limits) -> Iterator[tuple[str, Columns]]:
         """The rows to compare, by kind; those that are most work to find come last."""
         yield "sample", self._sample
-        yield "random", self._maker.inside(RANDOM_ROWS)
-        yield "far", concatenated(self._maker.anywhere(RANDOM_ROWS, limits), self._maker.at(limits))
+        yield "random", self._maker.in_range(RANDOM_ROWS)
+        yield "far", concatenated(self._maker.of_any_magnitude(RANDOM_ROWS, limits), self._maker.at_magnitude(limits))
         yield "gaps", self._maker.with_gaps(RANDOM_ROWS)
         yield "thresholds", self._thresholds.rows
         if self._expected.predict.dtype.kind != "f":
@@ -153,21 +153,21 @@ class Examiner:
     def decision(self) -> Decision:
         """What tells rounding from a wrong label; it must explain the labels of ordinary rows."""
         rows = self._maker.sample(_spread(len(self._sample[0]), _POOL_ROWS))
-        random = self._maker.inside(RANDOM_ROWS)
+        random = self._maker.in_range(RANDOM_ROWS)
         if self._answer(self._reference, random) is not None:
             rows = concatenated(rows, random)
         return Decision(self._estimator, self._signature, self._maker, rows, self._labels(self._reference, rows))
 
     def _own_labels(self, columns: Columns) -> NDArray[Any]:
         """The labels of the reference, as the estimator has them, without the work of its other outputs."""
-        given = estimator_input(self._signature, Table.of(self._signature, columns))
+        given = estimator_input(self._signature, Table.unchecked(self._signature, columns))
         try:
             return call(self._estimator, "predict", given)
         except Exception as ex:  # an estimator may raise anything
             raise InvalidInput("The model cannot compute with these values.") from ex
 
     def _labels(self, runtime: Runtime, columns: Columns) -> NDArray[Any]:
-        return runtime.predict(Table.of(self._signature, columns)).predict
+        return runtime.predict(Table.unchecked(self._signature, columns)).predict
 
     def _compare(self, runtime: Runtime, columns: Columns) -> tuple[Agreement, int]:
         """How a runtime agrees with the reference, and how many labels differ by rounding, which are not counted."""
@@ -191,7 +191,7 @@ class Examiner:
         """What a runtime says of these rows; None where it cannot compute with one of them."""
         try:
             with np.errstate(over="ignore"):
-                return runtime.predict(Table.of(self._signature, columns))
+                return runtime.predict(Table.unchecked(self._signature, columns))
         except Exception:  # noqa: BLE001 (a graph that fails may raise anything)
             return None
 
@@ -204,7 +204,9 @@ class Examiner:
         """
         numbers = self._maker.numeric
         most = {position: max(float(self._maker.bounds[1, position]), self._largest[position]) for position in numbers}
-        if not numbers or not accepts(self._maker.at({position: self._largest[position] for position in numbers})):
+        if not numbers or not accepts(
+            self._maker.at_magnitude({position: self._largest[position] for position in numbers})
+        ):
             return most
         limits = self._narrowed(accepts, most)
         together = self._bisected(accepts, limits)
@@ -230,7 +232,9 @@ class Examiner:
         low, high = 0, len(_MAGNITUDES)
         while low < high:
             middle = (low + high) // 2
-            if accepts(self._maker.at({position: min(each, _MAGNITUDES[middle]) for position, each in most.items()})):
+            if accepts(
+                self._maker.at_magnitude({position: min(each, _MAGNITUDES[middle]) for position, each in most.items()})
+            ):
                 low = middle + 1
             else:
                 high = middle

@@ -46,7 +46,7 @@ class RowMaker:
         self._signature = signature
         self._columns = list(sample.columns) if sample.matrix is None else list(sample.matrix.T)
         self._generator = np.random.default_rng(0)
-        self.numeric = [i for i, each in enumerate(signature.features) if each.numeric and each.closed is None]
+        self.numeric = [i for i, each in enumerate(signature.features) if each.numeric and each.allowed is None]
         self.movable = [i for i in self.numeric if signature.features[i].type != "bool"]
         self.whole = np.array([each.type == "int" for each in signature.features])
         self.bounds = np.array([_bounds(each) for each in signature.features]).T
@@ -59,13 +59,13 @@ class RowMaker:
         """Rows of the sample, picked at random."""
         return self.sample(self._generator.integers(len(self._columns[0]), size=rows))
 
-    def inside(self, rows: int) -> list[NDArray[Any]]:
+    def in_range(self, rows: int) -> list[NDArray[Any]]:
         """Rows drawn over the ranges and categories of the features, each column on its own."""
         return [self._cells(position, rows) for position in range(len(self._columns))]
 
     def around(self, rows: int) -> list[NDArray[Any]]:
         """The same, with numbers from ranges that are three times as wide."""
-        columns = self.inside(rows)
+        columns = self.in_range(rows)
         for position in self.numeric:
             low, high = self.widened(np.array([position]))
             numbers = self._generator.uniform(low, high, rows)
@@ -91,9 +91,9 @@ class RowMaker:
             there[position], back[position] = column + width * steps, column - width * steps
         return there, back
 
-    def anywhere(self, rows: int, limits: Limits) -> list[NDArray[Any]]:
+    def of_any_magnitude(self, rows: int, limits: Limits) -> list[NDArray[Any]]:
         """The same, with numbers of any magnitude up to the limit of each feature."""
-        columns = self.inside(rows)
+        columns = self.in_range(rows)
         for position in self.numeric:
             top = np.log10(min(limits[position], self.bounds[1, position]))
             magnitudes = 10.0 ** self._generator.uniform(-3.0, max(top, -3.0), rows)
@@ -104,8 +104,8 @@ class RowMaker:
     def with_gaps(self, rows: int) -> list[NDArray[Any]]:
         """Rows with missing values, where the model takes any; none where it does not."""
         if not any(feature.missing for feature in self._signature.features):
-            return self.inside(0)
-        columns = self.inside(rows)
+            return self.in_range(0)
+        columns = self.in_range(rows)
         for position, feature in enumerate(self._signature.features):
             if feature.missing:
                 gaps = self._generator.random(rows) < GAPS
@@ -113,7 +113,7 @@ class RowMaker:
                 columns[position][gaps] = np.nan if feature.numeric else None
         return columns
 
-    def at(self, limits: Limits) -> list[NDArray[Any]]:
+    def at_magnitude(self, limits: Limits) -> list[NDArray[Any]]:
         """Rows in which one of these numbers, or all of them, stand at plus or minus their limit."""
         alone = list(limits)[:ALONE]
         rows = 2 * len(alone) + MIXED
@@ -149,7 +149,7 @@ class RowMaker:
 
     def _categories(self, feature: Feature, rows: int) -> NDArray[Any]:
         known: list[Any] = list(feature.categories or ())
-        if not feature.numeric and feature.open:
+        if not feature.numeric and feature.accepts_unknown:
             known += HARD_STRINGS
         choices = np.empty(len(known), dtype=np.float64 if feature.numeric else object)
         choices[:] = known

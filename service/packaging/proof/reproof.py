@@ -40,7 +40,7 @@ def prove_again(directory: Path, *, allow_pickle: bool) -> Proof | str:
     sample = Table.from_rows(signature, manifest.golden.rows)
     reference = SklearnRuntime(estimator, signature)
     examiner = Examiner(estimator, reference, signature, sample, scale=manifest.golden.scale)
-    limits = {position: feature.limit for position, feature in enumerate(signature.features) if feature.numeric}
+    limits = {position: feature.max_magnitude for position, feature in enumerate(signature.features) if feature.numeric}
     return examiner.prove(OnnxRuntime((directory / ONNX).read_bytes(), signature), limits)
 
 

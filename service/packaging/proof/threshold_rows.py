@@ -84,7 +84,7 @@ class Thresholds:
 
     def _seen(self, columns: list[NDArray[Any]]) -> NDArray[np.float64]:
         """What the trees see of these rows: in float32, but for histogram-based ones."""
-        given = estimator_input(self._signature, Table.of(self._signature, columns))
+        given = estimator_input(self._signature, Table.unchecked(self._signature, columns))
         if self._before is not None:
             given = call(self._before, "transform", given)
         matrix = _numbers(given)

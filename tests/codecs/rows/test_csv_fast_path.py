@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.codecs.rows.csv_fast_path import read_matrix
-from service.codecs.rows.csv_rows import CSVTable
+from service.codecs.rows.csv_rows import CSVDecoder
 from service.errors import ServiceError
 from service.signature import Feature, Output, Signature
 
@@ -24,19 +24,19 @@ CELLS = st.one_of(
 LINES = st.lists(st.lists(CELLS, min_size=1, max_size=4).map(",".join), min_size=1, max_size=5)
 
 
-def decoder(width: int, **options: Any) -> CSVTable:
+def decoder(width: int, **options: Any) -> CSVDecoder:
     """A decoder for a model of so many numbers."""
     features = tuple(Feature(f"x{i}", "float", **options) for i in range(width))
-    return CSVTable(Signature("regressor", features, (Output("predict"),)), 100)
+    return CSVDecoder(Signature("regressor", features, (Output("predict"),)), 100)
 
 
-def outcome(table: CSVTable, body: bytes, *, fast: bool, monkeypatch: pytest.MonkeyPatch) -> Any:
+def outcome(table: CSVDecoder, body: bytes, *, fast: bool, monkeypatch: pytest.MonkeyPatch) -> Any:
     """What becomes of a body, by the fast path or without it."""
     with monkeypatch.context() as patched:
         if not fast:
             patched.setattr("service.codecs.rows.csv_rows.read_matrix", lambda lines, width: None)
         try:
-            found = table.decode(body).matrix
+            found = table.decode_rows(body).matrix
         except ServiceError as ex:
             return type(ex), ex.detail
     assert found is not None

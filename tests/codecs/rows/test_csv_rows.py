@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.codecs.rows import csv_rows
-from service.codecs.rows.csv_rows import CSVTable
+from service.codecs.rows.csv_rows import CSVDecoder
 from service.errors import InvalidInput, NotCSV, ServiceError, TooManyRows
 from service.signature import Feature, Output, Signature
 from tests.support.mixed import FEATURES
@@ -28,7 +28,7 @@ TEXT = Signature("regressor", (Feature("text", "text"),), (Output("predict"),))
 def decode(body: str | bytes, signature: Signature = SIGNATURE, max_rows: int = 100) -> list[list[Any]]:
     """The rows in a body, as JSON has them."""
     content = body.encode() if isinstance(body, str) else body
-    return CSVTable(signature, max_rows).decode(content).to_rows(signature)
+    return CSVDecoder(signature, max_rows).decode_rows(content).to_rows(signature)
 
 
 def cells(**changed: Any) -> list[Any]:

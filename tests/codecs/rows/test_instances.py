@@ -55,7 +55,7 @@ def bodies(draw: st.DrawFn, signature: Signature) -> list[Any]:
 
 
 def decoded(signature: Signature, body: str) -> list[list[Any]]:
-    return held(Instances(signature, 100).decode(body.encode()))
+    return held(Instances(signature, 100).decode_rows(body.encode()))
 
 
 @settings(max_examples=150)
@@ -118,7 +118,7 @@ FEATURES = (
     Feature("count", "int"),
     Feature("flag", "bool"),
     Feature("colour", "category", categories=("red", "blue")),
-    Feature("city", "category", missing=True, categories=("Rome",), open=True),
+    Feature("city", "category", missing=True, categories=("Rome",), accepts_unknown=True),
     Feature("note", "text"),
 )
 ROW = [None, 5.0, True, "red", "Oslo", ""]
@@ -157,9 +157,9 @@ def test_rows_past_the_limit_are_too_many() -> None:
     """Strings or not."""
     for features, row in ((FEATURES, ROW), (FEATURES[:2], ROW[:2])):
         instances = Instances(Signature("regressor", features, (Output("predict"),)), 2)
-        assert instances.decode(json.dumps({"instances": [row] * 2}).encode()).rows == 2
+        assert instances.decode_rows(json.dumps({"instances": [row] * 2}).encode()).row_count == 2
         with pytest.raises(TooManyRows):
-            instances.decode(json.dumps({"instances": [row] * 3}).encode())
+            instances.decode_rows(json.dumps({"instances": [row] * 3}).encode())
 
 
 @pytest.mark.parametrize("rows", ["[1,2],[3,4],[5,6]", "[1,2], [3,4], [5,6]", "[1,2],[3,4],[05,x]"])
@@ -167,7 +167,7 @@ def test_too_many_rows_are_counted_before_they_are_decoded(rows: str) -> None:
     """By their brackets, if the body is long enough to be decoded in pieces."""
     instances = Instances(Signature("regressor", FEATURES[:2], (Output("predict"),)), 2)
     with pytest.raises(TooManyRows):
-        instances.decode(f'{{"instances":[{rows}{" " * 5000}]}}'.encode())
+        instances.decode_rows(f'{{"instances":[{rows}{" " * 5000}]}}'.encode())
     with pytest.raises(TooManyRows):
         instances.decode_lines(f"{rows.replace('],', ']' + chr(10))}\n".encode())
 
@@ -177,4 +177,4 @@ def test_brackets_in_rows_are_no_rows(rows: str) -> None:
     """It is the row that is at fault."""
     instances = Instances(Signature("regressor", FEATURES[:2], (Output("predict"),)), 2)
     with pytest.raises(InvalidInput):
-        instances.decode(f'{{"instances":[{rows}{" " * 5000}]}}'.encode())
+        instances.decode_rows(f'{{"instances":[{rows}{" " * 5000}]}}'.encode())

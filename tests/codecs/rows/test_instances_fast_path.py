@@ -25,7 +25,7 @@ def test_rows_are_read(matrix: NDArray[np.float64], separators: tuple[str, str] 
     """To the last bit, as Python's and JavaScript's encoders write them."""
     text = space + json.dumps(matrix.tolist(), separators=separators)[1:-1] + space
 
-    found = FlatRows(matrix.shape[1]).decode(text.encode())
+    found = FlatRows(matrix.shape[1]).read_matrix(text.encode())
 
     assert found is not None
     assert found.tolist() == matrix.tolist()
@@ -42,7 +42,7 @@ def test_what_is_read_is_what_json_says(data: st.DataObject) -> None:
         piece = data.draw(st.sampled_from(["", *PIECES]))
         text = text[:start] + piece + text[start + data.draw(st.integers(0, 2)) :]
 
-    found = FlatRows(matrix.shape[1]).decode(text.encode())
+    found = FlatRows(matrix.shape[1]).read_matrix(text.encode())
 
     if found is not None:
         assert json.loads(f"[{text}]") == found.tolist()
@@ -55,7 +55,7 @@ def test_no_text_of_seven_characters_is_misread(width: int) -> None:
     rows = FlatRows(width)
     for length in range(8):
         for text in map("".join, itertools.product("[], 1", repeat=length)):
-            found = rows.decode(f"[{text}]".encode())
+            found = rows.read_matrix(f"[{text}]".encode())
             if found is not None:
                 assert json.loads(f"[[{text}]]") == found.tolist()
 
@@ -97,4 +97,4 @@ def test_no_text_of_seven_characters_is_misread(width: int) -> None:
 )
 def test_all_else_is_left_alone(width: int, rows: str) -> None:
     """It is read row by row, or refused by what can say why."""
-    assert FlatRows(width).decode(rows.encode()) is None
+    assert FlatRows(width).read_matrix(rows.encode()) is None

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from service.codecs.json_reader import Reader
 from service.codecs.rows import pieces, row_decoder
-from service.codecs.rows.csv_rows import CSVTable
+from service.codecs.rows.csv_rows import CSVDecoder
 from service.codecs.rows.dataframes import ColumnFrames, SplitFrames
 from service.codecs.rows.explain import Explainer
 from service.codecs.rows.instances import Instances
@@ -108,11 +108,11 @@ def test_the_first_fault_is_that_of_a_walk_over_every_row(data: st.DataObject, s
     beside = data.draw(st.sampled_from(["", ', "parameters": [{"a": [1]}]', ', "other": 1', ', "instances": []']))
     before = data.draw(st.sampled_from(["", '"signature_name": "],[", ', '"instances": [[0]], ']))
     body = data.draw(mutated(f'{{{before}"instances": {instances}{beside}}}'))
-    expected = fault(Slow(signature).decode, body)
+    expected = fault(Slow(signature).decode_rows, body)
 
-    assert fault(Instances(signature, MOST).decode, body) == expected
+    assert fault(Instances(signature, MOST).decode_rows, body) == expected
     with piecewise(size):
-        assert fault(Instances(signature, MOST).decode, body) == expected
+        assert fault(Instances(signature, MOST).decode_rows, body) == expected
 
 
 @settings(max_examples=150)
@@ -126,10 +126,10 @@ def test_pieces_are_the_same_table(data: st.DataObject, size: int) -> None:
     order = data.draw(st.permutations(range(len(names))))
     split = {"columns": [names[i] for i in order], "data": [[row[i] for i in order] for row in given_rows]}
     bodies: list[tuple[Callable[[bytes], Table], str]] = [
-        (Instances(signature, MOST).decode, json.dumps({"instances": given_rows})),
+        (Instances(signature, MOST).decode_rows, json.dumps({"instances": given_rows})),
         (Instances(signature, MOST).decode_lines, "\n\n".join(map(json.dumps, given_rows))),
-        (SplitFrames(signature, MOST, ()).decode, json.dumps({"dataframe_split": split})),
-        (ColumnFrames(signature, MOST, ()).decode, json.dumps({"inputs": columns})),
+        (SplitFrames(signature, MOST, ()).decode_rows, json.dumps({"dataframe_split": split})),
+        (ColumnFrames(signature, MOST, ()).decode_rows, json.dumps({"inputs": columns})),
     ]
 
     with piecewise(size):
@@ -146,14 +146,14 @@ def test_the_size_of_a_piece_changes_no_fault(size: int, decoder: str, data: st.
     given_rows = data.draw(changed_rows(signature))
     plain = [list(row.values()) if isinstance(row, dict) else row for row in given_rows]
     decode, text = {
-        "instances": (Instances(signature, MOST).decode, json.dumps({"instances": given_rows})),
+        "instances": (Instances(signature, MOST).decode_rows, json.dumps({"instances": given_rows})),
         "lines": (Instances(signature, MOST).decode_lines, "\n".join(map(json.dumps, given_rows))),
         "split": (
-            SplitFrames(signature, MOST, ()).decode,
+            SplitFrames(signature, MOST, ()).decode_rows,
             json.dumps({"dataframe_split": {"columns": signature.names, "data": plain}}),
         ),
         "columns": (
-            ColumnFrames(signature, MOST, ()).decode,
+            ColumnFrames(signature, MOST, ()).decode_rows,
             json.dumps({"inputs": dict(zip(signature.names, plain, strict=False))}),
         ),
     }[decoder]
@@ -240,8 +240,8 @@ def test_only_the_wrong_row_is_walked(name: str, place: int) -> None:
     many[place] = WRONG[name]
     instances = Instances(MIXED, ROWS)
     for decode, body, member in (
-        (instances.decode, b'{"instances":[%b]}' % b",".join(many), f"/instances/{place}"),
-        (instances.decode, b'{"parameters":[1],"instances":[%b]}' % b",".join(many), f"/instances/{place}"),
+        (instances.decode_rows, b'{"instances":[%b]}' % b",".join(many), f"/instances/{place}"),
+        (instances.decode_rows, b'{"parameters":[1],"instances":[%b]}' % b",".join(many), f"/instances/{place}"),
         (instances.decode_lines, b"\n".join(many), ""),
     ):
         with patch.object(Explainer, "row", autospec=True, side_effect=Explainer.row) as walked:
@@ -258,7 +258,7 @@ def test_only_the_wrong_cell_is_walked() -> None:
     columns["siblings"][-1] = 2.5
     with patch.object(Explainer, "cell", autospec=True, side_effect=Explainer.cell) as walked:
         with pytest.raises(InvalidInput) as caught:
-            ColumnFrames(MIXED, ROWS, ()).decode(json.dumps({"inputs": columns}).encode())
+            ColumnFrames(MIXED, ROWS, ()).decode_rows(json.dumps({"inputs": columns}).encode())
         assert walked.call_count == 1
 
     assert caught.value.pointer == f"/inputs/siblings/{ROWS - 1}"
@@ -274,18 +274,18 @@ def test_numbers_are_objects_a_piece_at_a_time(form: str) -> None:
     column = b"[%b]" % b",".join([b"1"] * count)
     instances = Instances(signature, count)
     decode, body = {
-        "instances": (instances.decode, b'{"instances":[%b]}' % arrays),
-        "other order": (instances.decode, b'{"parameters":{"a":[1]},"instances":[%b]}' % arrays),
+        "instances": (instances.decode_rows, b'{"instances":[%b]}' % arrays),
+        "other order": (instances.decode_rows, b'{"parameters":{"a":[1]},"instances":[%b]}' % arrays),
         "lines": (instances.decode_lines, b"\n".join([b"[%b]" % row] * count)),
         "split": (
-            SplitFrames(signature, count, ()).decode,
+            SplitFrames(signature, count, ()).decode_rows,
             b'{"dataframe_split":{"columns":%b,"data":[%b]}}' % (names, arrays),
         ),
         "columns": (
-            ColumnFrames(signature, count, ()).decode,
+            ColumnFrames(signature, count, ()).decode_rows,
             b'{"inputs":{%b}}' % b",".join(b'"%b":%b' % (name.encode(), column) for name in signature.names),
         ),
-        "csv": (CSVTable(signature, count).decode, b"\n".join([row] * count)),
+        "csv": (CSVDecoder(signature, count).decode_rows, b"\n".join([row] * count)),
     }[form]
     tracemalloc.start()
     table = decode(body)
@@ -303,7 +303,7 @@ def test_rows_past_the_limit_are_not_decoded(text: bytes) -> None:
     body = b'{"instances":[%b]}' % b",".join([b"[1,2]"] * 10 + [text] * (4_000_000 // len(text)))
     tracemalloc.start()
     with pytest.raises(TooManyRows):
-        Instances(NUMBERS, 10).decode(body)
+        Instances(NUMBERS, 10).decode_rows(body)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -319,7 +319,7 @@ def test_what_is_ignored_costs_no_memory() -> None:
         b'{"instances":[[1,2]],"parameters":[%b1]}' % ignored,
     ):
         tracemalloc.start()
-        fault(Instances(NUMBERS, 10).decode, body)
+        fault(Instances(NUMBERS, 10).decode_rows, body)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
 

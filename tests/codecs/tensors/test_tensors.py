@@ -70,7 +70,7 @@ def in_binary(datatype: Datatype, array: NDArray[Any]) -> bytes:
 def read(data: JSONData | BinaryData, datatype: Datatype, shape: tuple[int, ...]) -> NDArray[Any]:
     """What the service does with data."""
     data.check(datatype, shape, PLACE)
-    return data.decode(datatype, shape, PLACE)
+    return data.decode_values(datatype, shape, PLACE)
 
 
 def attempt(data: JSONData | BinaryData, datatype: Datatype, shape: tuple[int, ...]) -> tuple[NDArray[Any] | None, str]:

@@ -90,8 +90,8 @@ def test_unknown_categories_are_taken_where_the_model_takes_them(encoder: Any, i
     """By the encoder's word, tried on the model."""
     town = features_of(mixed(encoder, LogisticRegression()), FRAME)["town"]
 
-    assert town.open is is_open
-    assert town.closed == (None if is_open else ("Bern", "Graz", "Ulm"))
+    assert town.accepts_unknown is is_open
+    assert town.allowed == (None if is_open else ("Bern", "Graz", "Ulm"))
 
 
 def test_numbers_may_be_categories() -> None:
@@ -99,7 +99,7 @@ def test_numbers_may_be_categories() -> None:
     columns = make_column_transformer((OneHotEncoder(), ["rooms"]))
     rooms = features_of(make_pipeline(columns, LogisticRegression()).fit(FRAME, TARGET), FRAME[["rooms"]])["rooms"]
 
-    assert (rooms.type, rooms.closed) == ("int", (1.0, 2.0, 3.0, 4.0))
+    assert (rooms.type, rooms.allowed) == ("int", (1.0, 2.0, 3.0, 4.0))
     assert rooms.refusal(5) == "rooms must be one of 1, 2, 3, 4."
     assert rooms.refusal(4) is None
 
@@ -116,7 +116,7 @@ def test_a_text_column_takes_any_text() -> None:
     frame = pd.DataFrame({"review": texts, "stars": [5.0, 1.0] * 10})
     columns = make_column_transformer((TfidfVectorizer(), "review"), remainder="passthrough")
     found = features_of(make_pipeline(columns, LogisticRegression()).fit(frame, TARGET), frame)
-    assert (found["review"].type, found["review"].closed, found["stars"].type) == ("text", None, "float")
+    assert (found["review"].type, found["review"].allowed, found["stars"].type) == ("text", None, "float")
 
 
 def test_numbers_alone_need_no_frame() -> None:
@@ -237,7 +237,7 @@ def test_a_frame_of_one_column_of_texts_is_its_texts() -> None:
     pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS[:20], TARGET)
     signature, table = inspect(pipeline, pd.DataFrame({"message": TEXTS}), classes=None, example=None)
 
-    assert (signature.form, signature.names, table.rows) == ("texts", ("message",), 21)
+    assert (signature.form, signature.names, table.row_count) == ("texts", ("message",), 21)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
@@ -271,7 +271,7 @@ def test_names_are_those_of_the_columns_selected_before() -> None:
     for columns in (["rooms", "town"], [1, 2], [-2, -1], [False, True, True], slice(1, 3)):
         outer = make_column_transformer((inner, columns), remainder="passthrough")
         found = features_of(make_pipeline(outer, LogisticRegression()).fit(TOWN_FRAME, TOWN_TARGET), TOWN_FRAME)
-        assert (found["town"].closed, found["rooms"].closed) == (("Bern", "Graz", "Ulm"), None)
+        assert (found["town"].allowed, found["rooms"].allowed) == (("Bern", "Graz", "Ulm"), None)
 
 
 def test_columns_that_a_function_adds_are_not_followed() -> None:
@@ -280,7 +280,7 @@ def test_columns_that_a_function_adds_are_not_followed() -> None:
     columns = make_column_transformer((OneHotEncoder(), [1]), (StandardScaler(), [0, 2]))
     model = make_pipeline(FunctionTransformer(doubled), columns, LogisticRegression()).fit(rows, TOWN_TARGET)
 
-    assert [feature.closed for feature in signature_of(model, rows).features] == [None, None]
+    assert [feature.allowed for feature in signature_of(model, rows).features] == [None, None]
 
 
 @pytest.mark.parametrize(("gap", "values"), [("?", [*TOWNS, "?"]), (-1, [*[1, 2, 3] * 10, -1])], ids=str)
@@ -292,7 +292,7 @@ def test_what_an_imputer_replaces_is_known(gap: Any, values: list[Any]) -> None:
     model = make_pipeline(columns, LogisticRegression()).fit(frame, [*TOWN_TARGET, True])
 
     for sample in (frame, frame[:-1]):
-        closed = features_of(model, sample)["town"].closed
+        closed = features_of(model, sample)["town"].allowed
         assert closed is not None
         assert set(closed) == set(values)
 
@@ -304,7 +304,7 @@ def test_an_imputer_that_leaves_a_column_out_is_not_followed() -> None:
     columns = make_column_transformer((OneHotEncoder(), [0]))
     model = make_pipeline(SimpleImputer(), columns, LogisticRegression()).fit(frame, TOWN_TARGET)
 
-    assert features_of(model, frame)["size"].closed is None
+    assert features_of(model, frame)["size"].allowed is None
 
 
 def test_what_the_sample_has_is_known() -> None:
@@ -312,7 +312,7 @@ def test_what_the_sample_has_is_known() -> None:
     columns = make_column_transformer((make_pipeline(FunctionTransformer(lower), OneHotEncoder()), ["town"]))
     model = make_pipeline(columns, LogisticRegression()).fit(TOWN_FRAME, TOWN_TARGET)
 
-    assert features_of(model, TOWN_FRAME)["town"].closed == ("Bern", "Graz", "Ulm")
+    assert features_of(model, TOWN_FRAME)["town"].allowed == ("Bern", "Graz", "Ulm")
 
 
 def test_a_search_knows_what_its_best_estimator_knows() -> None:
@@ -321,4 +321,4 @@ def test_a_search_knows_what_its_best_estimator_knows() -> None:
     pipeline = make_pipeline(columns, LogisticRegression(max_iter=2000))
     model = GridSearchCV(pipeline, {"logisticregression__C": [1.0]}, cv=2).fit(TOWN_FRAME, TOWN_TARGET)
 
-    assert features_of(model, TOWN_FRAME[TOWN_FRAME["town"] != "Ulm"])["town"].closed == ("Bern", "Graz", "Ulm")
+    assert features_of(model, TOWN_FRAME[TOWN_FRAME["town"] != "Ulm"])["town"].allowed == ("Bern", "Graz", "Ulm")

@@ -46,9 +46,9 @@ def borders(estimator: Any, sample: Any) -> tuple[pd.DataFrame, Any]:
     runtime = SklearnRuntime(estimator, signature)
 
     def labels(columns: list[Any]) -> Any:
-        return runtime.predict(Table.of(signature, columns)).predict
+        return runtime.predict(Table.unchecked(signature, columns)).predict
 
-    found = BorderRows(RowMaker(signature, table), np.arange(table.rows)).of(labels)
+    found = BorderRows(RowMaker(signature, table), np.arange(table.row_count)).of(labels)
     rows = pd.DataFrame(dict(zip(signature.names, found, strict=True)))
     return rows, labels(found) if len(rows) else np.array([])
 
