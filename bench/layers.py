@@ -20,6 +20,7 @@ import falcon
 from falcon.testing import create_environ
 
 from service.app import create_app, open_repository
+from service.http.context import Request
 from service.resources.prediction import Predict
 from service.settings import Settings
 
@@ -80,7 +81,7 @@ def main() -> None:
     from msgspec.structs import replace
 
     answered = replace(model, runtime=Ready())
-    req = falcon.Request(request)
+    req = Request(request)
     layers = {
         "the whole app": post(app, "/prediction"),
         "  falcon, bare": post(bare, "/"),

@@ -19,8 +19,9 @@ from falcon.testing import create_environ
 
 from bench.layers import BODY, microseconds, post
 from service.app import Service, create_app, open_repository
-from service.http.context import EXCHANGE
-from service.http.measurement import Measurement, predict
+from service.http.context import EXCHANGE, Request
+from service.http.inference import predict
+from service.http.measurement import Measurement
 from service.http.middleware import RequestId
 from service.monitoring.logs import JSONFormatter
 from service.monitoring.metrics import Metrics
@@ -45,11 +46,12 @@ def layers(app: Service, metrics: Metrics) -> dict[str, Callable[[], Any]]:
     """What is measured."""
     model = app.repository.get()
     table = model.decoders.instances.decode_rows(BODY)
-    req, resp = falcon.Request(create_environ("/prediction", method="POST")), falcon.Response()
-    given = falcon.Request(create_environ("/", headers={"X-Request-ID": "0123456789abcdef0123456789abcdef"}))
+    req, resp = Request(create_environ("/prediction", method="POST")), falcon.Response()
+    given = Request(create_environ("/", headers={"X-Request-ID": "0123456789abcdef0123456789abcdef"}))
     measurement, request_id = Measurement(metrics, 1.0), RequestId()
     predict(req, model, table)
     inference = req.context.inference
+    assert inference is not None  # noqa: S101 (predict has just set it)
     record = logging.makeLogRecord({"msg": "slow request: %s took %.2f s", "args": ("/prediction", 1.5)})
 
     def busy() -> None:

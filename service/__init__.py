@@ -23,8 +23,9 @@ The packages. Each one's docstring lists its modules; a package imports only tho
     runtimes/     a Table becomes a Prediction, one module for each model format; no HTTP and no JSON
     static/       the page: HTML, CSS and JavaScript modules, without a build step
 
-The modules that all share: settings.py, errors.py, signature.py, table.py, prediction.py and several_outputs.py
-(probabilities of several outputs). private_names.py lists the private names of other libraries that are used.
+The modules that all share: settings.py, errors.py, wording.py (parts of sentences), signature.py, table.py,
+prediction.py and several_outputs.py (probabilities of several outputs). private_names.py lists the private names of
+other libraries that are used.
 """
 
 __version__ = "0.1.0"

@@ -11,7 +11,7 @@ import falcon
 
 from service.codecs.row_decoders import RowDecoders
 from service.http import problems
-from service.http.context import EXCHANGE
+from service.http.context import EXCHANGE, Request
 from service.http.measurement import Measurement
 from service.http.middleware import RequestId
 from service.http.validation import JSONValidation
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from service.http.keys import Authentication
 
 
-class Service(falcon.App[falcon.Request, falcon.Response]):
+class Service(falcon.App[Request, falcon.Response]):
     """
     A Falcon app that measures its requests, and knows its repository, so that a rollout can refresh it.
 
@@ -42,9 +42,10 @@ class Service(falcon.App[falcon.Request, falcon.Response]):
         self.openapi = api_docs.OpenAPI(self.routes, repository, settings)
         self._measurement = Measurement(metrics, settings.slow_request_seconds)
         self._authentication = _authentication(settings)
-        validation = JSONValidation(repository, settings.max_body_bytes)
+        self._validation = JSONValidation(repository, settings.max_body_bytes)
         optional = [each for each in (_cross_origin(settings), self._authentication) if each]
-        super().__init__(middleware=[self._measurement, RequestId(), *optional, validation], cors_enable=False)
+        middleware = [self._measurement, RequestId(), *optional, self._validation]
+        super().__init__(request_type=Request, middleware=middleware, cors_enable=False)
         self.repository = repository
         self.metrics = metrics
         self.max_body_bytes = settings.max_body_bytes
@@ -53,7 +54,13 @@ class Service(falcon.App[falcon.Request, falcon.Response]):
         metrics.registry.register(self.gauges)
 
     def add_route(self, uri_template: str, resource: object, **kwargs: Any) -> None:
-        """Add a route, and keep it for the OpenAPI document."""
+        """
+        Add a route, and keep it for the OpenAPI document.
+
+        Raises:
+            TypeError: the resource takes a model, but does not say how bodies are read for it.
+        """
+        self._validation.add(resource)
         super().add_route(uri_template, resource, **kwargs)
         self.routes[uri_template] = resource
 
@@ -137,7 +144,7 @@ def _add_inference(app: Service, settings: Settings, repository: ModelRepository
         app.add_route(f"{model}/ready", open_inference.ModelReady(repository))
         app.add_route(f"{model}/config", open_inference.ModelConfig(repository, settings))
         app.add_route(f"{model}/stats", statistics.Statistics(repository, metrics))
-        app.add_route(f"{model}/infer", open_inference.Infer(repository, settings), compile=True)
+        app.add_route(f"{model}/infer", open_inference.Infer(settings), compile=True)
 
 
 def main(*, forks: bool = False) -> Service:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Protocol
 
+from service.wording import first_of
+
 
 class Fault(StrEnum):
     """Why a version is not served, as anybody may know it: /readyz asks for no key, and the full reason tells more."""
@@ -98,7 +100,6 @@ class Named(Protocol):
         """The name."""
 
 
-def names_of(features: Sequence[Named], at_most: int = 20) -> str:
+def names_of(features: Sequence[Named]) -> str:
     """The first names and the number of the others, for a sentence."""
-    more = f" and {len(features) - at_most} more" if len(features) > at_most else ""
-    return ", ".join(feature.name for feature in features[:at_most]) + more
+    return first_of([feature.name for feature in features])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
 
@@ -11,6 +12,8 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
+
+from service.wording import first_of
 
 Label = str | int | float | bool
 """What a class may be called: anything that JSON has a scalar for."""
@@ -96,7 +99,7 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
             "text": "a string",
         }[self.type]
         if self.allowed is not None:
-            kind = f"one of {_some(self.allowed)}"
+            kind = f"one of {_listed(self.allowed)}"
         return f"{kind} or null" if self.missing else kind
 
     def refusal(self, value: object) -> str | None:
@@ -250,7 +253,6 @@ class Signature(Struct, frozen=True, dict=True):
         return next((output for output in self.outputs if output.name == name), None)
 
 
-def _some(values: tuple[str | float, ...], at_most: int = 20) -> str:
+def _listed(values: Sequence[str | float]) -> str:
     """The first values, strings quoted, for a sentence."""
-    shown = ", ".join(f'"{value}"' if isinstance(value, str) else f"{value:.15g}" for value in values[:at_most])
-    return shown if len(values) <= at_most else f"{shown} and {len(values) - at_most} more"
+    return first_of([f'"{each}"' if isinstance(each, str) else f"{each:.15g}" for each in values])

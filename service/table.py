@@ -117,10 +117,13 @@ class Table(Struct, frozen=True, eq=False):
             return Table(self.row_count, None, tuple(self.columns[i] for i in order))
         return self if list(order) == sorted(order) else Table(self.row_count, self.matrix[:, order])
 
+    def by_column(self) -> Sequence[NDArray[Any]]:
+        """One array of shape (rows,) for each feature, in their order."""
+        return self.columns if self.matrix is None else tuple(self.matrix.T)
+
     def to_rows(self, signature: Signature) -> list[list[Value]]:
-        """The rows as JSON has them: null where a value is missing, numbers as floats."""
-        columns = self.columns if self.matrix is None else tuple(self.matrix.T)
-        return [list(row) for row in zip(*map(_json, signature.features, columns), strict=True)]
+        """The rows as JSON has them: null for a missing value, numbers as floats."""
+        return [list(row) for row in zip(*map(_json, signature.features, self.by_column()), strict=True)]
 
     @classmethod
     def from_matrix(cls, signature: Signature, matrix: NDArray[np.float64]) -> Table:

@@ -2,12 +2,13 @@
 Steps that surround every request: its id, keys, validation, errors and measurement.
 
     middleware.py    the request's id
-    context.py       the facts of a request that logs and metrics share
+    context.py       the facts of a request: its id, key, model and prediction
     keys.py          API keys
     cors.py          pages of other origins
     deadline.py      deadlines that clients set
     body.py          reads a body, up to a limit
-    validation.py    body to table, by the model's signature
+    validation.py    finds the model, and reads the body for it
+    inference.py     a model predicts a table
     problems.py      the one shape of all errors
     measurement.py   counts each request, and logs slow ones
     tracing.py       spans, if OpenTelemetry started the process

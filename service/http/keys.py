@@ -20,6 +20,7 @@ from pathlib import Path
 import falcon
 from msgspec import Struct
 
+from service.http.context import Request
 from service.http.problems import Problem
 from service.repository.directory import fingerprint
 from service.settings import Settings, SettingsError
@@ -159,7 +160,7 @@ class Authentication:
         except KeyFileError as ex:
             raise SettingsError(f"API_KEYS_FILE: {ex}.") from None
 
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+    def process_request(self, req: Request, resp: falcon.Response) -> None:
         """
         Let the request pass and note the name of its key, or answer 401.
 
@@ -203,7 +204,7 @@ class Authentication:
         return True
 
 
-def _given(req: falcon.Request) -> str:
+def _given(req: Request) -> str:
     """The key in a request; empty if there is none."""
     scheme, _, key = req.env.get("HTTP_AUTHORIZATION", "").partition(" ")
     bearer: str = key.strip() if scheme.lower() == "bearer" else ""

@@ -8,12 +8,8 @@ from time import perf_counter
 
 import falcon
 
-from service.http.context import EXCHANGE, log_fields
-from service.http.deadline import check_deadline
+from service.http.context import EXCHANGE, Request, log_fields
 from service.monitoring.metrics import Inference, Metrics
-from service.prediction import Prediction
-from service.repository.model import Model
-from service.table import Table
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +23,7 @@ class MeasuredResponse:
         self._measurement = measurement
         self.started = perf_counter()
         self.body: Iterable[bytes] = ()
-        self.req: falcon.Request | None = None
+        self.req: Request | None = None
         self.resp: falcon.Response | None = None
 
     def __iter__(self) -> Iterator[bytes]:
@@ -50,7 +46,7 @@ class Measurement:
         self._metrics.in_progress.inc()
         return MeasuredResponse(self)
 
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+    def process_request(self, req: Request, resp: falcon.Response) -> None:
         """Keep what the measurement will look at."""
         exchange: MeasuredResponse = req.env[EXCHANGE]
         exchange.req, exchange.resp = req, resp
@@ -70,29 +66,19 @@ class Measurement:
             self._metrics.answered(None, None, 400, seconds)
             return
         exchange.req = None  # which has the environment, which has the exchange: memory would wait for the collector
-        kept = vars(req.context)
-        model, inference = kept.get("model"), kept.get("inference")
-        self._metrics.answered(req.uri_template, model, resp.status, seconds)
-        if (key := kept.get("key_name")) is not None:
-            self._metrics.carried(key)
-        if inference is not None:
-            self._metrics.predicted(inference)
-        if model is not None and "invalid" in kept:
-            self._metrics.invalid(model, kept["invalid"])
+        context = req.context
+        self._metrics.answered(req.uri_template, context.model, resp.status, seconds)
+        if context.key_name is not None:
+            self._metrics.carried(context.key_name)
+        if context.inference is not None:
+            self._metrics.predicted(context.inference)
+        if context.model is not None and context.is_invalid:
+            self._metrics.invalid(context.model, context.invalid_feature)
         if seconds >= self._slow_seconds:
-            _log_slow(req, resp, inference, seconds)
+            _log_slow(req, resp, context.inference, seconds)
 
 
-def predict(req: falcon.Request, model: Model, table: Table) -> Prediction:
-    """Have a model predict a table, unless the client's deadline is past, and keep what the measurement will count."""
-    check_deadline(req)
-    started = perf_counter()
-    prediction = model.runtime.predict(table)
-    req.context.inference = Inference(model, table, prediction, perf_counter() - started)
-    return prediction
-
-
-def _log_slow(req: falcon.Request, resp: falcon.Response, inference: Inference | None, seconds: float) -> None:
+def _log_slow(req: Request, resp: falcon.Response, inference: Inference | None, seconds: float) -> None:
     fields = {**log_fields(req), "status": resp.status_code, "seconds": round(seconds, 3)}
     if inference is not None:
         model = inference.model

@@ -7,13 +7,15 @@ import re
 
 import falcon
 
+from service.http.context import Request
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestId:
     """Gives each request an id, the client's own where it is well-formed, and echoes it."""
 
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+    def process_request(self, req: Request, resp: falcon.Response) -> None:
         """Set `req.context.request_id` and the header X-Request-ID."""
         given = req.env.get("HTTP_X_REQUEST_ID", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()

@@ -10,7 +10,7 @@ import falcon
 import msgspec
 
 from service import errors
-from service.http.context import log_fields, request_id
+from service.http.context import Request, log_fields
 from service.monitoring.logs import traceback
 
 _log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Problem(falcon.HTTPError):
         self.members = members or {}
 
 
-def install(app: falcon.App[falcon.Request, falcon.Response]) -> None:
+def install(app: falcon.App[Request, falcon.Response]) -> None:
     """Make an app answer every error by this contract."""
     app.add_error_handler(Exception, _releasing(_unexpected))
     app.add_error_handler(errors.ServiceError, _releasing(_expected))
@@ -67,7 +67,7 @@ def install(app: falcon.App[falcon.Request, falcon.Response]) -> None:
 def _releasing(handle: Callable[..., None]) -> Callable[..., None]:
     """Let an error go once it is answered: its traceback holds the frames, and these hold the body and the error."""
 
-    def handler(req: falcon.Request, resp: falcon.Response, ex: Exception, params: dict[str, Any]) -> None:
+    def handler(req: Request, resp: falcon.Response, ex: Exception, params: dict[str, Any]) -> None:
         handle(req, resp, ex, params)
         chain: list[BaseException | None] = [ex]
         while chain:
@@ -78,9 +78,9 @@ def _releasing(handle: Callable[..., None]) -> Callable[..., None]:
     return handler
 
 
-def _expected(req: falcon.Request, resp: falcon.Response, ex: errors.ServiceError, params: dict[str, Any]) -> None:
+def _expected(req: Request, resp: falcon.Response, ex: errors.ServiceError, params: dict[str, Any]) -> None:
     if isinstance(ex, errors.InvalidInput):
-        req.context.invalid = ex.feature
+        req.context.is_invalid, req.context.invalid_feature = True, ex.feature
     _write(req, resp, _status(ex), ex.detail, ex.pointer)
 
 
@@ -89,7 +89,7 @@ def _status(ex: errors.ServiceError) -> int:
     return next((STATUS[kind] for kind in type(ex).__mro__ if kind in STATUS), 500)
 
 
-def _http(req: falcon.Request, resp: falcon.Response, ex: falcon.HTTPError, params: dict[str, Any]) -> None:
+def _http(req: Request, resp: falcon.Response, ex: falcon.HTTPError, params: dict[str, Any]) -> None:
     """Answer an HTTP error; the description is kept, but for a header that Falcon cannot read."""
     if isinstance(ex, falcon.HTTPMethodNotAllowed) and _names_a_verb(req):
         ex = falcon.HTTPNotFound()
@@ -105,25 +105,25 @@ def _http(req: falcon.Request, resp: falcon.Response, ex: falcon.HTTPError, para
     _write(req, resp, status, detail)
 
 
-def _names_a_verb(req: falcon.Request) -> bool:
+def _names_a_verb(req: Request) -> bool:
     """Whether the path has a verb that there is not, as `iris:explain`, taken for a name: names have no colon."""
     return ":" in req.path and ":" not in str(req.uri_template)
 
 
-def _unexpected(req: falcon.Request, resp: falcon.Response, ex: Exception, params: dict[str, Any]) -> None:
+def _unexpected(req: Request, resp: falcon.Response, ex: Exception, params: dict[str, Any]) -> None:
     _log.error("request failed", extra={**log_fields(req), "traceback": traceback(ex)})
     _write(req, resp, 500, _DETAILS[500])
 
 
 def _write(
-    req: falcon.Request,
+    req: Request,
     resp: falcon.Response,
     status: int,
     detail: str,
     pointer: str | None = None,
     members: dict[str, Any] | None = None,
 ) -> None:
-    found = document(status, detail, request_id(req))
+    found = document(status, detail, req.context.request_id)
     if pointer is not None:
         found["pointer"] = pointer
     resp.status = falcon.code_to_http_status(status)

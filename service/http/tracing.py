@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from service.http.context import EXCHANGE, request_id
+from service.http.context import EXCHANGE, Request
 
 _SWITCHED_ON = "opentelemetry.instrumentation.auto_instrumentation"
 """What `opentelemetry-instrument` loads before anything of ours."""
@@ -31,10 +31,10 @@ def traced(app: Any) -> Any:
 
 def _describe(span: Any, environ: dict[str, Any], status: str, headers: list[tuple[str, str]]) -> None:
     """Name a span by its route and not by its path, and let it find the log."""
-    req = environ[EXCHANGE].req
+    req: Request | None = environ[EXCHANGE].req
     if req is None:
         return
-    span.set_attribute("request_id", request_id(req))
+    span.set_attribute("request_id", req.context.request_id)
     if req.uri_template:
         span.update_name(f"{req.method} {req.uri_template}")
         span.set_attribute("http.route", req.uri_template)

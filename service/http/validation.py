@@ -1,14 +1,17 @@
-"""Validates the body of a request against the model that it asks for."""
+"""Finds the model of a request and reads the body for it, before the resource sees either."""
 
 from __future__ import annotations
 
+import inspect
+from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import falcon
 from falcon import mediatypes
 
 from service.http.body import read_body
+from service.http.context import Request
 from service.http.problems import Problem
 from service.prediction import Prediction
 from service.repository.model import Model
@@ -22,48 +25,97 @@ Encode = Callable[[Model, Prediction], bytes]
 """Makes the body of an answer."""
 
 
-class JSONValidation:
-    """
-    Looks up the model of a request and turns the body into a table, before the resource sees either.
+@runtime_checkable
+class Predicting(Protocol):
+    """A resource whose `on_post` takes a model: it says how the body is read for that model."""
 
-    They arrive in the responder as `model` and `table`. A resource says how its bodies are decoded: by a method
-    `decode` where it takes JSON alone, or by `decoders`, one for each content type, JSON's first; `also_json` are the
-    content types that it reads as JSON, too. Where it has
-    `encoders`, one for each media type, the one that the client accepts arrives as `encode`, with its `media_type`.
+    def read(self, req: Request, model: Model, most: int) -> Mapping[str, object]:
+        """
+        Read a request: its headers first, then its body of at most so many bytes.
+
+        Returns:
+            The arguments of `on_post` beside `req`, `resp` and `model`, by their names.
+
+        Raises:
+            Problem: the headers or the length are wrong.
+            ServiceError: the body is wrong, or the model does not take it.
+        """
+        ...
+
+
+class RowResource(ABC):
     """
+    A resource whose bodies hold rows: `on_post` gets them as `table`.
+
+    If there are `encoders`, `on_post` also gets the one that the client accepts as `encode`, with its `media_type`.
+
+    Attributes:
+        decoders: how a body is decoded, by its content type; JSON comes first.
+        encoders: how an answer is encoded, by its media type.
+        also_json: content types that are read as JSON, too.
+    """
+
+    decoders: Mapping[str, Decode]
+    encoders: Mapping[str, Encode] = {}
+    also_json: Sequence[str] = ()
+
+    def read(self, req: Request, model: Model, most: int) -> Mapping[str, object]:
+        """Read a request as `Predicting` describes it."""
+        decode = _decoder(req, self.decoders, self.also_json)
+        found: dict[str, object] = {}
+        if self.encoders:
+            media_type = _accepted(req, self.encoders)
+            found = {"media_type": media_type, "encode": self.encoders[media_type]}
+        found["table"] = decode(model, read_body(req, most))
+        return found
+
+
+class JSONValidation:
+    """Middleware that hands each resource the model that its request asks for, and the body, decoded and validated."""
 
     def __init__(self, repository: ModelRepository, max_body_bytes: int) -> None:
         self._repository = repository
         self._max_body_bytes = max_body_bytes
+        self._predicting: dict[int, Predicting] = {}
 
-    def process_resource(
-        self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, Any]
-    ) -> None:
-        """Check the cheap things first: the model, the headers, the size, then the body."""
-        decoders = _decoders(resource)
-        if not decoders or req.method != "POST":
+    def add(self, resource: object) -> None:
+        """
+        Note a resource for which a route is added.
+
+        Raises:
+            TypeError: its `on_post` takes a model, but it is not `Predicting`.
+        """
+        responder = getattr(resource, "on_post", None)
+        if responder is None or "model" not in inspect.signature(responder).parameters:
             return
-        model = req.context.model = self._repository.get(params.pop("name", None), params.pop("version", None))
-        decode = _decoder(req, decoders, getattr(resource, "also_json", ()))
-        encoders: Mapping[str, Encode] = getattr(resource, "encoders", {})
-        if encoders:
-            params["media_type"] = _accepted(req, encoders)
-            params["encode"] = encoders[params["media_type"]]
+        if not isinstance(resource, Predicting):
+            raise TypeError(f"{type(resource).__name__}.on_post takes a model, so the class needs a method `read`.")
+        self._predicting[id(resource)] = resource
+
+    def process_resource(self, req: Request, resp: falcon.Response, resource: object, params: dict[str, Any]) -> None:
+        """Find the model first, which is cheap; then read the request for it."""
+        predicting = self._predicting.get(id(resource))
+        if predicting is None or req.method != "POST":
+            return
+        model = model_of(req, self._repository, params.pop("name", None), params.pop("version", None))
+        params.update(predicting.read(req, model, self._max_body_bytes))
         params["model"] = model
-        params["table"] = decode(model, read_body(req, self._max_body_bytes))
 
 
-def _decoders(resource: object) -> Mapping[str, Decode]:
-    """How a resource decodes bodies, by content type; nothing where it takes none."""
-    decode: Decode | None = getattr(resource, "decode", None)
-    if decode is not None:
-        return {falcon.MEDIA_JSON: decode}
-    decoders: Mapping[str, Decode] = getattr(resource, "decoders", {})
-    return decoders
+def model_of(req: Request, repository: ModelRepository, name: str | None = None, version: str | None = None) -> Model:
+    """
+    The model that a request asks for, noted for the metrics; the default model if it gives no name.
+
+    Raises:
+        ModelNotFound: there is no such model or version.
+        ModelNotReady: it was refused when it was loaded.
+    """
+    model = req.context.model = repository.get(name, version)
+    return model
 
 
-def _decoder(req: falcon.Request, decoders: Mapping[str, Decode], also_json: Sequence[str]) -> Decode:
-    """The decoder of the body's content type, which is JSON where there is none, and for the types `also_json`."""
+def _decoder(req: Request, decoders: Mapping[str, Decode], also_json: Sequence[str]) -> Decode:
+    """The decoder of the body's content type. A body without one is JSON, and so are the types `also_json`."""
     content_type = (req.content_type or falcon.MEDIA_JSON).partition(";")[0].strip().lower()
     decode = decoders.get(falcon.MEDIA_JSON if content_type in also_json else content_type)
     if decode is None:
@@ -73,8 +125,8 @@ def _decoder(req: falcon.Request, decoders: Mapping[str, Decode], also_json: Seq
     return decode
 
 
-def _accepted(req: falcon.Request, encoders: Mapping[str, Encode]) -> str:
-    """The media type that the client likes best; the first where it likes several as much."""
+def _accepted(req: Request, encoders: Mapping[str, Encode]) -> str:
+    """The media type that the client prefers; the first if it prefers none."""
     try:
         best = mediatypes.best_match(encoders, req.accept)
     except ValueError:

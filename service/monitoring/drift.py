@@ -47,10 +47,10 @@ def _outside_columns(signature: Signature, table: Table) -> Mapping[int, int]:
 
 def unknown(signature: Signature, table: Table) -> Mapping[int, int]:
     """The number of unknown categories, by the position of the feature. Missing values do not count."""
-    counts = {}
+    counts: dict[int, int] = {}
+    columns = table.by_column() if signature.known else ()
     for position, known in signature.known:
-        column = table.columns[position] if table.matrix is None else table.matrix[:, position]
-        count = sum(each not in known and not is_missing(each) for each in column.tolist())
+        count = sum(each not in known and not is_missing(each) for each in columns[position].tolist())
         if count:
             counts[position] = count
     return counts

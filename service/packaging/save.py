@@ -113,7 +113,7 @@ def _converted(estimator: Any, signature: Signature, examiner: Examiner) -> tupl
             reasons.append(str(candidate.reason))
             continue
         try:
-            runtime = OnnxRuntime(candidate.model, signature)
+            runtime = OnnxRuntime.load(candidate.model, signature)
         except Exception as ex:  # noqa: BLE001 (ONNX Runtime's errors have no common base)
             reasons.append(f"{candidate.precision}: {str(ex).splitlines()[0]}")
             continue

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 from onnx import ModelProto
 
 from service.packaging.errors import PackagingError
-from service.packaging.onnx_graph.inputs import first_line, inputs_of, matching, signature_of, table_of
+from service.packaging.onnx_graph.inputs import first_line, inputs_of, matching, session_of, signature_of, table_of
 from service.packaging.onnx_graph.labels import drop_zipmap, give_positions, label_lists
 from service.packaging.onnx_graph.locales import give_portable_locale
 from service.packaging.onnx_graph.outputs import confidence, labels_of, positions_of, values_of
-from service.packaging.sample import framed
+from service.packaging.sample import Column, framed
 from service.packaging.version_directory import place, publish
 from service.prediction import Prediction
 from service.repository.manifest import ONNX, Golden, Proof
@@ -50,23 +51,25 @@ def save_onnx(
     """
     home, number = place(root, name, version)
     model = _parsed(content)
-    inputs = inputs_of(content)
+    session = session_of(content)  # first of all: only a graph that loads has no circles
+    inputs = inputs_of(session)
     lists = label_lists(model, len(classes or ()))
     drop_zipmap(model)
     give_portable_locale(model)
+    if model.SerializeToString() != content:
+        session = session_of(model.SerializeToString())
     columns = matching(framed(sample), inputs)
     takes = signature_of(columns, inputs, len(model.graph.output))
     table = table_of(takes, columns)
-    signature = _with_outputs(model, takes, table, lists, classes)
-    content = model.SerializeToString()
-    answer = _answer(content, signature, table)
-    spread = np.linspace(0, table.row_count - 1, min(table.row_count, _GOLDEN_ROWS)).astype(int)
-    rows = table_of(signature, [column._replace(values=column.values[spread]) for column in columns])
-    values = answer.predict if answer.scores is None else answer.scores
-    scale = float(np.std(values)) if values.dtype.kind == "f" else 0.0
-    golden = Golden.of(rows.to_rows(signature), _answer(content, signature, rows), scale)
+    given = _given(session, takes, table)
+    if given[0].dtype.kind == "f":
+        runtime = OnnxRuntime(session, _of_values(takes, given[0], classes))
+    else:
+        labels = labels_of(given[0], lists, classes)
+        runtime = _giving_positions(model, takes, table, given, labels, classes)
+    golden = _golden(runtime, columns, table)
     proof = Proof(True, reason="it came as ONNX, so there is no scikit-learn model to compare with")
-    return publish(home, number, signature, {ONNX: content}, proof, golden)
+    return publish(home, number, runtime.signature, {ONNX: model.SerializeToString()}, proof, golden)
 
 
 def _parsed(content: bytes) -> ModelProto:
@@ -80,31 +83,10 @@ def _parsed(content: bytes) -> ModelProto:
     return model
 
 
-def _with_outputs(
-    model: ModelProto, takes: Signature, table: Table, lists: list[list[Any]], classes: Sequence[Label] | None
-) -> Signature:
-    """The signature with what the graph gives; where that is labels, it gives their positions from now on."""
-    given = _given(model, takes, table)
-    predicted = given[0]
-    if predicted.dtype.kind == "f":
-        if classes is not None:
-            raise PackagingError("The graph gives numbers and no labels: there are no classes to name.")
-        return replace(takes, outputs=(values_of(predicted),))
-    labels = labels_of(predicted, lists, classes)
-    positions = positions_of(predicted, labels)
-    give_positions(model, np.array(labels))
-    outputs = (Output("predict"), *confidence(given[1:], positions, len(labels)))
-    signature = replace(takes, task="classifier", outputs=outputs, classes=tuple(classes or labels))
-    answer = _answer(model.SerializeToString(), signature, table)
-    if not np.array_equal(answer.predict, positions):
-        raise PackagingError("The graph does not give the labels that it lists.")
-    return signature
-
-
-def _given(model: ModelProto, takes: Signature, table: Table) -> list[Any]:
+def _given(session: Any, takes: Signature, table: Table) -> list[Any]:
     """The graph's first two outputs for the table, as they are; the first is an array with as many rows."""
     try:
-        given = OnnxRuntime(model.SerializeToString(), takes).run(table)
+        given = OnnxRuntime(session, takes).run(table)
     except Exception as ex:  # ONNX Runtime's errors have no common base
         raise PackagingError(f"The graph does not take the sample: {first_line(ex)}") from ex
     if not isinstance(given[0], np.ndarray) or given[0].shape[:1] != (table.row_count,):
@@ -112,8 +94,44 @@ def _given(model: ModelProto, takes: Signature, table: Table) -> list[Any]:
     return given
 
 
-def _answer(content: bytes, signature: Signature, table: Table) -> Prediction:
+def _of_values(takes: Signature, predicted: NDArray[Any], classes: Sequence[Label] | None) -> Signature:
+    """The signature of a graph that gives numbers."""
+    if classes is not None:
+        raise PackagingError("The graph gives numbers and no labels: there are no classes to name.")
+    return replace(takes, outputs=(values_of(predicted),))
+
+
+def _giving_positions(
+    model: ModelProto,
+    takes: Signature,
+    table: Table,
+    given: list[Any],
+    labels: list[Any],
+    classes: Sequence[Label] | None,
+) -> OnnxRuntime:
+    """Make the graph give the positions of its labels, and load it again, for it is another graph then."""
+    positions = positions_of(given[0], labels)
+    give_positions(model, np.array(labels))
+    outputs = (Output("predict"), *confidence(given[1:], positions, len(labels)))
+    signature = replace(takes, task="classifier", outputs=outputs, classes=tuple(classes or labels))
+    runtime = OnnxRuntime(session_of(model.SerializeToString()), signature)
+    if not np.array_equal(_answer(runtime, table).predict, positions):
+        raise PackagingError("The graph does not give the labels that it lists.")
+    return runtime
+
+
+def _golden(runtime: OnnxRuntime, columns: list[Column], table: Table) -> Golden:
+    """A few rows, spread over the sample, and the answers to them."""
+    answer = _answer(runtime, table)
+    values = answer.predict if answer.scores is None else answer.scores
+    scale = float(np.std(values)) if values.dtype.kind == "f" else 0.0
+    spread = np.linspace(0, table.row_count - 1, min(table.row_count, _GOLDEN_ROWS)).astype(int)
+    rows = table_of(runtime.signature, [column._replace(values=column.values[spread]) for column in columns])
+    return Golden.of(rows.to_rows(runtime.signature), _answer(runtime, rows), scale)
+
+
+def _answer(runtime: OnnxRuntime, table: Table) -> Prediction:
     try:
-        return OnnxRuntime(content, signature).predict(table)
+        return runtime.predict(table)
     except Exception as ex:  # ONNX Runtime's errors have no common base
         raise PackagingError(f"The graph does not answer the sample: {first_line(ex)}") from ex

@@ -122,7 +122,7 @@ class Loader:
                 import_onnxruntime()
             except ImportError as ex:
                 raise Unloadable(f"{file}: ONNX Runtime cannot be imported: {ex}", Fault.NEEDS) from None
-            return lambda: OnnxRuntime(artifact, signature)
+            return lambda: OnnxRuntime.load(artifact, signature)
         if manifest.booster is not None:
             from service.repository.booster_files import builder
 

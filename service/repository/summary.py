@@ -159,7 +159,7 @@ def speeds(directory: Path, manifest: Manifest) -> dict[str, float]:
     table = Table.from_rows(signature, [signature.example])
     runtimes: dict[str, Runtime] = {}
     if ONNX in manifest.files and fallback(directory, manifest) is None:
-        runtimes["ONNX Runtime"] = OnnxRuntime((directory / ONNX).read_bytes(), signature)
+        runtimes["ONNX Runtime"] = OnnxRuntime.load((directory / ONNX).read_bytes(), signature)
     if manifest.booster is not None:
         from service.repository.booster_files import builder
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import falcon
 
 from service.codecs.rows.answers import csv_answer, json_lines_answer
-from service.http.measurement import predict
-from service.http.validation import Decode, Encode
+from service.http.context import Request
+from service.http.inference import predict
+from service.http.validation import Decode, Encode, RowResource
 from service.prediction import Prediction
 from service.repository.model import Model
 from service.resources.prediction import answer
@@ -23,7 +24,7 @@ _PARQUET = "application/vnd.apache.parquet"
 _ARROW = "application/vnd.apache.arrow.stream"
 
 
-class Invocations:
+class Invocations(RowResource):
     """POST /invocations: rows for the default model in any form, answered in the type that the client accepts."""
 
     def __init__(self, settings: Settings) -> None:
@@ -44,7 +45,7 @@ class Invocations:
         }
 
     def on_post(
-        self, req: falcon.Request, resp: falcon.Response, model: Model, table: Table, encode: Encode, media_type: str
+        self, req: Request, resp: falcon.Response, model: Model, table: Table, encode: Encode, media_type: str
     ) -> None:
         """Predict every row."""
         resp.data = encode(model, predict(req, model, table))

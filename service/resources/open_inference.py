@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import falcon
@@ -14,7 +14,8 @@ from service.codecs.tensors import inputs, messages, outputs
 from service.codecs.tensors.explain import check_repeats, fault
 from service.codecs.tensors.messages import HEADER, Body
 from service.http.body import read_body
-from service.http.measurement import predict
+from service.http.context import Request
+from service.http.inference import predict
 from service.http.problems import Problem
 from service.monitoring.metrics import Metrics
 from service.repository.model import Model
@@ -22,6 +23,7 @@ from service.repository.repository import ModelRepository
 from service.resources import inference_body
 from service.resources.statistics import Statistics
 from service.settings import Settings
+from service.table import Table
 
 NAME = "service"
 EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics")
@@ -129,18 +131,19 @@ class ModelConfig:
 class Infer:
     """POST /v2/models/{name}[/versions/{version}]/infer: tensors in, tensors out."""
 
-    def __init__(self, repository: ModelRepository, settings: Settings) -> None:
-        self._repository = repository
-        self._max_body_bytes = settings.max_body_bytes
+    def __init__(self, settings: Settings) -> None:
         self._max_rows = settings.max_rows
 
-    def on_post(self, req: falcon.Request, resp: falcon.Response, name: str, version: str | None = None) -> None:
-        """Predict every row."""
-        model = req.context.model = self._repository.get(name, version)
-        body = inference_body.read(req, self._max_body_bytes)
-        request = _request(model, body)
+    def read(self, req: Request, model: Model, most: int) -> Mapping[str, object]:
+        """Read the tensors of a request, and the outputs that it asks for."""
+        request = _request(model, inference_body.read(req, most))
         outputs.check(model.signature, request)
-        table = inputs.table(model.signature, request.tensors, self._max_rows)
+        return {"request": request, "table": inputs.table(model.signature, request.tensors, self._max_rows)}
+
+    def on_post(
+        self, req: Request, resp: falcon.Response, model: Model, table: Table, request: messages.Request
+    ) -> None:
+        """Predict every row."""
         results = outputs.results(model.signature, predict(req, model, table), request)
         head = {"model_name": model.name, "model_version": str(model.version)}
         if request.id is not None:

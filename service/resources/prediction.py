@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from urllib.parse import parse_qsl
 
 import falcon
@@ -11,7 +12,9 @@ import msgspec
 from service.codecs.json_reader import json_number
 from service.codecs.rows.answers import json_answer, rows
 from service.errors import InvalidInput, MalformedQuery
-from service.http.measurement import predict
+from service.http.context import Request
+from service.http.inference import predict
+from service.http.validation import RowResource, model_of
 from service.prediction import Prediction
 from service.repository.model import Model
 from service.repository.repository import ModelRepository
@@ -25,17 +28,14 @@ _QUERY_FORM = "The query must be name=value pairs, percent-encoded UTF-8, joined
 _encoder = msgspec.json.Encoder()
 
 
-class Predict:
+class Predict(RowResource):
     """POST /v1/models/{name}[/versions/{version}]:predict takes rows and gives a prediction for each."""
 
+    decoders = MappingProxyType({falcon.MEDIA_JSON: lambda model, body: model.decoders.instances.decode_rows(body)})
     also_json = (falcon.MEDIA_URLENCODED,)
-    """What `curl -d` says of a body if it is not told otherwise."""
+    """The content type that `curl -d` sends if it is not told another."""
 
-    def decode(self, model: Model, body: bytes) -> Table:
-        """The body's instances."""
-        return model.decoders.instances.decode_rows(body)
-
-    def on_post(self, req: falcon.Request, resp: falcon.Response, model: Model, table: Table) -> None:
+    def on_post(self, req: Request, resp: falcon.Response, model: Model, table: Table) -> None:
         """Predict every row."""
         resp.data = answer(model, predict(req, model, table))
 
@@ -46,9 +46,9 @@ class DefaultPredict(Predict):
     def __init__(self, repository: ModelRepository) -> None:
         self._repository = repository
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Predict the row in the query string, or the model's example where there is none."""
-        model = req.context.model = self._repository.get()
+    def on_get(self, req: Request, resp: falcon.Response) -> None:
+        """Predict the row in the query string, or the model's example if there is none."""
+        model = model_of(req, self._repository)
         prediction = predict(req, model, _table(model.signature, req.query_string))
         (row,) = rows(model.signature, prediction)
         resp.data = _encoder.encode({**row, "model": model.name, "version": model.version})

@@ -7,7 +7,7 @@ from typing import Any
 import falcon
 import msgspec
 
-from service.http.context import key_name
+from service.http.context import Request
 from service.http.problems import Problem
 from service.monitoring.metrics import CONTENT_TYPE, Metrics
 from service.repository.repository import Entry, ModelRepository
@@ -33,9 +33,9 @@ class Readiness:
         self._repository = repository
         self._locked = settings.api_keys_file is not None
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+    def on_get(self, req: Request, resp: falcon.Response) -> None:
         """Answer 200 or 503, with the versions that serve and those that were refused, each with its kind of fault."""
-        reasons = not self._locked or key_name(req) is not None
+        reasons = not self._locked or req.context.key_name is not None
         models = {name: _state(entry, reasons) for name, entry in self._repository.entries.items()}
         if not self._repository.ready:
             which = "No" if not any(each["ready"] for each in models.values()) else "Not every"

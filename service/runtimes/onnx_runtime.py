@@ -19,18 +19,28 @@ MISSING_STRING = "\ufdd0"
 
 
 class OnnxRuntime:
-    """A model converted to ONNX: its first output is `predict`, the second its probabilities or scores."""
+    """
+    A model converted to ONNX: its first output is `predict`, the second its probabilities or scores.
+
+    Attributes:
+        signature: what it takes and gives.
+    """
 
     platform = "onnx_onnxv1"
 
-    def __init__(self, model: bytes, signature: Signature) -> None:
-        session = onnx_session(model)
+    def __init__(self, session: Any, signature: Signature) -> None:
+        """Predict by a session of ONNX Runtime, as `onnx_session` makes it."""
         self._inputs = [(each.name, _DTYPES[each.type]) for each in session.get_inputs()]
         self._outputs = [each.name for each in session.get_outputs()][: len(signature.outputs)]
         # Its wrapper holds the file's bytes as long as it lives, and checks at each call what concerns other providers.
         self._session = session._sess  # noqa: SLF001
-        self._signature = signature
+        self.signature = signature
         self._positions = None if signature.classes is None else frozenset(range(len(signature.classes)))
+
+    @classmethod
+    def load(cls, model: bytes, signature: Signature) -> OnnxRuntime:
+        """Predict by a model in the bytes of its file; it raises as `onnx_session` does."""
+        return cls(onnx_session(model), signature)
 
     def predict(self, table: Table) -> Prediction:
         """Predict each row."""
@@ -38,14 +48,14 @@ class OnnxRuntime:
             outputs = self.run(table)
         except Exception as ex:  # ONNX Runtime's errors have no common base; the table fits the signature
             raise InvalidInput("The model cannot compute with these values.") from ex
-        if self._signature.output_classes is not None:
+        if self.signature.output_classes is not None:
             from service.several_outputs import in_columns
 
-            outputs[1] = in_columns(self._signature, np.asarray(outputs[1]))
-        shaped = [*map(_shaped, self._signature.outputs, outputs)]
+            outputs[1] = in_columns(self.signature, np.asarray(outputs[1]))
+        shaped = [*map(_shaped, self.signature.outputs, outputs)]
         if self._positions is not None and not _among(self._positions, shaped[0]):
             raise InvalidInput("The model gives none of its classes for these values.")
-        return _prediction(self._signature, shaped)
+        return _prediction(self.signature, shaped)
 
     def run(self, table: Table) -> list[Any]:
         """The graph's first outputs as they are, one for each output of the signature."""
@@ -57,7 +67,7 @@ class OnnxRuntime:
         if table.matrix is not None and len(self._inputs) == 1:
             name, dtype = self._inputs[0]
             return {name: table.matrix.astype(dtype, copy=False)}
-        inputs = zip(self._inputs, table.columns if table.matrix is None else table.matrix.T, strict=True)
+        inputs = zip(self._inputs, table.by_column(), strict=True)
         return {name: _filled(column, dtype).reshape(-1, 1) for (name, dtype), column in inputs}
 
 

@@ -26,16 +26,12 @@ def estimator_input(signature: Signature, table: Table) -> Any:
         case "texts":
             return table.columns[0]
         case "objects":
-            columns = zip(signature.features, _columns(table), strict=True)
+            columns = zip(signature.features, table.by_column(), strict=True)
             return np.stack([_strings(feature, column) for feature, column in columns], axis=1).astype(object)
     import pandas as pd
 
-    columns = zip(signature.features, _columns(table), strict=True)
+    columns = zip(signature.features, table.by_column(), strict=True)
     return pd.DataFrame({feature.name: _series(feature, column) for feature, column in columns})
-
-
-def _columns(table: Table) -> list[NDArray[Any]]:
-    return list(table.columns) if table.matrix is None else list(table.matrix.T)
 
 
 def _strings(feature: Feature, column: NDArray[Any]) -> NDArray[Any]:

@@ -42,8 +42,7 @@ class Options(NamedTuple):
         """The columns, by their names, as the output has them."""
         if not self.typed:
             return list(columns.values())
-        arrays = table.columns if table.matrix is None else table.matrix.T
-        features = zip(self.signature.features, arrays, strict=True)
+        features = zip(self.signature.features, table.by_column(), strict=True)
         numbers = {feature.name: array for feature, array in features if feature.numeric}
         return [numbers.get(name, values) for name, values in columns.items()]
 

@@ -134,7 +134,7 @@ def test_the_word_alone_is_no_reason(iris_dir: Path) -> None:
     plain = model(tensor=numpy_helper.from_array(DATA, "w"), x="location").SerializeToString()
 
     assert not keeps_data_elsewhere(made.SerializeToString())
-    replay(OnnxRuntime(made.SerializeToString(), manifest.signature), manifest.signature, manifest.golden)
+    replay(OnnxRuntime.load(made.SerializeToString(), manifest.signature), manifest.signature, manifest.golden)
     assert not keeps_data_elsewhere(plain)
     assert onnx_session(plain).run(None, {"location": DATA[None]})[0].tolist() == [[0, 2, 4, 6]]
 

@@ -27,7 +27,7 @@ Make = Callable[[Path, Signature], Runtime]
 
 
 def onnx(directory: Path, signature: Signature) -> Runtime:
-    return OnnxRuntime((directory / ONNX).read_bytes(), signature)
+    return OnnxRuntime.load((directory / ONNX).read_bytes(), signature)
 
 
 def sklearn(directory: Path, signature: Signature) -> Runtime:
@@ -175,7 +175,7 @@ def test_a_session_holds_no_file(iris_dir: Path) -> None:
     version = iris_dir / "iris" / "1"
     content = (version / ONNX).read_bytes()
     before = sys.getrefcount(content)
-    runtime = OnnxRuntime(content, read(version).signature)
+    runtime = OnnxRuntime.load(content, read(version).signature)
 
     assert sys.getrefcount(content) == before
     assert runtime.platform == "onnx_onnxv1"

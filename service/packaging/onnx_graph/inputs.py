@@ -38,17 +38,26 @@ class Input(Struct, frozen=True):
     width: int | None
 
 
-def inputs_of(content: bytes) -> list[Input]:
+def session_of(content: bytes) -> Any:
     """
-    The inputs of a graph.
+    A session of ONNX Runtime with a graph.
 
     Raises:
-        PackagingError: ONNX Runtime or the service cannot serve it.
+        PackagingError: ONNX Runtime cannot load it.
     """
     try:
-        session = onnx_session(content)
+        return onnx_session(content)
     except Exception as ex:  # ONNX Runtime's errors have no common base
         raise PackagingError(f"ONNX Runtime cannot load the graph: {first_line(ex)}") from ex
+
+
+def inputs_of(session: Any) -> list[Input]:
+    """
+    The inputs of the graph in a session.
+
+    Raises:
+        PackagingError: the service cannot serve it.
+    """
     inputs = [Input(each.name, each.type, _width(each.shape)) for each in session.get_inputs()]
     if not inputs:
         raise PackagingError("The graph has no inputs.")
@@ -62,7 +71,7 @@ def inputs_of(content: bytes) -> list[Input]:
 
 def string_inputs(content: bytes, names: list[str]) -> list[str]:
     """Those of these columns that a graph takes as strings."""
-    inputs = inputs_of(content)
+    inputs = inputs_of(session_of(content))
     if len(inputs) == 1:
         return names if inputs[0].type == "tensor(string)" else []
     strings = {each.name for each in inputs if each.type == "tensor(string)"}

@@ -44,7 +44,7 @@ class RowMaker:
 
     def __init__(self, signature: Signature, sample: Table) -> None:
         self._signature = signature
-        self._columns = list(sample.columns) if sample.matrix is None else list(sample.matrix.T)
+        self._columns = sample.by_column()
         self._generator = np.random.default_rng(0)
         self.numeric = [i for i, each in enumerate(signature.features) if each.numeric and each.allowed is None]
         self.movable = [i for i in self.numeric if signature.features[i].type != "bool"]

@@ -41,7 +41,7 @@ def prove_again(directory: Path, *, allow_pickle: bool) -> Proof | str:
     reference = SklearnRuntime(estimator, signature)
     examiner = Examiner(estimator, reference, signature, sample, scale=manifest.golden.scale)
     limits = {position: feature.max_magnitude for position, feature in enumerate(signature.features) if feature.numeric}
-    return examiner.prove(OnnxRuntime((directory / ONNX).read_bytes(), signature), limits)
+    return examiner.prove(OnnxRuntime.load((directory / ONNX).read_bytes(), signature), limits)
 
 
 def _estimator(directory: Path, manifest: Manifest, *, allow_pickle: bool) -> Any:

@@ -150,7 +150,7 @@ def test_a_threshold_decides_as_it_does_in_scikit_learn(name: str, tmp_path: Pat
     manifest = read(directory)
     generator = np.random.default_rng(1)
     asked = np.stack([column[generator.integers(len(column), size=5000)] for column in ROWS.T], axis=1)
-    served = OnnxRuntime((directory / ONNX).read_bytes(), manifest.signature)
+    served = OnnxRuntime.load((directory / ONNX).read_bytes(), manifest.signature)
     answer = served.predict(Table.from_matrix(manifest.signature, asked)).predict
 
     assert manifest.runtime == "onnx"
@@ -196,7 +196,7 @@ def test_where_votes_are_equal_the_same_label_wins(trees: int, tmp_path: Path) -
     manifest = read(directory)
     rows, labels = borders(forest, ROWS[::2])
     probabilities = forest.predict_proba(rows.to_numpy())
-    answer = OnnxRuntime((directory / ONNX).read_bytes(), manifest.signature).predict(
+    answer = OnnxRuntime.load((directory / ONNX).read_bytes(), manifest.signature).predict(
         Table.from_matrix(manifest.signature, rows.to_numpy())
     )
 
