@@ -12,7 +12,7 @@ from service.codecs.rows.dataframes import ColumnFrames, SplitFrames
 from service.codecs.rows.explain import IGNORED, unknown
 from service.codecs.rows.instances import Instances
 from service.codecs.tensors import inputs, messages
-from service.codecs.tensors.messages import Body
+from service.codecs.tensors.body import Body
 from service.errors import InvalidInput, MalformedTensor, pointer
 from service.signature import Signature
 from service.table import Table

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -17,10 +16,8 @@ from service.repository import forked
 from service.repository.directory import open_file
 from service.repository.manifest import ONNX, PICKLE, Golden, Manifest, digest, read
 from service.repository.model import Decoders, Incomplete, Model, Refused, Unloadable
-from service.repository.skops_file import load_skops, trusted_types
 from service.runtimes.onnx_runtime import OnnxRuntime, import_onnxruntime
 from service.runtimes.runtime import Runtime
-from service.runtimes.sklearn_runtime import SklearnRuntime
 from service.settings import Settings
 from service.signature import Signature
 from service.table import InvalidCell, Table
@@ -132,14 +129,11 @@ class Loader:
             raise Unloadable(f"{file}: it needs scikit-learn, which is not installed", Fault.NEEDS)
         if made.split(".")[:2] != here.split(".")[:2]:
             raise Refused(f"{file}: made by scikit-learn {made}, and this is {here}", Fault.NEEDS)
-        if file == PICKLE:
-            if not self._settings.allow_pickle:
-                raise Refused(f"{PICKLE}: a pickle can run any code, and ALLOW_PICKLE is not 1", Fault.NEEDS)
-            return lambda: SklearnRuntime(pickle.loads(artifact), signature)  # noqa: S301 (the operator allows it)
-        import skops.io  # noqa: F401
+        if file == PICKLE and not self._settings.allow_pickle:
+            raise Refused(f"{PICKLE}: a pickle can run any code, and ALLOW_PICKLE is not 1", Fault.NEEDS)
+        from service.repository.sklearn_file import builder_of
 
-        types = trusted_types()
-        return lambda: SklearnRuntime(load_skops(artifact, types), signature)
+        return builder_of(file, artifact, signature)
 
 
 def _installed(package: str) -> str | None:

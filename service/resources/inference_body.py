@@ -7,7 +7,7 @@ import zlib
 
 import falcon
 
-from service.codecs.tensors.messages import HEADER, Body
+from service.codecs.tensors.body import HEADER, Body
 from service.http.body import read_body, read_parts
 from service.http.problems import Problem
 

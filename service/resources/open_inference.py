@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import falcon
 import msgspec
 from msgspec import Struct
 
 from service import __version__
-from service.codecs.tensors import inputs, messages, outputs
-from service.codecs.tensors.explain import check_repeats, fault
-from service.codecs.tensors.messages import HEADER, Body
+from service.codecs.tensors.body import HEADER
 from service.http.body import read_body
 from service.http.context import Request
 from service.http.inference import predict
@@ -23,7 +22,10 @@ from service.repository.repository import ModelRepository
 from service.resources import inference_body
 from service.resources.statistics import Statistics
 from service.settings import Settings
-from service.table import Table
+
+if TYPE_CHECKING:
+    from service.codecs.tensors.codec import TensorCodec, TensorRequest
+    from service.codecs.tensors.inputs import TensorMetadata
 
 NAME = "service"
 EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics")
@@ -79,6 +81,8 @@ class ModelMetadata:
         if name == "stats" and version is None and name not in self._repository.entries:
             self._statistics.on_get(req, resp)
             return
+        from service.codecs.tensors import inputs, outputs
+
         model = self._repository.get(name, version)
         metadata = {
             "name": model.name,
@@ -115,6 +119,8 @@ class ModelConfig:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str, version: str | None = None) -> None:
         """Describe the model."""
+        from service.codecs.tensors import inputs, outputs
+
         model = self._repository.get(name, version)
         config = {
             "name": model.name,
@@ -134,24 +140,25 @@ class Infer:
     def __init__(self, settings: Settings) -> None:
         self._max_rows = settings.max_rows
 
+    @cached_property
+    def _codec(self) -> TensorCodec:
+        """Made by the first request: a service that nobody asks for tensors does not import it."""
+        from service.codecs.tensors.codec import TensorCodec
+
+        return TensorCodec(self._max_rows)
+
     def read(self, req: Request, model: Model, most: int) -> Mapping[str, object]:
         """Read the tensors of a request, and the outputs that it asks for."""
-        request = _request(model, inference_body.read(req, most))
-        outputs.check(model.signature, request)
-        return {"request": request, "table": inputs.table(model.signature, request.tensors, self._max_rows)}
+        return {"request": self._codec.decode_request(model.signature, inference_body.read(req, most))}
 
-    def on_post(
-        self, req: Request, resp: falcon.Response, model: Model, table: Table, request: messages.Request
-    ) -> None:
+    def on_post(self, req: Request, resp: falcon.Response, model: Model, request: TensorRequest) -> None:
         """Predict every row."""
-        results = outputs.results(model.signature, predict(req, model, table), request)
-        head = {"model_name": model.name, "model_version": str(model.version)}
-        if request.id is not None:
-            head["id"] = request.id
-        resp.data, json_length = messages.encode(head, results)
-        if json_length is not None:
+        prediction = predict(req, model, request.table)
+        answer = self._codec.encode_answer(model.signature, request, prediction, model.name, model.version)
+        resp.data = answer.content
+        if answer.json_length is not None:
             resp.content_type = "application/octet-stream"
-            resp.set_header(HEADER, str(json_length))
+            resp.set_header(HEADER, str(answer.json_length))
 
 
 class RepositoryIndex:
@@ -201,22 +208,18 @@ def _only_ready(body: bytes) -> bool:
     """What the body of an index request asks for; it may be empty."""
     if not body.strip():
         return False
+    from service.codecs.tensors.explain import check_repeats, fault
+    from service.codecs.tensors.messages import MOST_UNKNOWN
+
     try:
         wanted = msgspec.json.decode(body, type=_Filter).ready
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as ex:
         raise fault(body, ex) from None
-    check_repeats(body, messages.MOST_UNKNOWN)
+    check_repeats(body, MOST_UNKNOWN)
     return bool(wanted)
 
 
-def _request(model: Model, body: Body) -> messages.Request:
-    """The request in a body; where the header says that there is no JSON at all, the body is the tensor."""
-    if body.binary is not None and not body.json:
-        return inputs.raw_request(model.signature, body.binary)
-    return messages.decode_request(body, len(model.signature.features))
-
-
-def _configured(tensor: inputs.TensorMetadata) -> dict[str, Any]:
+def _configured(tensor: TensorMetadata) -> dict[str, Any]:
     """A tensor without its rows, in the words of Triton's configuration."""
     datatype = "TYPE_STRING" if tensor.datatype == "BYTES" else f"TYPE_{tensor.datatype}"
     return {"name": tensor.name, "data_type": datatype, "dims": tensor.shape[1:] or (1,)}

@@ -13,8 +13,8 @@ from jsonschema import Draft202012Validator
 from service.codecs.mlflow import MLflowDecoder
 from service.codecs.rows.instances import Instances
 from service.codecs.tensors import inputs, messages, outputs
+from service.codecs.tensors.body import Body
 from service.codecs.tensors.datatypes import DATATYPES
-from service.codecs.tensors.messages import Body
 from service.errors import ServiceError
 from service.http.openapi import rows, tensors
 from service.signature import Feature, Signature

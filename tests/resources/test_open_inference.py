@@ -22,8 +22,9 @@ from tritonclient.utils import np_to_triton_dtype
 
 from service.app import create_app
 from service.codecs.tensors import outputs as outputs_module
+from service.codecs.tensors.body import HEADER
 from service.codecs.tensors.datatypes import DATATYPES
-from service.codecs.tensors.messages import HEADER, Request
+from service.codecs.tensors.messages import Request
 from service.errors import Fault
 from service.prediction import Prediction
 from service.repository.model import Incomplete, Refused

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from service.codecs.tensors.binary_data import BinaryData
 from service.codecs.tensors.datatypes import DATATYPES, Place
 from service.codecs.tensors.messages import Request, Tensor
-from service.errors import InvalidInput, MalformedTensor, TooManyRows
+from service.errors import InvalidInput, MalformedTensor, TooManyRows, names_of
 from service.signature import Feature, Signature
 from service.table import InvalidCell, Table
 
@@ -129,7 +129,7 @@ def _by_feature(signature: Signature, tensors: Sequence[Tensor]) -> list[Tensor]
     found: dict[str, Tensor | None] = dict.fromkeys(names)
     for tensor in tensors:
         if tensor.name not in found:
-            detail = f"The model takes no tensor of this name; it takes {_listed(signature)}."
+            detail = f"The model takes no tensor of this name; it takes {names_of(signature.features)}."
             raise InvalidInput(detail, tensor.place.pointer("name"))
         if found[tensor.name] is not None:
             raise InvalidInput(f"{tensor.name} appears more than once.", tensor.place.pointer("name"))
@@ -138,12 +138,6 @@ def _by_feature(signature: Signature, tensors: Sequence[Tensor]) -> list[Tensor]
     if missing is not None:
         raise InvalidInput(f"{missing} is missing.", "/inputs", missing)
     return [tensor for tensor in found.values() if tensor is not None]
-
-
-def _listed(signature: Signature, at_most: int = 20) -> str:
-    names = ", ".join(signature.names[:at_most])
-    more = len(signature.names) - at_most
-    return f"{names} and {more} more" if more > 0 else names
 
 
 def _check_rows(tensor: Tensor, rows: int, max_rows: int) -> None:

@@ -11,6 +11,7 @@ from msgspec import Meta, Raw, Struct
 from numpy.typing import NDArray
 
 from service.codecs.tensors.binary_data import BinaryData, to_binary
+from service.codecs.tensors.body import HEADER, Body
 from service.codecs.tensors.datatypes import DATATYPES, Datatype, Place, to_json
 from service.codecs.tensors.explain import MOST_DIMENSIONS, check_repeats, fault
 from service.codecs.tensors.json_data import JSONData
@@ -243,20 +244,3 @@ def _binary_data(given: _Input, place: Place, binary: memoryview | None, at: int
     if size > len(binary) - at:
         raise place.fault(f"{size} bytes of binary data are announced, and {len(binary) - at} are left.", *where)
     return BinaryData(binary[at : at + size])
-
-
-HEADER = "Inference-Header-Content-Length"
-"""How many bytes of an uncompressed body are JSON; binary tensors follow. Without it, all are."""
-
-
-class Body(Struct, frozen=True, eq=False):
-    """
-    A body.
-
-    Attributes:
-        json: the JSON object; empty in a raw binary request.
-        binary: what follows it; None where the header is absent.
-    """
-
-    json: bytes
-    binary: memoryview | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from service.codecs.tensors.messages import HEADER
+from service.codecs.tensors.body import HEADER
 from service.http.openapi import answers, rows, tensor_answers, tensors
 from service.http.openapi.operation import Endpoint, Subject, operation
 from service.http.openapi.responses import JSON, media, reference, success

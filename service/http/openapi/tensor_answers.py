@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from service.codecs.tensors import outputs
+from service.codecs.tensors.body import Body
 from service.codecs.tensors.inputs import TensorMetadata
-from service.codecs.tensors.messages import Body, Request, Wanted, decode_request, encode
+from service.codecs.tensors.messages import Request, Wanted, decode_request, encode
 from service.errors import MalformedTensor
 from service.http.openapi.answers import predict_example
 from service.http.openapi.responses import JSON
