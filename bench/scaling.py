@@ -151,7 +151,7 @@ def main() -> None:
     with orderly_end():
         found = measure(chosen)
     what = "2 workers behind nginx; logistic regression behind a scaler"
-    head = f"# What a request costs\n\n{machine.describe()}; {what}. bench/HISTORY.md explains each cliff.\n"
+    head = f"# What a request costs\n\n{machine.describe()}; {what}. bench/HISTORY.md explains each sudden change.\n"
     report = "\n".join([head, *(tabulate(axis, points) for axis, points in found.items())])
     (chosen.output / "SCALING.md").write_text(report, encoding="utf-8")
     for axis, points in found.items():
