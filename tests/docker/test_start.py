@@ -40,7 +40,7 @@ def test_one_refused_model_stops_no_other(models: Path) -> None:
 
 
 def test_without_a_model_nginx_passes_on_why(models: Path) -> None:
-    """nginx starts even if the service is not ready."""
+    """Nginx starts even if the service is not ready."""
     Compose({"MODELS_DIR": str(models)})("up", "--detach")
     (nginx,) = Compose().containers("nginx")
     wait_until(lambda: inspect(nginx)["State"]["Health"]["Status"] == "healthy", 60)

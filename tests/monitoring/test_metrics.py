@@ -289,11 +289,11 @@ def test_no_rollout_takes_a_counter_back(kept: WorkerSlots, iris_dir: Path, tmp_
     copy_version(first, first.parent.parent, version=2)
     shutil.rmtree(first)
     roll_out()
-    for slot in (2, 3, 0):  # a killed worker's last file
+    for slot in (2, 3, 0):  # slot 0 is prepared for the worker that replaces a killed one
         kept.prepare(slot, app.gauges.may_be_shown)
         assert (shown(old_sums, 1), shown(metrics, 1)) == ([40], [])
     roll_out()
-    for slot in (0, 1):  # which leaves it in the others
+    for slot in (0, 1):  # so the other slots still hold it
         kept.prepare(slot, app.gauges.may_be_shown)
     copy_version(first.with_name("2"), first.parent.parent, version=1)
     roll_out()

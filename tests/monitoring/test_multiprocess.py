@@ -203,7 +203,7 @@ def full(monkeypatch: pytest.MonkeyPatch, size: int = 0) -> None:
 
 
 def test_space_is_set_aside(slots: WorkerSlots) -> None:
-    """A mapped page for which there is none would end the process; from the first byte, and as files grow."""
+    """Without space, a write to a mapped page would end the process. Space is reserved at the start and at growth."""
     things = counter()
     for version in range(500):
         things.labels("m", str(version)).inc()
@@ -303,7 +303,7 @@ def test_a_file_that_cannot_be_pruned_stays(
 
     in_child(work)
     before = scraped(slots.directory)
-    slots.prepare(0, lambda labels: labels["version"] == "1")  # which other systems may not have
+    slots.prepare(0, lambda labels: labels["version"] == "1")  # not all series have this label
     assert scraped(slots.directory) == before
     full(monkeypatch)
     slots.prepare(0, lambda _: False)

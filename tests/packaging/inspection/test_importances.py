@@ -76,7 +76,7 @@ def test_each_output_has_its_row() -> None:
 
 
 def test_a_forest_has_importances_of_the_columns_that_it_sees() -> None:
-    """A category is one column for each of its values; the names are without what a ColumnTransformer adds."""
+    """A category is one column for each of its values. The names have no prefix of a ColumnTransformer."""
     rows = ROWS.assign(kind=KINDS)
     encoder = make_column_transformer((OneHotEncoder(), ["kind"]), remainder="passthrough")
     model = make_pipeline(encoder, RandomForestClassifier(5, random_state=0)).fit(rows, LABELS)

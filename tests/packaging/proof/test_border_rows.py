@@ -54,7 +54,7 @@ def borders(estimator: Any, sample: Any) -> tuple[pd.DataFrame, Any]:
 
 
 def nearest(rows: pd.DataFrame) -> Any:
-    """Of the rows on borders, only the two that are neighbours of each other."""
+    """The rows directly on both sides of a border; the other rows are a step away."""
     found = np.split(rows.to_numpy(), 6)
     return np.concatenate([found[0], found[3]])
 
@@ -78,7 +78,7 @@ def mixed() -> tuple[Any, pd.DataFrame]:
 
 
 def test_rows_on_a_border_are_neighbours_with_different_labels() -> None:
-    """They differ in one number, by one step of float64; each pair has a step more on both sides."""
+    """The two rows differ in one number, by one step of float64. Each pair also has a row one step further out."""
     found, labels = borders(make_pipeline(StandardScaler(), LogisticRegression()).fit(ROWS, LABELS), ROWS)
     low, below, _, high, above, _ = np.split(found.to_numpy(), 6)
     low_labels, _, _, high_labels, _, _ = np.split(labels, 6)
