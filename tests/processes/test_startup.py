@@ -64,7 +64,7 @@ def test_what_is_taken_is_left_alone(handler: signal.Handlers | Callable[..., No
 @pytest.mark.usefixtures("fresh")
 @pytest.mark.parametrize("option", ["--check-config", "--print-config"])
 def test_where_nothing_starts_signals_are_as_ever(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A `check` that was stopped must not look like one that passed."""
+    """If a signal stops --check-config, the exit status must not say that the check passed."""
     monkeypatch.setattr(sys, "argv", ["gunicorn", "-c", "conf/gunicorn.py", option])
     StartupSignals()
 
