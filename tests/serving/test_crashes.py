@@ -61,7 +61,7 @@ class Faulty:
         self.arguments = ("--pythonpath", str(directory), "faulty:main()")
 
     def started(self) -> list[int]:
-        """The workers that have begun to answer at these paths: they say so in the log, as they may write no file."""
+        """The workers that have begun to answer at these paths. The log shows them: workers may write no file."""
         logs = sorted(self._directory.glob("log-*"))
         return [int(pid) for log in logs for pid in re.findall(r"^started (\d+)$", log.read_text(), re.MULTILINE)]
 
