@@ -60,7 +60,7 @@ def settle(prometheus: Prometheus) -> None:
 
 
 def assert_counted(prometheus: Prometheus, least: int, most: int | None = None) -> None:
-    """Each request once, with its two rows, one of each class; a killed worker may have counted some of these only."""
+    """Check that each request counts once, with two rows of two classes; a killed worker may have counted a part."""
     settle(prometheus)
     series = [PREDICTED, *(f'inference_predictions_total{{class="{each}"}}' for each in PREDICTIONS)]
     counted = [*map(prometheus.total, series), prometheus.total("inference_rows_total") / 2]

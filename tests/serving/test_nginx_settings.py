@@ -122,7 +122,7 @@ def test_a_probe_of_vertex_ai_is_one(gunicorn: Gunicorn) -> None:
 
 
 def test_the_service_is_looked_up_by_its_name() -> None:
-    """A newer nginx looks a name up again and again, an older one when it starts; an address is taken as it is."""
+    """A newer nginx repeats the lookup, an older nginx looks once at its start. An address needs no lookup."""
     assert ("resolver" in rendered(UPSTREAM="10.0.0.1:8000")) is False
     named = rendered(UPSTREAM="localhost:8000")
     assert named.count("server localhost:8000") == 4

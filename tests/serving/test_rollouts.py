@@ -291,7 +291,7 @@ def main():
 
 @pytest.mark.parametrize("warm", [False, True], ids=["as it is", "after a prediction in the master"])
 def test_models_that_use_openmp_answer_after_the_fork(serve: Serve, threaded: Path, tmp_path: Path, warm: bool) -> None:
-    """A pool of threads does not survive a fork. The master makes none, and each process has one thread of OpenMP."""
+    """A fork loses a pool of threads. So the master makes none, and OpenMP has one thread in any case."""
     (tmp_path / "warm.py").write_text(WARM.format(names=["boosting", "neighbors", "means"]))
     unset = {f"{name}_NUM_THREADS": "" for name in ("OMP", "OPENBLAS", "MKL")}  # as it is outside of these tests
     arguments = ["--pythonpath", str(tmp_path), "warm:main()"] if warm else []
