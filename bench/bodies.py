@@ -1,4 +1,4 @@
-"""Bodies of rows in every protocol: the right ones, and beside each those that are wrong or odd in some way."""
+"""Bodies of rows in every protocol: for each right body, also wrong and odd bodies."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ text = msgspec.json.encode
 
 
 def _cells(model: str, cell: bytes | None = None, at: int = -1) -> list[bytes]:
-    """A row in JSON, with another cell in one place."""
+    """A row in JSON, with another cell at one position."""
     values = [each.example for each in MODELS[model]]
     cells = [text(int(each) if type(each) is float and each >= 1 else each) for each in values]
     if cell is not None:
@@ -81,12 +81,12 @@ def _object(model: str, cells: list[bytes]) -> bytes:
 
 
 def count_of(row: bytes) -> int:
-    """How many of these rows a body may hold."""
+    """The number of these rows that a body may hold."""
     return min(ROWS, (BODY - 20_000) // (len(row) + 1))
 
 
 def _joined(row: bytes, others: Mapping[float, bytes], separator: bytes = b",") -> bytes:
-    """Rows, all alike but those at some places, from 0 to 1."""
+    """Rows that are all alike, except those at some positions. A position is a fraction from 0 to 1."""
     rows = [row] * count_of(row)
     for place, other in others.items():
         rows[round(place * (len(rows) - 1))] = other
@@ -94,7 +94,7 @@ def _joined(row: bytes, others: Mapping[float, bytes], separator: bytes = b",") 
 
 
 def _wrong_rows(model: str, write: Callable[[list[bytes]], bytes]) -> Iterator[tuple[str, dict[float, bytes]]]:
-    """What may be wrong with a row, and where."""
+    """The possible faults of a row, and the row that has each fault: the first, the middle or the last one."""
     bad = write(_cells(model, b"[]"))
     yield from ((f"value, {place}", {at: bad}) for place, at in (("first", 0.0), ("middle", 0.5), ("last", 1.0)))
     yield "null, last", {1.0: write(_cells(model, b"null"))}
@@ -137,7 +137,7 @@ def _rows(model: str, member: str, path: str, *, objects: bool) -> Iterator[Case
 
 
 def case_of(protocol: str, model: str, path: str, content_type: str, fault: str, body: Make) -> Case:
-    """A case, with what changes least first."""
+    """A case; the arguments that change least come first."""
     return Case(protocol, fault, model, path, content_type, body)
 
 

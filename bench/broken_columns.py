@@ -44,7 +44,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Print what came of them, and what that took."""
+    """Print the outcomes, and the time that they took."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=100_000, help="bodies that the child's decoder gets")
     parser.add_argument("--requests", type=int, default=2_000, help="bodies that are sent to the service")
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def _decode(model: str, count: int, seed: int) -> None:
-    """Have children decode many bodies each, as each request's child decodes one: there is one fork to pay for all."""
+    """Decode many bodies in each child, to save forks; in the service each child decodes one body."""
     signature = read(ROOT / "models" / model / "1").signature
     answers: Counter[str] = Counter()
     crashed, megabytes, started = 0, 0.0, time.monotonic()

@@ -1,4 +1,4 @@
-"""Compare both parsers of requests for long: `python -m bench.fuzz_requests --millions 5`."""
+"""Compare both parsers of requests for a long time: `python -m bench.fuzz_requests --millions 5`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MILLION = 1_000_000
 
 
 def main() -> None:
-    """Print how many were compared; end with 1 at the first disagreement."""
+    """Print the number of compared requests; end with status 1 at the first disagreement."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--millions", type=float, default=5.0, help="mutated requests (%(default)s)")
     parser.add_argument("--seed", type=int, default=1)

@@ -11,7 +11,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 class BadAnswerError(Exception):
-    """A server answered what it should not; the message says what."""
+    """A server gave a wrong answer; the message says what is wrong."""
 
 
 def post(port: int, path: str, body: bytes, timeout: float = 60.0, headers: dict[str, str] = JSON) -> Any:

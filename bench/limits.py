@@ -48,7 +48,7 @@ class Client:
             due += self._pause
 
     def end(self) -> Counter[int]:
-        """Stop; the answers."""
+        """Stop, and return the number of answers by status."""
         self._stop.set()
         self._thread.join()
         return self.answers
@@ -74,7 +74,7 @@ def shares(seconds: float) -> str:
 
 
 def cost(chosen: argparse.Namespace) -> str:
-    """The same load with each limit, in turn."""
+    """Put the same load on each limit, one after the other."""
     body = msgspec.json.encode({"instances": models.rows(1)})
     keys = Path(SCRATCH / "keys")
     keys.write_text(f"{KEY}\n")

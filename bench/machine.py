@@ -1,4 +1,4 @@
-"""What the benchmarks run on, and what they need."""
+"""The machine that runs the benchmarks, and the tools that they need."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def describe() -> str:
 
 
 def require_tools() -> None:
-    """End with a word of how to get what is missing."""
+    """End with a sentence that says how to install the missing tools."""
     missing = [text for found, text in ((shutil.which("wrk"), wrk.MISSING), (proxy.NGINX, proxy.MISSING)) if not found]
     if missing:
         raise SystemExit("\n".join(missing))

@@ -21,7 +21,7 @@ REQUESTS, KILLS, SCRAPES = 100_000, 200, 50
 
 
 def main() -> None:
-    """Print the table, and what the counters say."""
+    """Print the table, and the values of the counters."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as made:
         files = Path(made) / "metrics"
         environ = {DIRECTORY: str(files), "WEB_CONCURRENCY": "2"}
@@ -38,13 +38,13 @@ def main() -> None:
 
 
 def kill_one(server: Gunicorn) -> None:
-    """Kill a worker once there are two."""
+    """Kill a worker once there are two workers."""
     wait_until(lambda: len(server.workers()) == 2)
     os.kill(server.workers()[0], signal.SIGKILL)
 
 
 def report(server: Gunicorn, files: Path, requests: int, kills: int) -> None:
-    """Print a line; of a scrape, the best of several, for workers are busy with requests."""
+    """Print a line. It has the best time of several scrapes, because workers are also busy with requests."""
     sizes = [path.stat().st_size for path in files.glob("*.db")]
     seconds, length = min(scrape(server) for _ in range(SCRAPES))
     print(f"{requests:10d}{kills:7d}{len(sizes):7d}{sum(sizes):10d}{seconds * 1e3:11.2f}{length:14d}", flush=True)

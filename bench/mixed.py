@@ -28,7 +28,7 @@ HEAD = ("clients", "workers", "10,000 rows", "requests/s", "1 row: p50 ms", "p99
 
 
 class Cell(NamedTuple):
-    """How many clients ask how many workers, and how many requests in a thousand are large."""
+    """The number of clients and of workers, and the number of large requests in a thousand."""
 
     connections: int
     workers: int
@@ -36,7 +36,7 @@ class Cell(NamedTuple):
 
 
 class Latencies(msgspec.Struct):
-    """Of one kind of request, in microseconds."""
+    """Latencies of one kind of request, in microseconds."""
 
     count: int
     p50: float
@@ -45,7 +45,7 @@ class Latencies(msgspec.Struct):
 
 
 class Mixture(msgspec.Struct):
-    """What the script prints."""
+    """The output of the wrk script."""
 
     small: Latencies
     large: Latencies
@@ -91,7 +91,7 @@ def row(cell: Cell, found: list[Mixture]) -> list[str]:
 
 
 def measure(chosen: argparse.Namespace) -> dict[Cell, list[Mixture]]:
-    """All cells in turn, several times over."""
+    """Measure all cells in turn, in several rounds."""
     found: dict[Cell, list[Mixture]] = {}
     with ExitStack() as started:
         stacks = {}

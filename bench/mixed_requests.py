@@ -79,7 +79,7 @@ def right() -> list[Request]:
 
 
 def wrong() -> list[Request]:
-    """Requests that are refused, each for another reason."""
+    """Requests that are refused, each for a different reason."""
     many = [ROW] * 300
     return [
         *(
@@ -132,7 +132,7 @@ class Client(threading.Thread):
         self.faults: list[str] = []
 
     def run(self) -> None:
-        """Send them all, every other one wrong."""
+        """Send the requests; every second request is wrong."""
         kinds = itertools.cycle([right(), wrong()] * 499 + [right(), [LARGE]])
         connection: socket.socket | None = None
         for requests in itertools.islice(kinds, self._number):
@@ -141,7 +141,7 @@ class Client(threading.Thread):
             connection = self._ask(connection, request)
 
     def _ask(self, connection: socket.socket, request: Request) -> socket.socket | None:
-        """Send a request; the connection, if it is kept."""
+        """Send a request, and return the connection if the service keeps it."""
         try:
             connection.sendall(request.content)
             status, keeps = _read(connection)
@@ -158,7 +158,7 @@ class Client(threading.Thread):
 
 
 def _read(connection: socket.socket) -> tuple[int, bool]:
-    """The status of an answer that is read to its end, and whether its connection is kept."""
+    """Read an answer to its end. Return its status, and whether the connection is kept."""
     found = b""
     while (end := found.find(b"\r\n\r\n")) < 0:
         piece = connection.recv(65536)
@@ -174,7 +174,7 @@ def _read(connection: socket.socket) -> tuple[int, bool]:
 
 
 def send(port: int, number: int, seed: int = 0, clients: int = 4) -> tuple[Counter[int], list[str]]:
-    """Send so many requests from a few clients; how often each status came, and what was wrong."""
+    """Send this many requests from a few clients. Return how often each status came, and the wrong answers."""
     threads = [Client(port, number // clients, seed * clients + each) for each in range(clients)]
     for each in threads:
         each.start()

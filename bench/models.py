@@ -1,4 +1,4 @@
-"""The models that are served, the rows that are asked for, and what scikit-learn answers."""
+"""The models that are served, the rows in the requests, and scikit-learn's answers to these rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def estimator(name: str) -> Any:
 
 @cache
 def rows(count: int) -> list[list[float]]:
-    """Rows of the iris data, as many as are asked for."""
+    """This many rows of the iris data."""
     matrix, _ = _iris()
     found: list[list[float]] = matrix[np.arange(count) * 7 % len(matrix)].tolist()  # the classes mixed
     return found
@@ -38,13 +38,13 @@ def rows(count: int) -> list[list[float]]:
 
 @cache
 def labels(name: str, count: int) -> list[int]:
-    """What scikit-learn predicts for these rows."""
+    """The labels that scikit-learn predicts for these rows."""
     found: list[int] = estimator(name).predict(rows(count)).tolist()
     return found
 
 
 def package(root: Path) -> None:
-    """Put the models where the service finds them, converted as for any user."""
+    """Package the models where the service finds them, converted as `save_model` converts them for any user."""
     from service.packaging import save_model
 
     matrix, _ = _iris()

@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def layers(app: Service, metrics: Metrics) -> dict[str, Callable[[], Any]]:
-    """What is measured."""
+    """The layers that are measured."""
     model = app.repository.get()
     table = model.decoders.instances.decode_rows(BODY)
     req, resp = Request(create_environ("/prediction", method="POST")), falcon.Response()
@@ -78,12 +78,12 @@ def layers(app: Service, metrics: Metrics) -> dict[str, Callable[[], Any]]:
 
 
 def closed(call: Callable[[], Any]) -> Callable[[], Any]:
-    """A call whose answer is closed, as servers do."""
+    """A call that also closes its answer, as servers do."""
     return lambda: call().close()
 
 
 def bare(app: Service) -> Callable[[], Any]:
-    """The same app without its measurement; only what a model's call itself keeps is left."""
+    """The same app without its measurement. Only the counts that a model's call itself makes are left."""
 
     class Unmeasured:
         def __call__(self, env: dict[str, Any], start_response: Any) -> Any:

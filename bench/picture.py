@@ -20,7 +20,7 @@ class Bar(NamedTuple):
 
 
 def bars(panels: dict[str, list[Bar]], unit: str) -> str:
-    """The whole picture; each panel has a scale of its own."""
+    """The whole picture; each panel has its own scale."""
     parts, top = [], 0
     for title, entries in panels.items():
         parts += _panel(title, entries, unit, top)

@@ -21,7 +21,7 @@ class Axis:
         self._start, self._end = start, end
 
     def __call__(self, value: float) -> float:
-        """The place of a value."""
+        """The position of a value."""
         share = (math.log10(value) - self.low) / (self.high - self.low)
         return self._start + share * (self._end - self._start)
 
@@ -59,7 +59,7 @@ def _grid(x: Axis, y: Axis) -> list[str]:
 
 
 def _apart(places: Mapping[str, float], distance: float = 16) -> dict[str, float]:
-    """Move names that would cover each other, downwards."""
+    """Move names down if they would cover each other."""
     found: dict[str, float] = {}
     last = -math.inf
     for name, place in sorted(places.items(), key=lambda item: item[1]):

@@ -74,7 +74,7 @@ else:
 
 
 class Run(NamedTuple):
-    """What one run took."""
+    """The figures of one run."""
 
     seconds: float
     cpu: float
@@ -153,7 +153,7 @@ def _compared(name: str, form: str, source: Path, rows: int, mlflow: Path | None
 
 
 def measure(command: list[Any]) -> Run:
-    """Run a command, and watch it and what it starts."""
+    """Run a command, and watch its process and all that it starts."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     most, cpu, started = 0.0, 0.0, time.monotonic()
     with (HOME / "log").open("wb") as log:

@@ -1,4 +1,4 @@
-"""Programs that a benchmark starts, with all that they start in turn: their CPU time, their memory, their end."""
+"""Programs that a benchmark starts, with their child processes: their CPU time, their memory, their end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Process(NamedTuple):
 
 
 def parse_stat(text: str) -> Process:
-    """Read /proc/PID/stat, whose second field is a name that may hold anything."""
+    """Read /proc/PID/stat. Its second field is the name, which may hold any characters, for example ") ("."""
     head, _, tail = text.rpartition(")")
     fields = tail.split()
     return Process(int(head.partition(" ")[0]), int(fields[1]), int(fields[3]), sum(map(int, fields[11:15])) / _TICKS)
@@ -42,7 +42,7 @@ def process_table() -> dict[int, Process]:
 
 
 def tree(root: int, table: Mapping[int, Process]) -> set[int]:
-    """A process, those of its session, and all that they started."""
+    """A process, the processes of its session, and all their children."""
     found = {process.pid for process in table.values() if root in (process.pid, process.session)}
     while more := {process.pid for process in table.values() if process.parent in found} - found:
         found |= more
@@ -50,21 +50,21 @@ def tree(root: int, table: Mapping[int, Process]) -> set[int]:
 
 
 def children(pid: int) -> set[int]:
-    """The processes that one started itself."""
+    """The direct children of a process."""
     return {process.pid for process in process_table().values() if process.parent == pid}
 
 
 class Machine(NamedTuple):
-    """How long all CPUs together worked, and how long they were there, in seconds."""
+    """Seconds that all CPUs together have worked, and seconds that they have been up."""
 
     busy: float
-    """Interrupts included: most are a process's own sending and receiving, and are in its time, too."""
+    """Interrupts count as work: most come from a process's own network traffic, and are in its CPU time, too."""
 
     total: float
 
     @classmethod
     def now(cls) -> Self:
-        """Since the machine started."""
+        """The seconds since the machine started."""
         times = [int(field) for field in Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]]
         idle = sum(times[3:5])
         return cls((sum(times) - idle) / _TICKS, sum(times) / _TICKS)
@@ -99,11 +99,11 @@ class Program:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """Whether it still runs."""
         return self._process.poll() is None
 
     def pids(self) -> set[int]:
-        """All its processes."""
+        """The ids of all its processes."""
         return tree(self.pid, process_table())
 
     def cpu_seconds(self) -> float:
@@ -116,11 +116,11 @@ class Program:
         return sum(map(proportional_memory, self.pids()))
 
     def signal(self, number: signal.Signals) -> None:
-        """Send its first process a signal."""
+        """Send a signal to its first process."""
         self._process.send_signal(number)
 
     def stop(self, patience: float = 5.0) -> None:
-        """End all its processes: ask first, then kill."""
+        """End all its processes: first by SIGTERM, then by SIGKILL."""
         pids = self.pids()
         if self.running:
             self._process.terminate()
@@ -136,12 +136,12 @@ class Program:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop it, whatever happened."""
+        """Stop it, even after an exception."""
         self.stop()
 
 
 def proportional_memory(pid: int) -> int:
-    """The PSS of one process, in bytes; none where it has ended."""
+    """The PSS of one process, in bytes; None if the process has ended."""
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:
@@ -151,7 +151,7 @@ def proportional_memory(pid: int) -> int:
 
 @contextlib.contextmanager
 def orderly_end() -> Iterator[None]:
-    """Let SIGTERM end the benchmark as Ctrl-C does, once: what was started is stopped before anything else ends it."""
+    """Make SIGTERM end the benchmark once, as Ctrl-C does, so that all started programs are stopped first."""
 
     def interrupt(number: int, frame: object) -> None:
         for ignored in before:

@@ -1,4 +1,4 @@
-"""Nginx as conf/nginx/start.sh starts it, before any server of this machine."""
+"""Nginx in front of any server of this machine, started by conf/nginx/start.sh."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOBODY = 65534
 
 
 class Nginx(Program):
-    """A running nginx; it writes its access log, as in production, but to where nothing is kept."""
+    """A running nginx. It writes its access log, as in production, but to /dev/null."""
 
     def __init__(self, directory: Path, port: int, upstream: int, settings: Mapping[str, str]) -> None:
         if NGINX is None:
@@ -43,7 +43,7 @@ class Nginx(Program):
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface, below those that the kernel gives to outgoing connections."""
+    """A free TCP port of the loopback interface, below the ports that the kernel gives to outgoing connections."""
     for port in range(20_000 + os.getpid() % 5_000, 32_000):
         with socket.socket() as listener:
             if listener.connect_ex(("127.0.0.1", port)) != 0 and port not in _GIVEN:

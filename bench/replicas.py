@@ -1,4 +1,4 @@
-"""Replicas behind nginx in containers: `python -m bench.replicas` tells how throughput follows their number."""
+"""Replicas behind nginx in containers: `python -m bench.replicas` shows the throughput for each number of replicas."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def cpu_seconds(compose: Compose, service: str) -> float:
 
 
 def measured(compose: Compose, replicas: int, seconds: float, lua: str) -> list[str]:
-    """The row of the table for so many replicas, one worker each."""
+    """The row of the table for this number of replicas, with one worker each."""
     compose.up(replicas)
     url = f"http://127.0.0.1:{PORT}/prediction"
     wrk.load(url, lua, connections=32, seconds=2)  # nginx gets to know the new ones

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 
 def number(value: float) -> str:
-    """Three figures at least, without a tail that says nothing."""
+    """A number with at least three digits, and without digits that mean nothing."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
@@ -21,5 +21,5 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def say(words: str) -> None:
-    """Tell how far it is."""
+    """Print the progress."""
     sys.stderr.write(f"{time.strftime('%H:%M:%S')}  {words}\n")

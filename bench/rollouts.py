@@ -1,4 +1,4 @@
-"""Rollouts under load, what the watcher costs, and what a large forest takes: `python -m bench.rollouts --help`."""
+"""Rollouts under load, the cost of the watcher, and the memory of a large forest: `python -m bench.rollouts --help`."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from tests.support.rollouts import BROKEN, Rollouts, ask
 POLL_SECONDS = 0.5
 ROWS, FEATURES = 26_000, 10
 FORESTS = {"sklearn": ("model.skops", 20), "onnx": ("model.onnx", 39)}
-"""What each runtime reads, and how many trees are 50 MB of it."""
+"""The file that each runtime reads, and the number of trees that make 50 MB of it."""
 
 
 def main() -> None:
-    """Print what was asked for."""
+    """Run the measurements that the command line asks for."""
     parts = {"load": load, "watcher": watcher, "memory": memory}
     parser = argparse.ArgumentParser(prog="python -m bench.rollouts", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(parts)} (all)")
@@ -64,7 +64,7 @@ def load(directory: Path) -> None:
 
 
 def watcher(directory: Path) -> None:
-    """What it takes when nothing happens."""
+    """The CPU time of the watcher when nothing changes."""
     root = directory / "models"
     shutil.copytree(ROOT / "models", root, ignore=shutil.ignore_patterns("*.py"))
     with Gunicorn(directory / "log", environ(root, MODELS_POLL_SECONDS=0.01)) as server:
@@ -78,7 +78,7 @@ def watcher(directory: Path) -> None:
 
 
 def memory(directory: Path) -> None:
-    """A large forest in four workers, by either runtime: at the start, and after twenty rollouts."""
+    """The memory of a large forest in four workers, by either runtime: at the start, and after twenty rollouts."""
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(ROWS, FEATURES))
     values = 3 * rows[:, 0] + rng.normal(size=ROWS)

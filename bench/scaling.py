@@ -1,4 +1,4 @@
-"""What a request to the service costs against its rows, its features, and the clients: a table and three plots."""
+"""The cost of a request by its rows, by its features and by the number of clients: a table and three plots."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ ROWS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000)
 FEATURES = (4, 10, 30, 100, 300, 1000)
 CLIENTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 500, 700, 1000)
 BATCH = 10
-"""Rows of a request where the features vary."""
+"""The rows of a request while the number of features varies."""
 
 
 class Point(msgspec.Struct):
-    """The medians for one value of what varies."""
+    """The medians for one value of the quantity that varies."""
 
     value: int
     rate: float
@@ -56,7 +56,7 @@ def package_wide() -> None:
 
 
 def wide_rows(features: int, count: int) -> Any:
-    """Rows of random numbers with a few digits, as measured ones have."""
+    """Rows of random numbers with a few digits, like measured numbers."""
     return np.random.default_rng(0).normal(size=(count, features)).round(4)
 
 
@@ -68,7 +68,7 @@ def body(rows: Any) -> bytes:
 def sweep(
     stack: Stack, values: Sequence[int], ask: Callable[[int], tuple[str, bytes, int]], chosen: argparse.Namespace
 ) -> Iterator[Point]:
-    """Load the stack for each value in turn, several times over."""
+    """Load the stack for each value in turn, in several rounds."""
     found: dict[int, list[Sample]] = {}
     for turn in range(chosen.rounds):
         for value in values:
@@ -151,7 +151,7 @@ def main() -> None:
     with orderly_end():
         found = measure(chosen)
     what = "2 workers behind nginx; logistic regression behind a scaler"
-    head = f"# What a request costs\n\n{machine.describe()}; {what}. bench/HISTORY.md explains each cliff.\n"
+    head = f"# What a request costs\n\n{machine.describe()}; {what}. bench/HISTORY.md explains each sudden change.\n"
     report = "\n".join([head, *(tabulate(axis, points) for axis, points in found.items())])
     (chosen.output / "SCALING.md").write_text(report, encoding="utf-8")
     for axis, points in found.items():

@@ -27,7 +27,7 @@ from bench.proxy import free_port
 from bench.stack import BIN, ROOT
 
 MOST = 16 * 1024 * 1024
-"""MAX_BODY_BYTES, as it is unless it is set."""
+"""The default of MAX_BODY_BYTES."""
 
 ROW = b'{"instances":[[5.1,3.5,1.4,0.2]]}'
 POST = b"POST /prediction HTTP/1.1\r\nHost: a\r\n"
@@ -38,7 +38,7 @@ Client = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 async def _drip(writer: asyncio.StreamWriter, piece: bytes) -> None:
-    """Send a piece again and again."""
+    """Send a piece of bytes again and again."""
     while True:
         writer.write(piece)
         await writer.drain()
@@ -46,7 +46,7 @@ async def _drip(writer: asyncio.StreamWriter, piece: bytes) -> None:
 
 
 async def endless_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A header now and then, and never the last."""
+    """A header now and then, but the head never ends."""
     writer.write(POST)
     await _drip(writer, b"X: y\r\n")
 
@@ -70,13 +70,13 @@ async def long_digits(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 
 
 async def expecting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A client that asks whether it may send its body, and then does not."""
+    """A client that asks whether it may send its body (Expect: 100-continue), and then does not send it."""
     writer.write(POST + b"Content-Length: 37\r\nExpect: 100-continue\r\n\r\n")
     await reader.read()
 
 
 async def unread_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A long answer that is asked for, and not taken."""
+    """A client that asks for a long answer, and does not read it."""
     writer.write(POST + b"Content-Length: %d\r\n\r\n" % len(MANY) + MANY)
     await writer.drain()
     await asyncio.sleep(40)
@@ -123,7 +123,7 @@ def main():
 
 
 class Scene(NamedTuple):
-    """Clients of one kind."""
+    """A kind of slow client."""
 
     client: Client | None
     number: int
@@ -144,7 +144,7 @@ SCENES = {
 
 
 async def _connected(port: int) -> socket.socket:
-    """A connection whose client takes little at once."""
+    """A connection whose client reads little at a time."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.setblocking(False)
@@ -167,7 +167,7 @@ async def _attack(client: Client, number: int, port: int) -> None:
 
 
 def attack(name: str, port: int) -> None:
-    """Be the clients of a scene, until the process is ended."""
+    """Play the clients of a scene, until the process is ended."""
     client, number = SCENES[name]
     if client is not None:
         asyncio.run(_attack(client, number, port))
@@ -185,7 +185,7 @@ class Others:
         self._threads = [threading.Thread(target=self._run) for _ in range(threads)]
 
     def run(self) -> None:
-        """Ask until the time is over."""
+        """Send requests until the time is over."""
         for thread in self._threads:
             thread.start()
         for thread in self._threads:
@@ -203,7 +203,7 @@ class Others:
 
 
 class Peak(threading.Thread):
-    """The most memory that the children of a process had, in megabytes."""
+    """The largest memory that the children of a process had, in megabytes."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -211,7 +211,7 @@ class Peak(threading.Thread):
         self.most = 0.0
 
     def run(self) -> None:
-        """Look again and again."""
+        """Measure again and again."""
         while True:
             with contextlib.suppress(OSError):
                 self.most = max(self.most, sum(map(proportional_memory, children(self._pid))) / 1e6)

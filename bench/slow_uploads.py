@@ -1,4 +1,4 @@
-"""How long requests take while 1,000 others never finish theirs: `python -m bench.slow_uploads`."""
+"""How long requests take while 1,000 other clients never finish their requests: `python -m bench.slow_uploads`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEAD = (
 
 
 class Slow(NamedTuple):
-    """Clients that send some bytes at once, and a byte every three seconds from then on."""
+    """Clients that send some bytes at the beginning, and then a byte every three seconds."""
 
     number: int
     addresses: int
@@ -41,7 +41,7 @@ SCENES = [
 
 
 class Probing:
-    """Asks for readiness all the time, until it is told to stop."""
+    """Asks for readiness again and again, until it is told to stop."""
 
     def __init__(self, port: int) -> None:
         self.statuses: list[int] = []
@@ -55,14 +55,14 @@ class Probing:
             self.statuses.append(get(self._port, "/readyz").status)
 
     def end(self) -> str:
-        """Stop; how many of the answers were 200."""
+        """Stop, and return how many of the answers were 200."""
         self._stop.set()
         self._thread.join()
         return f"{self.statuses.count(200)} of {len(self.statuses)}"
 
 
 def measure(stack: Stack, body: bytes, chosen: argparse.Namespace) -> tuple[Sample, str]:
-    """The best of some loads of quick requests, with probes beside them."""
+    """The best of some loads of quick requests, while probes are sent."""
     probing = Probing(stack.nginx.port)
     loads = [stack.load(PATH, body, chosen.connections, chosen.seconds, strict=False) for _ in range(chosen.rounds)]
     return min(loads, key=lambda sample: sample.p99), probing.end()

@@ -1,4 +1,4 @@
-"""A server behind an nginx of its own, put under load."""
+"""A server behind its own nginx, put under load."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SCRATCH = ROOT / ".bench"
 BIN = Path(sys.executable).parent
 
 FOREIGN = 0.12
-"""A load does not count where other work took more of the machine than this."""
+"""A load does not count if other processes took a larger share of the machine than this."""
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """What one load found; latencies in milliseconds."""
+    """The result of one load; latencies are in milliseconds."""
 
     rate: float
     p50: float
@@ -34,17 +34,17 @@ class Sample(msgspec.Struct, frozen=True):
     """CPU microseconds a request, user and system, of all the server's processes."""
 
     nginx: float
-    """The same, of nginx."""
+    """The same for nginx."""
 
     foreign: float
-    """The share of the machine that other work took meanwhile."""
+    """The share of the machine that other processes took during the load."""
 
     refused: float = 0.0
-    """The share of answers that were none."""
+    """The share of requests that failed or were answered with another status than 200."""
 
     @property
     def counts(self) -> bool:
-        """Whether the machine was quiet enough."""
+        """Whether the machine was quiet enough for the load to count."""
         return self.foreign <= FOREIGN
 
 
@@ -119,16 +119,16 @@ class Stack:
                 return time.perf_counter() - self.server.started
 
     def stop(self) -> None:
-        """End both."""
+        """End the server and its nginx."""
         self.nginx.stop()
         self.server.stop()
 
     def __enter__(self) -> Self:
-        """It starts when it is made."""
+        """The stack starts when it is made, so there is nothing to do."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop it, whatever happened."""
+        """Stop it, even after an exception."""
         self.stop()
 
 
@@ -140,7 +140,7 @@ def service(
     environ: Mapping[str, str] | None = None,
     settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Stack:
-    """This service, as its README starts it; the settings are those of its nginx."""
+    """This service, started as the README says; nginx uses the same settings."""
     port = free_port()
     command = [str(BIN / "gunicorn"), "-c", str(ROOT / "conf" / "gunicorn.py"), "-b", f"127.0.0.1:{port}"]
     variables = {"MODELS_DIR": str(models), "WEB_CONCURRENCY": str(workers), **(environ or {})}
@@ -148,7 +148,7 @@ def service(
 
 
 def settle(server: Program, patience: float = 30.0) -> None:
-    """Wait until a server has worked off what wrk left behind when it ended."""
+    """Wait until the server has finished the requests that wrk left behind when it ended."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         before = server.cpu_seconds()

@@ -1,4 +1,4 @@
-"""From exec to ready, what each worker keeps in memory, and what each import costs: `python -m bench.startup`."""
+"""The time from exec to ready, the memory of each worker, and the cost of each import: `python -m bench.startup`."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ WORTH_A_LINE = 2_000
 
 
 class Start(NamedTuple):
-    """What one start took."""
+    """The figures of one start."""
 
     ready: float
     """Seconds to the first answer through nginx."""
 
     cpu: float
-    """CPU seconds of all processes until then."""
+    """CPU seconds of all processes until the first answer."""
 
     master: float
-    """Megabytes (PSS)."""
+    """Megabytes of the master (PSS)."""
 
     worker: float
-    """Megabytes (PSS), the mean of the workers."""
+    """Megabytes of a worker (PSS), the mean of all workers."""
 
 
 def start(environ: Mapping[str, str], workers: int) -> Start:
-    """Start the service, ask it once, weigh it, stop it."""
+    """Start the service, send one request, measure its memory, stop it."""
     body = msgspec.json.encode({"instances": models.rows(1)})
     with service("startup", SCRATCH / "models", workers=workers, environ=environ) as stack:
         ready = stack.wait(PATH, body)
@@ -71,7 +71,7 @@ def _standard(module: str) -> bool:
 
 
 def imports(environ: Mapping[str, str]) -> dict[str, int]:
-    """What is imported until the models are loaded."""
+    """The imports until the models are loaded."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", "import gunicorn.app.wsgiapp, service.app; service.app.main()"],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""The few lines of SVG that the pictures need: colours in between, for pages may be light or dark."""
+"""The few lines of SVG that the pictures need. The colours are readable on light and on dark pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies of tensors, as JSON and binary: the right ones, and beside each those that are wrong or odd in some way."""
+"""Bodies of tensors, as JSON and binary: for each right body, also wrong and odd bodies."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ REPEAT = 25
 
 
 class Timed:
-    """A runtime that keeps how long it took, and whether its matrix lies in what was read."""
+    """A runtime that notes how long it took, and whether its matrix shares memory with the bytes of the body."""
 
     def __init__(self, runtime: Any) -> None:
         self.platform = runtime.platform
@@ -48,7 +48,7 @@ class Timed:
 
 
 class Source(io.BytesIO):
-    """A body that keeps what was read of it."""
+    """A body that keeps the last piece that was read."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read, and keep the last piece."""
@@ -86,7 +86,7 @@ def main(rows: int) -> None:
 
 
 def requests(rows: int) -> dict[str, tuple[bytes, int | None]]:
-    """Each form of the same rows, with the length of its JSON where binary data follow."""
+    """Each form of a request with the same rows; for binary data, also the length of its JSON."""
     matrix = np.random.default_rng(0).uniform(0.1, 8.0, (rows, 4))
     tensor: dict[str, Any] = {"name": "input", "shape": [rows, 4], "datatype": "FP64"}
     announced = tensor | {"parameters": {"binary_data_size": matrix.nbytes}}
@@ -99,7 +99,7 @@ def requests(rows: int) -> dict[str, tuple[bytes, int | None]]:
 
 
 def call(app: Service, source: Source, header: int | None) -> float:
-    """Send one request straight to the application; the seconds that it took."""
+    """Send one request directly to the application, and return the seconds that it took."""
     environ: dict[str, Any] = {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": "/v2/models/iris/infer",

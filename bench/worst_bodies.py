@@ -36,10 +36,10 @@ from service.signature import Output
 from service.table import Table
 
 SECONDS = 15
-"""A body that takes longer is given up."""
+"""Seconds after which a body is given up."""
 
 BOUND = 3.0
-"""How many times the time of the right body any other may take."""
+"""A body may take at most this many times the time of the right body."""
 
 
 class Constant:
@@ -76,7 +76,7 @@ def app(name: str, root: Path) -> Service:
 
 
 class Measured(NamedTuple):
-    """What a body took: CPU seconds at best, and the most memory beside the body's own."""
+    """The figures of a body: its shortest CPU time in seconds, and its largest memory beside the body itself, in MB."""
 
     status: str
     seconds: float
@@ -115,7 +115,7 @@ def _measure(service: Service, case: Case, body: bytes, times: int) -> Measured:
 
 
 def _memory(name: str) -> float:
-    """This process's memory in MB, now (VmRSS) or at most (VmHWM)."""
+    """This process's memory in MB: the current memory (VmRSS) or the largest so far (VmHWM)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024
 
@@ -149,7 +149,7 @@ def call(service: Service, case: Case, body: bytes) -> str:
 
 
 def line(case: Case, found: Measured, right: Measured) -> list[str]:
-    """A line of the table; `!` marks what passes the bound beside a right body of the same length."""
+    """A line of the table; `!` marks a body whose ratio, for one length, is above the bound."""
     ratio = found.seconds / max(right.seconds, 1e-6)
     by_size = ratio * min(right.size / found.size, 1.0)
     mark = " !" if by_size > BOUND else ""

@@ -1,4 +1,4 @@
-"""Loads a server with wrk, and reads what wrk found."""
+"""Loads a server with wrk, and reads wrk's figures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ end
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What wrk found; latencies in microseconds."""
+    """The figures of a load; latencies are in microseconds."""
 
     requests: int
     seconds: float
@@ -35,7 +35,7 @@ class Load(msgspec.Struct, frozen=True):
     bad_status: int
     broken: int
     cpu_seconds: float = 0.0
-    """What wrk itself took."""
+    """The CPU time of wrk itself."""
 
     @property
     def rate(self) -> float:
@@ -44,7 +44,7 @@ class Load(msgspec.Struct, frozen=True):
 
     @property
     def clean(self) -> bool:
-        """Whether every request was answered, and well."""
+        """Whether every request got a good answer."""
         return self.requests > 0 and self.bad_status == self.broken == 0
 
 

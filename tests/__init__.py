@@ -1,1 +1,1 @@
-"""The tests; one module for each of the package's."""
+"""The tests; the folders mirror the packages of `service`."""

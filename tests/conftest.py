@@ -1,4 +1,4 @@
-"""Fixtures that all tests share: fitted models, packaged once, served by each runtime."""
+"""Fixtures that all tests share: fitted models, packaged once, and served by each runtime."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.support.conversion import convert_here
 ROOT = Path(__file__).resolve().parent.parent
 
 hypothesis.settings.register_profile("default", deadline=None)
-# For each of the four ways in which models are served: 2,000 for each test of bodies.
+# Each test of bodies tries 2,000 examples for each of the four ways in which models are served.
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=500)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
@@ -42,7 +42,7 @@ WINE_CLASSES = ["rot", "weiß", "rosé"]
 
 @pytest.fixture(scope="session", autouse=True)
 def _conversion() -> Iterator[None]:
-    """`save_model` converts in this process here; a test that wants a process of its own calls `convert` itself."""
+    """Let `save_model` convert in this process. A test of the child process calls `convert` itself."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("service.packaging.save.convert", convert_here)
         yield
@@ -50,7 +50,7 @@ def _conversion() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def iris_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models directory with the shipped iris model alone."""
+    """A models directory with only the shipped iris model."""
     root = tmp_path_factory.mktemp("iris")
     shutil.copytree(ROOT / "models" / "iris", root / "iris")
     return root
@@ -58,7 +58,7 @@ def iris_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def wine() -> Any:
-    """A freshly fitted classifier with other classes, and feature names that are hard to write."""
+    """A freshly fitted classifier with other classes, and with feature names that are hard to escape."""
     rows, labels = load_wine(return_X_y=True, as_frame=True)
     rows = rows.iloc[:, : len(WINE_FEATURES)].set_axis(WINE_FEATURES, axis="columns")
     return make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, labels), rows
@@ -66,7 +66,7 @@ def wine() -> Any:
 
 @pytest.fixture(scope="session")
 def wine_dir(wine: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models directory with that model alone."""
+    """A models directory with only that model."""
     root = tmp_path_factory.mktemp("wine")
     save_model(*wine, name="wine", classes=WINE_CLASSES, root=root)
     return root
@@ -91,6 +91,6 @@ def iris(iris_dir: Path) -> Any:
 
 
 def _plain(estimator: Any, rows: Any) -> tuple[Any, Any]:
-    """The estimator without feature names, so that it takes plain arrays in silence, and plain rows."""
+    """The estimator without feature names, so that it takes plain arrays without a warning, and plain rows."""
     estimator[0].__dict__.pop("feature_names_in_", None)
     return estimator, np.asarray(rows)

@@ -1,4 +1,4 @@
-"""What the benchmarks make of what they read; they measure nothing here."""
+"""The benchmarks' readers and reports; nothing is measured here."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ QUIET = Sample(rate=100.0, p50=1.0, p99=2.0, server=300.0, nginx=50.0, foreign=0
 
 
 def sample(rate: float, foreign: float = 0.0) -> Sample:
-    """A load of some speed."""
+    """A load with this rate."""
     return Sample(rate=rate, p50=1.0, p99=2.0, server=300.0, nginx=50.0, foreign=foreign)
 
 
 def run() -> Run:
-    """A run of two systems, of which one did not start."""
+    """A run of two systems; one of them did not start."""
     found = figures([QUIET])
     assert found is not None
     cells = [(Cell("lr", 1, 32), found), (Cell("rf", 1, 32), found)]
@@ -35,7 +35,7 @@ def run() -> Run:
 
 
 def test_the_last_line_of_wrk_is_read() -> None:
-    """Its own summary comes before."""
+    """The script's line stands after wrk's own summary."""
     line = '{"requests":100,"seconds":2.0,"p50":10.0,"p99":20.0,"longest":30.0,"bad_status":0,"broken":0}'
 
     found = wrk.parse(f"Running 2s test\n  Latency  1ms\n\n{line}\n")
@@ -45,14 +45,14 @@ def test_the_last_line_of_wrk_is_read() -> None:
 
 @pytest.mark.parametrize("fault", ['"bad_status":1,"broken":0', '"bad_status":0,"broken":1'])
 def test_a_load_with_a_bad_answer_is_not_clean(fault: str) -> None:
-    """Whether it came or not."""
+    """A wrong status, or a broken connection."""
     found = wrk.parse('{"requests":100,"seconds":2.0,"p50":10.0,"p99":20.0,"longest":30.0,' + fault + "}")
 
     assert not found.clean
 
 
 def test_the_name_of_a_process_may_hold_anything() -> None:
-    """Parentheses and blanks, too."""
+    """Also parentheses and blanks."""
     numbers = " ".join(str(number) for number in range(4, 44))
 
     process = parse_stat(f"7 (a) b (c) S 3 {numbers}")
@@ -61,7 +61,7 @@ def test_the_name_of_a_process_may_hold_anything() -> None:
 
 
 def test_a_tree_holds_what_left_the_session() -> None:
-    """The children of children, too, and nothing else."""
+    """Children of children belong to it, too; other processes do not."""
     table = {
         pid: Process(pid, parent, session, 0.0) for pid, parent, session in ((1, 0, 1), (5, 1, 5), (6, 5, 6), (7, 6, 7))
     }
@@ -70,14 +70,14 @@ def test_a_tree_holds_what_left_the_session() -> None:
 
 
 def test_this_process_is_in_the_table() -> None:
-    """With its CPU time, and the machine's is no less."""
+    """It has CPU time, and the machine's CPU time is at least as large."""
     import os
 
     assert 0 < process_table()[os.getpid()].seconds <= Machine.now().total
 
 
 def test_loads_beside_other_work_do_not_count() -> None:
-    """They are dropped, and their number is told."""
+    """They are dropped, and the report has their number."""
     found = figures([sample(10), sample(20), sample(30), sample(1, foreign=0.5)])
 
     assert found is not None
@@ -86,7 +86,7 @@ def test_loads_beside_other_work_do_not_count() -> None:
 
 
 def test_the_report_shows_every_system() -> None:
-    """What did not start has its reason."""
+    """A system that did not start has its reason."""
     text = markdown(run())
 
     assert "**100**; 1.00 / 2.00 ms; 300 + 50.0 µs" in text
@@ -94,7 +94,7 @@ def test_the_report_shows_every_system() -> None:
 
 
 def test_pictures_are_well_formed() -> None:
-    """Whatever the names hold."""
+    """For any text in the names."""
     series = {"p50": [(1.0, 0.5), (1000.0, 20.0)], "p99": [(1.0, 0.5), (1000.0, 21.0)]}
 
     bars = ET.fromstring(picture(run()))  # noqa: S314 (it is ours)
@@ -105,13 +105,13 @@ def test_pictures_are_well_formed() -> None:
 
 
 def test_numbers_are_as_long_as_they_mean() -> None:
-    """Three figures."""
+    """They have three digits."""
     assert [number(value) for value in (0.1234, 12.345, 1234.5)] == ["0.12", "12.3", "1,234"]
     assert table(["a"], [["b"]]) == "| a |\n| --- |\n| b |"
 
 
 def test_imports_are_summed_by_package() -> None:
-    """Each module's own time; the standard library is one."""
+    """Each module counts with its own time. The standard library is one package."""
     text = (
         "import time: self [us] | cumulative | imported package\n"
         "import time:       100 |        100 |   numpy._core\n"
@@ -136,7 +136,7 @@ def test_every_peer_has_its_application_and_exact_requirements() -> None:
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.key)
 def test_what_a_system_is_asked_and_answers_are_its_own(system: System) -> None:
-    """Its command and path name nothing that is not filled in."""
+    """All placeholders of the command and the path are filled in."""
     fields = {"bin": "bin", "app": "app", "port": 1, "model": "lr", "workers": 2}
 
     assert "{" not in system.command.format(**fields) + system.path.format(**fields)

@@ -1,4 +1,4 @@
-"""XGBoost, LightGBM and CatBoost: their tests run in an environment of their own, which make makes."""
+"""XGBoost, LightGBM and CatBoost: their tests run in their own environment, which make creates."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.conftest import ROOT
 
 @pytest.mark.parametrize("file", sorted(each.name for each in (ROOT / "tests" / "boosters").glob("test_*.py")))
 def test_boosters(file: str) -> None:
-    """The tests of boosters pass where these are installed."""
+    """The tests of boosters pass in the environment with these libraries."""
     _passes(f"tests/boosters/{file}", "not long")
 
 
 @pytest.mark.long
 def test_all_kinds_of_boosters() -> None:
-    """So do the long ones."""
+    """The long tests pass, too."""
     _passes("tests/boosters", "long")
 
 

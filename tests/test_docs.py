@@ -1,4 +1,4 @@
-"""What the README shows is what happens."""
+"""The commands of the README give the answers that it shows."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ BLOCKS = re.findall(r"^```(console|python)\n(.*?)^```$", README, re.MULTILINE | 
 
 
 def document(answer: str) -> Any:
-    """An answer without its request id, its members in their order."""
+    """An answer without its request id, with its members in their order."""
     return [member for member in json.loads(answer, object_pairs_hook=list) if member[0] != "request_id"]
 
 
 def near(shown: Any) -> Any:
-    """The same, its numbers as near as other processors come to them."""
+    """The same value; its numbers may differ as they do between processors."""
     if isinstance(shown, list | tuple):
         return type(shown)(map(near, shown))
     return pytest.approx(shown, rel=1e-6, abs=1e-12) if isinstance(shown, float) else shown
 
 
 def curl(server: Gunicorn, command: str) -> str:
-    """What a command of the README prints, asking this server."""
+    """The output of a curl command of the README, sent to this server."""
     words = shlex.split(command.replace("http://127.0.0.1:8000", server.url))
     return subprocess.run([*words, "-sS"], capture_output=True, text=True, check=True, timeout=30).stdout
 
 
 def roll_out(server: Gunicorn) -> str:
-    """Have it look again, and wait until other workers answer; what the command prints."""
+    """Run `reload`, and wait until other workers answer; return the output."""
     before = set(server.workers())
     command = [sys.executable, "-m", "service", "reload", "--port", str(server.port)]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
@@ -58,7 +58,7 @@ def roll_out(server: Gunicorn) -> str:
 
 
 def test_everything_shown_happens(tmp_path: Path) -> None:
-    """The blocks in their order, against one server: the commands, the Python, and each answer."""
+    """The blocks run in their order against one server: the commands, the Python, and each answer."""
     shutil.copytree(ROOT / "models" / "iris", tmp_path / "models" / "iris")
     seen = []
     with Gunicorn(tmp_path / "log", {"MODELS_DIR": str(tmp_path / "models")}) as server:
@@ -86,7 +86,7 @@ def test_everything_shown_of_the_api_happens(tmp_path: Path) -> None:
 
 
 def test_every_status_is_in_the_table(tmp_path: Path) -> None:
-    """All that the OpenAPI document has, and 405, which is no answer of a method that a path takes."""
+    """All statuses of the OpenAPI document, and 405, which the document does not list."""
     settings = Settings(models_dir=tmp_path)
     found = json.loads(create_app(settings, open_repository(settings)).openapi.body())["components"]["responses"]
     described = {media["example"]["status"] for each in found.values() for media in each["content"].values()}
@@ -96,7 +96,7 @@ def test_every_status_is_in_the_table(tmp_path: Path) -> None:
 
 
 def test_every_setting_is_in_a_table() -> None:
-    """README's or that of docs/operations.md, with its default; and no setting that there is not."""
+    """README or docs/operations.md has it, with its default, and no other setting."""
     table = settings_table(README) | settings_table(OPERATIONS)
     expected = {
         field.name.upper(): "" if field.default is None else f"`{_text(field.default)}`" for field in fields(Settings)
@@ -110,7 +110,7 @@ def test_every_setting_is_in_a_table() -> None:
 
 
 def test_compose_passes_every_setting_on() -> None:
-    """But for the path that it mounts; API_KEYS_FILE, too, in compose.override.yaml."""
+    """Except the path that Compose mounts. compose.override.yaml passes API_KEYS_FILE, too."""
     settings = {field.name.upper() for field in fields(Settings)} | {"WEB_CONCURRENCY"}
 
     assert passed_to("api") == settings - {"MODELS_DIR"}
@@ -133,7 +133,7 @@ def _text(default: object) -> str:
 
 
 def test_every_command_of_make_exists() -> None:
-    """And all that there are are named."""
+    """The README names all commands."""
     targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
     assert set(re.findall(r"make ([a-z-]+)\b(?=`|\n)", README)) == targets
@@ -147,7 +147,7 @@ def test_every_package_is_in_the_layout() -> None:
 
 
 def test_every_endpoint_is_in_the_table(tmp_path: Path) -> None:
-    """By its method and path, and none that there is not."""
+    """By its method and path; and the table has no other."""
     settings = Settings(models_dir=tmp_path)
     routes = {
         (method.method, route.path)
@@ -161,5 +161,5 @@ def test_every_endpoint_is_in_the_table(tmp_path: Path) -> None:
 
 
 def test_the_readme_is_for_someone_in_a_hurry() -> None:
-    """Under 150 lines."""
+    """It has fewer than 150 lines."""
     assert len(README.splitlines()) < 150

@@ -1,4 +1,4 @@
-"""What the pages of the command line show is what happens."""
+"""The commands of the pages about the command line give the output that the pages show."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def page(name: str) -> list[tuple[str, str]]:
 
 
 def alike(text: str) -> tuple[str, list[float]]:
-    """A text without what was measured: its words, and its numbers apart."""
+    """A text without measured figures: its words, and its numbers separately."""
     text = _MEASURED.sub("*", text).replace("python -m service", "model-server")
     return _NUMBER.sub("#", text), [float(each.replace(",", "")) for each in _NUMBER.findall(text)]
 
@@ -41,7 +41,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def run(command: str, directory: Path) -> str:
-    """What a shell shows of a command."""
+    """The output of a shell command."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "MODELS_DIR": str(directory / "models")}
     environ["PATH"] = f"{directory / 'bin'}:{environ['PATH']}"
     done = subprocess.run(
@@ -54,7 +54,7 @@ def run(command: str, directory: Path) -> str:
 
 @pytest.mark.parametrize("name", ["score-files.md", "add-a-model.md"])
 def test_everything_shown_happens(name: str, directory: Path) -> None:
-    """Block by block; a file that is shown by `cat` is there from then on."""
+    """Block by block. If a block shows a file by `cat`, the file exists from then on."""
     blocks = page(name)
     for language, text in blocks:
         if language == "python":

@@ -1,4 +1,4 @@
-"""Endpoints, middleware and errors of a user's own, without a fork of the project."""
+"""A user's own endpoints, middleware and errors, without a fork of the project."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def environ(iris_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_module_adds_an_endpoint(environ: pytest.MonkeyPatch) -> None:
-    """Beside those of the service; the descriptions of its errors are kept in the one shape."""
+    """The endpoint is added to those of the service. Its errors have the one shape."""
     environ.setenv("EXTENSIONS", "my_package.customers")
     client = falcon.testing.TestClient(app.main())
 

@@ -1,4 +1,4 @@
-"""The Kubernetes manifests: rendered, valid by Kubernetes' own schemas, and of one mind with images and settings."""
+"""The Kubernetes manifests: rendered, valid by Kubernetes' own schemas, and in agreement with images and settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OVERLAYS = ["plain", "autoscaled", "keda", "kserve", "knative", "monitoring"]
 
 @pytest.fixture(scope="session")
 def tools() -> Path:
-    """The folder of kubectl and the validators, in an environment of their own, made if it is not there."""
+    """The folder of kubectl and the validators, in their own environment, which is made if it does not exist."""
     subprocess.run(["make", "-s", ".venv-kubernetes/.ready"], cwd=ROOT, check=True)
     return ROOT / ".venv-kubernetes" / "bin"
 
@@ -31,7 +31,7 @@ def rendered(tools: Path) -> dict[str, list[Document]]:
 
 
 def test_every_folder_is_checked() -> None:
-    """The base is a part of others."""
+    """The base is a part of other folders."""
     assert {path.parent.name for path in FOLDER.glob("*/kustomization.yaml")} == {*OVERLAYS, "base"}
 
 
@@ -39,7 +39,7 @@ def test_every_folder_is_checked() -> None:
 def test_an_overlay_is_valid(
     name: str, rendered: dict[str, list[Document]], tools: Path, tmp_path: Path, iris_dir: Path
 ) -> None:
-    """By the schemas of Kubernetes, for the kinds that it defines, and by the project's own facts."""
+    """By the schemas of Kubernetes, for kinds that Kubernetes defines, and by the project's own facts."""
     known = [each for each in rendered[name] if manifests.is_known(each)]
 
     assert not known or manifests.schema_faults(tools, known, tmp_path) == []
@@ -50,12 +50,12 @@ def test_an_overlay_is_valid(
 def test_an_overlay_keeps_to_the_policies(
     name: str, rendered: dict[str, list[Document]], tools: Path, tmp_path: Path
 ) -> None:
-    """Those of checkov, but for the ones that conf/kubernetes/checkov.yaml names with a reason."""
+    """The policies of checkov, except those that conf/kubernetes/checkov.yaml lists with a reason."""
     assert manifests.policy_faults(tools, rendered[name], tmp_path) == []
 
 
 def kind(name: str) -> Callable[[list[Document]], Document]:
-    """Picks the document of a kind."""
+    """A function that picks the document of a kind."""
     return lambda documents: next(each for each in documents if each["kind"] == name)
 
 
@@ -124,7 +124,7 @@ MISTAKES: dict[str, tuple[str, Callable[[list[Document]], object]]] = {
 def test_a_mistake_is_found(
     mistake: str, rendered: dict[str, list[Document]], tools: Path, tmp_path: Path, iris_dir: Path
 ) -> None:
-    """By the schemas or by the project's own facts; each file has one here."""
+    """By the schemas or by the project's own facts. There is a mistake for each file."""
     overlay, make = MISTAKES[mistake]
     documents = copy.deepcopy(rendered[overlay])
     make(documents)

@@ -1,4 +1,4 @@
-"""What operators are given, in docs/operations.md and conf/, names what the service exposes."""
+"""docs/operations.md and conf/ name the metrics that the service exposes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Metrics = dict[str, Exposed]
 
 @pytest.fixture(scope="module")
 def metrics(iris_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Metrics:
-    """All that there are."""
+    """All metrics."""
     return exposed(iris_dir / "iris" / "1", tmp_path_factory.mktemp("exposed"))
 
 
@@ -49,7 +49,7 @@ def labels(expression: str) -> Iterator[str]:
 
 
 def words(expression: str) -> set[str]:
-    """The names of metrics and functions in an expression: what is left of it without strings, labels and ranges."""
+    """The names of metrics and functions in an expression, without its strings, labels and ranges."""
     for noise in (r'"[^"]*"', r"\{.*?\}", r"\[.*?\]", r"(?<=\bby) ?\(.*?\)", r"(?<=\bon) ?\(.*?\)", r"\$\w+"):
         expression = re.sub(noise, " ", expression)
     return set(re.findall(r"\b[a-zA-Z_]\w*", expression))
@@ -57,7 +57,7 @@ def words(expression: str) -> set[str]:
 
 @pytest.mark.parametrize("expression", [*QUERIES, *EXPRESSIONS, DASHBOARD["annotations"]["list"][0]["expr"]])
 def test_an_expression_names_what_is_exposed(metrics: Metrics, expression: str) -> None:
-    """Its metrics, and labels that one of these has."""
+    """Its metrics exist, and its labels belong to one of them."""
     used = [metric for metric in metrics.values() if metric.series & words(expression)]
 
     assert words(expression) - FUNCTIONS <= {name for metric in used for name in metric.series}
@@ -65,7 +65,7 @@ def test_an_expression_names_what_is_exposed(metrics: Metrics, expression: str) 
 
 
 def test_every_metric_is_looked_at(metrics: Metrics) -> None:
-    """There is none that neither the dashboard nor an alert needs."""
+    """The dashboard or an alert uses each metric."""
     used = set().union(*map(words, [*QUERIES, *EXPRESSIONS]))
 
     assert [name for name, metric in metrics.items() if not metric.series & used] == []
@@ -73,14 +73,14 @@ def test_every_metric_is_looked_at(metrics: Metrics) -> None:
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
 def test_a_legend_names_labels_that_are_left(panel: dict[str, Any]) -> None:
-    """Those by which the sum is taken; a plain series has its replica's, too."""
+    """The labels by which the sum is taken. A plain series also has the label of its replica."""
     for target in panel["targets"]:
         kept = set(labels(target["expr"])) | {"instance"}
         assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= kept
 
 
 def test_the_dashboard_can_be_imported() -> None:
-    """It brings no data source of its own: one is chosen, and all panels ask that."""
+    """It has no data source of its own: the user chooses one, and all panels use it."""
     variables = {variable["name"]: variable for variable in DASHBOARD["templating"]["list"]}
     sources = {target["datasource"]["uid"] for panel in PANELS for target in [panel, *panel["targets"]]}
 
@@ -92,7 +92,7 @@ def test_the_dashboard_can_be_imported() -> None:
 
 
 def test_no_two_panels_overlap() -> None:
-    """Each has its place."""
+    """Each panel has its own place."""
     cells = [
         (x, y)
         for place in (panel["gridPos"] for panel in DASHBOARD["panels"])
@@ -104,7 +104,7 @@ def test_no_two_panels_overlap() -> None:
 
 
 def test_every_alert_says_how_bad_it_is_and_what_to_do() -> None:
-    """By its severity, its summary and its description; labels in these are labels that it has."""
+    """By its severity, its summary and its description. The labels in these texts are labels of the alert."""
     alerts = re.split(r"^      - alert: ", ALERTS, flags=re.MULTILINE)[1:]
 
     assert len(alerts) == len(EXPRESSIONS)
@@ -116,7 +116,7 @@ def test_every_alert_says_how_bad_it_is_and_what_to_do() -> None:
 
 
 def test_the_table_of_metrics_is_what_is_exposed(metrics: Metrics) -> None:
-    """Name, type, labels and meaning; and no metric that there is not."""
+    """Name, type, labels and meaning are the same, and there are no other metrics."""
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) ?\| (.+) \|$", DOCUMENT, re.MULTILINE)
     found = {name: (kind, set(re.findall(r"`(\w+)`", names)), text) for name, kind, names, text in rows}
 

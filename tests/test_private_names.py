@@ -1,4 +1,4 @@
-"""The private names of other libraries: the table has all of them, they are there, and replacements take effect."""
+"""The private names of other libraries: the table is complete, the names exist, and replacements take effect."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from service.processes import gunicorn_patches
 ROOT = Path(__file__).resolve().parent.parent
 
 STANDARD = {"_exit", "_fields", "_replace"}
-"""Of the standard library, and documented."""
+"""Names of the standard library, which are documented."""
 
 
 @pytest.mark.parametrize("library", NAMES)
 def test_what_the_table_names_is_there(library: str) -> None:
-    """In the release that is installed."""
+    """In the installed releases."""
     assert missing(library) is None
 
 
 @pytest.mark.parametrize("library", NAMES)
 def test_each_name_that_is_missing_is_told(library: str, tmp_path: Path) -> None:
-    """With the file and the release; a file that is gone, too."""
+    """The sentence has the file and the release. A missing file is told, too."""
     spec = find_spec(library)
     assert spec is not None
     assert spec.origin is not None
@@ -53,7 +53,7 @@ def test_each_name_that_is_missing_is_told(library: str, tmp_path: Path) -> None
 
 
 def test_a_release_without_a_name_ends_the_start(tmp_path: Path) -> None:
-    """With a sentence, and before anything else fails."""
+    """A sentence says so, before another fault occurs."""
     (tmp_path / "sitecustomize.py").write_text(
         "from service import private_names\n"
         "private_names.NAMES = {**private_names.NAMES, 'gunicorn': {'http/wsgi.py': ('def gone(',)}}\n"
@@ -92,7 +92,7 @@ def private(name: str) -> bool:
 
 
 def used(node: ast.AST) -> Iterator[str]:
-    """The private names that a piece of code uses of something else."""
+    """The private names of other objects that a piece of code uses."""
     match node:
         case ast.Attribute(attr=name) if private(name):
             yield name
@@ -101,7 +101,7 @@ def used(node: ast.AST) -> Iterator[str]:
 
 
 def test_the_table_is_complete() -> None:
-    """No private name is used that is neither the service's own nor in the table."""
+    """Each private name in the code is the service's own, or in the table."""
     nodes = [node for tree in trees() for node in ast.walk(tree)]
     own = {name for node in nodes for name in defined(node)}
     foreign = {name for node in nodes for name in used(node)} - own - STANDARD
@@ -113,7 +113,7 @@ def test_the_table_is_complete() -> None:
 
 @pytest.fixture
 def _plain() -> Iterator[None]:
-    """Gunicorn as it is, once the test has ended."""
+    """Gunicorn is restored after the test."""
     before = wsgi.WSGIErrorsWrapper
     yield
     wsgi.WSGIErrorsWrapper = before
@@ -121,7 +121,7 @@ def _plain() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_plain")
 def test_two_installs_leave_one_wrapper() -> None:
-    """A third and a fourth, too: Gunicorn runs its configuration again at each SIGHUP."""
+    """Also a third and a fourth: Gunicorn runs its configuration again at each SIGHUP."""
     gunicorn_patches.install()
     installed = wsgi.WSGIErrorsWrapper
     for _ in range(3):
@@ -133,7 +133,7 @@ def test_two_installs_leave_one_wrapper() -> None:
 
 
 def test_the_converters_of_trees_are_replaced() -> None:
-    """Where skl2onnx calls them, in the process that converts."""
+    """The replacement takes effect where skl2onnx calls them, in the process that converts."""
     code = (
         "import json\n"
         "from skl2onnx.common import tree_ensemble\n"

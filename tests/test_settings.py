@@ -1,4 +1,4 @@
-"""Settings come from the environment, or say what is wrong with it."""
+"""Settings come from the environment. A wrong setting gets a sentence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.settings import OTHERS, Settings, SettingsError, misspelled, platfo
 
 
 def test_without_variables_the_defaults_hold() -> None:
-    """The contract's."""
+    """The defaults of the contract."""
     settings = Settings.from_environ({})
 
     assert settings == Settings()
@@ -21,7 +21,7 @@ def test_without_variables_the_defaults_hold() -> None:
 
 
 def test_variables_are_read_by_type() -> None:
-    """Text becomes paths, numbers and booleans; an empty variable counts as unset; others are not ours."""
+    """Text becomes paths, numbers and booleans. An empty variable counts as unset. Other variables are ignored."""
     settings = Settings.from_environ(
         {"MODELS_DIR": "/m", "MAX_ROWS": "5", "ALLOW_PICKLE": "1", "API_KEYS_FILE": "", "max_rows": "7", "PATH": "/bin"}
     )
@@ -42,7 +42,7 @@ def test_variables_are_read_by_type() -> None:
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service does not start, and says which variable is at fault."""
+    """The service does not start, and the sentence names the variable."""
     with pytest.raises(SettingsError, match=f"^{name}: "):
         Settings.from_environ({name: value})
     monkeypatch.setenv(name, value)
@@ -61,7 +61,7 @@ def test_a_wrong_value_is_named(name: str, value: str, monkeypatch: pytest.Monke
     ],
 )
 def test_what_would_be_right_is_said(name: str, value: str, sentence: str) -> None:
-    """In a sentence."""
+    """The sentence says which values are right."""
     with pytest.raises(SettingsError) as raised:
         Settings.from_environ({name: value})
 
@@ -69,7 +69,7 @@ def test_what_would_be_right_is_said(name: str, value: str, sentence: str) -> No
 
 
 def test_the_port_is_the_platforms() -> None:
-    """PORT goes before SageMaker's, and that before Vertex AI's; without one there is none."""
+    """PORT comes before SageMaker's variable, SageMaker's before Vertex AI's. Without these there is no port."""
     assert platform_port({}) is platform_port({"PORT": "", "AIP_HTTP_PORT": "", "SAGEMAKER_BIND_TO_PORT": ""}) is None
     assert platform_port({"AIP_HTTP_PORT": "8081"}) == 8081
     assert platform_port({"AIP_HTTP_PORT": "8081", "SAGEMAKER_BIND_TO_PORT": "8082"}) == 8082
@@ -79,7 +79,7 @@ def test_the_port_is_the_platforms() -> None:
 @pytest.mark.parametrize("name", ["PORT", "AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT"])
 @pytest.mark.parametrize("value", ["http", "0", "65536", "8080/tcp", "-1"])
 def test_what_is_no_port_is_named(name: str, value: str) -> None:
-    """As other variables are."""
+    """The sentence names the variable, as for other settings."""
     with pytest.raises(SettingsError, match=f"^{name}: .+[.]$"):
         platform_port({name: value})
 
@@ -90,12 +90,12 @@ def test_what_is_no_port_is_named(name: str, value: str) -> None:
      ("WEB_CONCURENCY", "WEB_CONCURRENCY"), ("RATE_LIMITS", "RATE_LIMIT")],
 )  # fmt: skip
 def test_a_name_that_is_nearly_one_of_ours_is_told(name: str, meant: str) -> None:
-    """With the one that is probably meant."""
+    """The warning has the name that is probably meant."""
     assert misspelled({name: "1"}) == [f"{name} is no setting: is {meant} meant?"]
 
 
 def test_other_names_are_nobodys_business() -> None:
-    """Nor are the settings themselves, and what platforms set."""
+    """There is no warning for the settings themselves, or for variables that platforms set."""
     ours = dict.fromkeys([*(name.upper() for name in Settings.__struct_fields__), *OTHERS], "1")
     others = dict.fromkeys(["PATH", "HOME", "LANG", "HOSTNAME", "AIP_STORAGE_URI", "KUBERNETES_PORT", "LOGNAME"], "1")
 

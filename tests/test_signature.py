@@ -1,4 +1,4 @@
-"""What a feature takes, and what it says of the rest."""
+"""The values that a feature takes, and the sentences for other values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TEXT = Feature("t", "text", "")
     ],
 )
 def test_what_fits_is_not_refused(feature: Feature, values: list[object]) -> None:
-    """The example among it."""
+    """Also the example."""
     assert [feature.refusal(value) for value in [*values, feature.example]] == [None] * (len(values) + 1)
 
 
@@ -52,12 +52,12 @@ def test_what_fits_is_not_refused(feature: Feature, values: list[object]) -> Non
     ],
 )
 def test_what_does_not_fit_is_told_what_would(feature: Feature, value: object, sentence: str) -> None:
-    """In a sentence that repeats no value."""
+    """The sentence repeats no value."""
     assert feature.refusal(value) == sentence
 
 
 def test_many_categories_are_not_all_listed() -> None:
-    """The first twenty, and how many more."""
+    """The sentence lists the first twenty, and the number of the others."""
     feature = Feature("c", "category", "0", categories=tuple(map(str, range(25))))
 
     assert feature.wants.startswith('one of "0", "1", ')
@@ -65,7 +65,7 @@ def test_many_categories_are_not_all_listed() -> None:
 
 
 def test_a_signature_sums_up_its_features() -> None:
-    """As arrays, for whole tables at once; None where no feature is of that kind."""
+    """As arrays, for checks of whole tables; None if no feature is of that kind."""
     signature = Signature("regressor", (FLOAT, INT, BOOL), (Output("predict"),))
 
     assert signature.numeric
@@ -86,7 +86,7 @@ def test_a_signature_sums_up_its_features() -> None:
 
 
 def test_outputs_are_found_by_name() -> None:
-    """None where the model has no such output."""
+    """None if the model has no such output."""
     signature = Signature("classifier", (FLOAT,), (Output("predict"), Output("predict_proba", 3)), ("a", "b", "c"))
 
     assert signature.output("predict_proba") == Output("predict_proba", 3)

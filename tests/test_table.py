@@ -1,4 +1,4 @@
-"""Rows become one matrix or columns, and numbers that do not fit are named."""
+"""Rows become one matrix or columns, and errors name numbers that do not fit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.strategies import rows, signatures
 
 
 def held(table: Table) -> list[list[Any]]:
-    """The cells of a table, row by row, None where a value is missing."""
+    """The cells of a table, row by row; a missing value is None."""
     columns = table.columns if table.matrix is None else tuple(table.matrix.T)
     cells = [column.tolist() for column in columns]
     return [
@@ -48,7 +48,7 @@ def test_a_table_holds_its_rows(data: st.DataObject) -> None:
 @settings(max_examples=150)
 @given(data=st.data())
 def test_numbers_are_the_same_by_row_and_by_matrix(data: st.DataObject) -> None:
-    """A matrix is checked as rows are."""
+    """A matrix gets the same checks as rows."""
     taking = data.draw(signatures(numeric=True))
     given_rows = data.draw(rows(taking))
     matrix = np.array(given_rows, dtype=np.float64)
@@ -81,7 +81,7 @@ WORD = Feature("word", "text")
 def test_the_first_cell_that_does_not_fit_is_named(
     given_rows: list[list[Any]], row: int, column: int, detail: str, also: tuple[Feature, ...]
 ) -> None:
-    """Row by row, from left to right, with strings beside the numbers and without."""
+    """Row by row, from left to right, with and without strings beside the numbers."""
     taking = signature(SMALL, COUNT, FLAG, *also)
     with pytest.raises(InvalidCell) as caught:
         Table.from_rows(taking, [[*each, *("x" for _ in also)] for each in given_rows])
@@ -90,7 +90,7 @@ def test_the_first_cell_that_does_not_fit_is_named(
 
 
 def test_the_first_string_that_does_not_fit_is_named() -> None:
-    """Of several, that of the first row, whatever order they have in a set."""
+    """If there are several, the string of the first row is named, for any order of a set."""
     taking = signature(Feature("kind", "category", categories=("a",)), WORD)
     texts = [f"wrong {i}" for i in range(100)]
     with pytest.raises(InvalidCell) as caught:
@@ -102,7 +102,7 @@ def test_the_first_string_that_does_not_fit_is_named() -> None:
 @settings(max_examples=100)
 @given(data=st.data(), step=st.integers(1, 5))
 def test_the_first_number_that_does_not_fit_is_named_in_any_block(data: st.DataObject, step: int) -> None:
-    """Limits are looked at some rows at a time."""
+    """Rows are checked against limits in blocks."""
     taking = data.draw(signatures(numeric=True))
     shape = (6, len(taking.features))
     values = st.sampled_from([0.0, 1.0, 0.5, 1e300, float("nan"), float("inf")])
@@ -122,7 +122,7 @@ def test_the_first_number_that_does_not_fit_is_named_in_any_block(data: st.DataO
 @settings(max_examples=100)
 @given(data=st.data())
 def test_tables_are_joined_in_order(data: st.DataObject) -> None:
-    """Those without rows are passed over."""
+    """Tables without rows are skipped."""
     taking = data.draw(signatures())
     parts = [data.draw(rows(taking)) for _ in range(data.draw(st.integers(1, 3)))]
     tables = [table for part in parts for table in (Table(0), Table.from_rows(taking, part))]
@@ -134,7 +134,7 @@ def test_tables_are_joined_in_order(data: st.DataObject) -> None:
 @pytest.mark.parametrize("length", [0, 1, 32, 33, 8192, 8193, 20_000])
 @pytest.mark.parametrize("gap", [None, 0, -1, 9000])
 def test_a_list_of_numbers_is_the_same_as_an_array(length: int, gap: int | None) -> None:
-    """Wherever one is missing, and whether they are floats or booleans."""
+    """For every position of a missing value, and for floats and booleans."""
     numbers: list[float | bool | None] = [True, *np.random.default_rng(0).normal(size=length).tolist()][:length]
     if gap is not None and gap < length:
         numbers = [*numbers[:gap], None, *numbers[gap:]]

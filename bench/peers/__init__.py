@@ -1,1 +1,1 @@
-"""The service against what a user would pick instead: `python -m bench.peers --help`."""
+"""The service beside the servers that a user could choose instead: `python -m bench.peers --help`."""

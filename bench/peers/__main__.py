@@ -1,4 +1,4 @@
-"""Start, check and load all systems in turn, and write down what was found."""
+"""Start, check and load all systems in turn, and write the results down."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Samples = dict[tuple[str, Cell], list[Sample]]
 
 
 def options() -> argparse.Namespace:
-    """What the command line asks for."""
+    """The options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     parser.add_argument(
         "--systems", nargs="+", choices=BY_KEY, default=list(BY_KEY), metavar="KEY", help=", ".join(BY_KEY)
@@ -50,7 +50,7 @@ def options() -> argparse.Namespace:
 
 
 def cells(chosen: argparse.Namespace) -> Iterator[Cell]:
-    """All that is asked of each system."""
+    """All models, row counts and connection counts that each system is loaded with."""
     for model in chosen.models:
         for rows in chosen.rows:
             for connections in chosen.connections:
@@ -58,7 +58,7 @@ def cells(chosen: argparse.Namespace) -> Iterator[Cell]:
 
 
 def start(stack: ExitStack, result: Result, models: list[str]) -> dict[str, Running]:
-    """A system, once for each model; none of those that do not start."""
+    """Start a system once for each model. If it fails, the reason becomes a note in the result."""
     running: dict[str, Running] = {}
     try:
         programs = prepare(BY_KEY[result.key])
@@ -75,7 +75,7 @@ def start(stack: ExitStack, result: Result, models: list[str]) -> dict[str, Runn
 
 
 def load(one: Running, cell: Cell, seconds: float, result: Result) -> Sample | None:
-    """One load; what went wrong becomes a note."""
+    """Make one load; a fault becomes a note in the result."""
     try:
         sample = one.checked_load(cell.rows, cell.connections, seconds)
     except (BadAnswerError, RuntimeError) as ex:
@@ -91,7 +91,7 @@ def load(one: Running, cell: Cell, seconds: float, result: Result) -> Sample | N
 
 
 def rounds(chosen: argparse.Namespace, results: Results, running: dict[str, dict[str, Running]]) -> Samples:
-    """Load them in turn, round after round."""
+    """Load the systems in turn, in several rounds."""
     samples: Samples = {}
     for turn, cell in product(range(chosen.rounds), list(cells(chosen))):
         say(f"round {turn + 1} of {chosen.rounds}: {cell}")
@@ -104,7 +104,7 @@ def rounds(chosen: argparse.Namespace, results: Results, running: dict[str, dict
 
 
 def compare(chosen: argparse.Namespace) -> Run:
-    """Start them all, load them, weigh them, stop them."""
+    """Start all systems, load them, measure their memory, stop them."""
     results = {key: Result(key, BY_KEY[key].title) for key in dict.fromkeys(chosen.systems)}
     with ExitStack() as stack:
         running = {key: start(stack, result, chosen.models) for key, result in results.items()}

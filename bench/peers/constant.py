@@ -1,4 +1,4 @@
-"""The limit: what Gunicorn alone costs, answering a constant as long as the service's answer for one row."""
+"""The limit: Gunicorn alone, which answers a constant as long as the service's answer for one row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An environment of its own for each peer, made where it is not there yet, under .bench/."""
+"""An environment for each peer, made below .bench/ if it does not exist yet."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _run(command: list[str]) -> None:
 
 
 def version(system: System, programs: Path) -> str:
-    """The version of what is compared."""
+    """The version of the library that is compared."""
     if system.own:
         return ""
     code = f"from importlib.metadata import version; print(version({system.package!r}))"

@@ -1,4 +1,4 @@
-"""What a run found, and the tables that show it."""
+"""The results of a run, and the tables that show them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.stack import FOREIGN, Sample
 
 
 class Cell(msgspec.Struct, frozen=True, order=True):
-    """What is asked: of which model, for how many rows, on how many connections."""
+    """A kind of load: which model, how many rows, how many connections."""
 
     model: str
     rows: int
@@ -51,12 +51,12 @@ class Result(msgspec.Struct):
     notes: list[str] = []
 
     def figures(self, cell: Cell) -> Figures | None:
-        """What was found for a cell."""
+        """The figures of a cell."""
         return next((figures for known, figures in self.cells if known == cell), None)
 
 
 class Run(msgspec.Struct):
-    """All of it."""
+    """All results of a run."""
 
     date: str
     machine: str
@@ -67,7 +67,7 @@ class Run(msgspec.Struct):
 
 
 def figures(samples: Sequence[Sample], tolerated: float = FOREIGN) -> Figures | None:
-    """The medians of those beside which there was little other work; nothing where there are none."""
+    """The medians of the loads with little other work on the machine; None if there are no such loads."""
     kept = [sample for sample in samples if sample.foreign <= tolerated]
     if not kept:
         return None
@@ -77,7 +77,7 @@ def figures(samples: Sequence[Sample], tolerated: float = FOREIGN) -> Figures | 
 
 
 def markdown(run: Run) -> str:
-    """The tables, as the README's reader sees them."""
+    """The tables, as readers of the README see them."""
     cells = sorted({cell for result in run.results for cell, _ in result.cells})
     parts = [_introduction(run), _systems(run)]
     for model in dict.fromkeys(cell.model for cell in cells):

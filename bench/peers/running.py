@@ -1,4 +1,4 @@
-"""A system that runs, behind an nginx of its own: started, checked, loaded."""
+"""A running system behind its own nginx: started, checked, loaded."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def _tensor(rows: Rows) -> dict[str, Any]:
 
 
 def _labels_alone(rows: Rows) -> dict[str, Any]:
-    """As the peers answer: without probabilities."""
+    """The labels alone, without probabilities, as the peers answer."""
     return {**_tensor(rows), "outputs": [{"name": "predict"}]}
 
 
@@ -64,21 +64,21 @@ class System:
     encode: Callable[[Rows], dict[str, Any]] = _instances
     labels: Callable[[Any], list[int]] | None = _predictions
     keepalive: int = 0
-    """How many connections nginx keeps to it; none where the server closes each."""
+    """How many connections nginx keeps to the system; 0 if the system closes each connection."""
 
     package: str = ""
-    """What `pip show` calls it."""
+    """The name of its package for `pip show`."""
 
     environ: dict[str, str] = field(default_factory=dict)
 
     @property
     def own(self) -> bool:
-        """Whether it lives in this project's own environment."""
+        """Whether it runs in this project's own environment."""
         return not self.package
 
     @property
     def directory(self) -> Path:
-        """Where its requirements and its application are."""
+        """The directory with its requirements and its application."""
         return ROOT / "bench" / "peers" / (self.package and self.key)
 
 

@@ -22,7 +22,7 @@ QUIET = {"verbose": 0, "allow_writing_files": False, "thread_count": 1}
 
 
 def matrix(gaps: float = 0.1) -> Any:
-    """Numbers, some of them missing, and some zero."""
+    """Numbers; some are missing, and some are zero."""
     rows = np.random.default_rng(1).normal(size=(ROWS, len(NAMES)))
     rows[:, 4] = rows[:, 4].round()
     rows[np.random.default_rng(2).random(rows.shape) < gaps] = np.nan
@@ -38,18 +38,18 @@ def frame() -> Any:
 
 
 def labels(classes: int) -> Any:
-    """A label for each row that depends on the row."""
+    """A label for each row, computed from the row."""
     score = np.nan_to_num(matrix()) @ [1.0, -0.5, 0.2, 0.0, 0.7]
     return np.digitize(score, np.quantile(score, np.linspace(0, 1, classes + 1)[1:-1]))
 
 
 def values() -> Any:
-    """A value for each row."""
+    """A number for each row, computed from the row."""
     return np.nan_to_num(matrix()) @ [1.0, -0.5, 0.2, 0.0, 0.7] * 30 + 100
 
 
 def fitted(make: Callable[[], Any], target: Any) -> tuple[Any, Any]:
-    """An estimator fitted on numbers with gaps, and its rows."""
+    """An estimator fitted on numbers with missing values, and its rows."""
     return make().fit(matrix(), target), matrix()
 
 
@@ -138,7 +138,7 @@ MODELS: dict[str, Callable[[], tuple[Any, Any]]] = {
 
 
 def stopped(library: str) -> tuple[Any, Any]:
-    """A classifier whose last trees are left out, for they made it worse."""
+    """A classifier that stopped early: its last trees made it worse, so they are left out."""
     rows, target = matrix(), labels(2)
     target = np.where(np.random.default_rng(6).random(ROWS) < 0.3, 1 - target, target)
     fit = {"eval_set": [(rows[:100], target[:100])]}
@@ -154,7 +154,7 @@ def stopped(library: str) -> tuple[Any, Any]:
 
 
 def categorical(library: str) -> tuple[Any, Any]:
-    """A classifier that takes strings by itself."""
+    """A classifier that takes strings without an encoder."""
     rows, target = frame(), labels(2)
     if library == "catboost":
         return cat(cat_features=["city"]).fit(rows, target), rows

@@ -33,7 +33,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def answers(root: Path, rows: Any) -> Any:
-    """What the model called m predicts for these rows."""
+    """The predictions of the model called m for these rows."""
     client = make_client(Settings(models_dir=root))
     body = msgspec.json.encode({"instances": rows.to_numpy().tolist()})
     return client.simulate_post("/v1/models/m:predict", body=body).json
@@ -59,7 +59,7 @@ BOOSTERS: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 def own_answer(booster: Any, rows: Any) -> Any:
-    """What a library's own object gives: probabilities, labels or values."""
+    """The output of a library's own object: probabilities, labels or values."""
     if isinstance(booster, xgboost.Booster):
         return booster.predict(xgboost.DMatrix(rows))
     if isinstance(booster, catboost.CatBoostClassifier):
@@ -70,7 +70,7 @@ def own_answer(booster: Any, rows: Any) -> Any:
 @pytest.mark.parametrize("name", sorted(BOOSTERS))
 @pytest.mark.parametrize("pickled", [False, True])
 def test_an_own_file_answers_as_the_booster(name: str, pickled: bool, root: Path, tmp_path: Path) -> None:
-    """A native Booster, from its own file or from a pickle: probabilities and values are its own."""
+    """The booster comes from its own file or from a pickle; probabilities and values are those of the library."""
     make, file = BOOSTERS[name]
     booster = make()
     if pickled:
@@ -92,7 +92,7 @@ def test_an_own_file_answers_as_the_booster(name: str, pickled: bool, root: Path
 
 
 def test_features_are_found_by_name(root: Path, tmp_path: Path) -> None:
-    """The target in the sample is left out."""
+    """The sample also holds the target, which is ignored."""
     lgb().fit(ROWS, labels(2)).booster_.save_model(str(tmp_path / "m.txt"))
     assert main(["add", "m", str(tmp_path / "m.txt"), "--classes", "no,yes"]) == 0
     manifest = read(root / "m" / "1")
@@ -105,7 +105,7 @@ def test_features_are_found_by_name(root: Path, tmp_path: Path) -> None:
 def test_another_file_is_refused(
     suffix: str, content: bytes, root: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The sentence says how to write one."""
+    """The sentence says how to write a file that the service takes."""
     (tmp_path / f"m{suffix}").write_bytes(content)
     assert main(["add", "m", str(tmp_path / f"m{suffix}")]) == 1
     assert "Write it by the model's save_model." in capfd.readouterr().err
@@ -115,7 +115,7 @@ def test_another_file_is_refused(
 def test_a_missing_library_is_named(
     root: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So is the command that installs it."""
+    """The sentence also has the command that installs the library."""
     (tmp_path / "m.ubj").write_bytes(b"{}")
     monkeypatch.delitem(sys.modules, "service.runtimes.boosters.xgboost_model")
     monkeypatch.setitem(sys.modules, "xgboost", None)

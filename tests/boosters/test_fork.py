@@ -25,7 +25,7 @@ class OwnGunicorn(Gunicorn):
 
 @pytest.mark.parametrize("threads", ["1", "4"])
 def test_workers_answer(threads: str, tmp_path: Path) -> None:
-    """Also if the operator lets libraries use several threads, which a fork would lose."""
+    """Also if the operator allows several threads to libraries: threads do not survive a fork."""
     models: dict[str, Any] = {"xgb": xgb(n_jobs=None), "lgb": lgb(n_jobs=None), "cat": cat(thread_count=-1)}
     for name, model in models.items():
         save_model(model.fit(matrix(), labels(2)), matrix(), name=name, root=tmp_path)

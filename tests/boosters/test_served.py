@@ -1,4 +1,4 @@
-"""Boosters over HTTP answer as they do on their own, by each runtime that there is for them."""
+"""Boosters over HTTP answer as they do alone, by each runtime that can serve them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.boosters.models import MODELS
 from tests.support.app import make_client
 
 QUICK = ("xgb-binary", "xgb-regressor", "lgb-three", "cat-three", "lgb-categories", "xgb-pipeline")
-"""The models that make test takes; make test-all takes all."""
+"""The models that `make test` uses; `make test-all` uses all models."""
 
 
 @pytest.fixture(
@@ -32,7 +32,7 @@ def packaged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 def unseen(rows: Any) -> Any:
-    """The rows, each column shuffled by itself, so that most of them are new."""
+    """The rows with each column shuffled separately, so that most rows are new."""
     generator = np.random.default_rng(5)
     if hasattr(rows, "columns"):
         return rows.apply(lambda column: generator.permutation(column.to_numpy())).astype(rows.dtypes)
@@ -40,7 +40,7 @@ def unseen(rows: Any) -> Any:
 
 
 def test_answers_equal(packaged: Any) -> None:
-    """Labels are equal, probabilities and values within a millionth, by every runtime of the version."""
+    """By every runtime of the version: equal labels, and probabilities and values within a millionth."""
     estimator, rows, root = packaged
     manifest = read(root / "booster" / "1")
     runtimes: list[Literal["onnx", "sklearn"]] = ["sklearn", "onnx"] if ONNX in manifest.files else ["sklearn"]

@@ -14,7 +14,7 @@ from service.packaging.conversion.booster_trees import splits_of, trees_of
 
 @pytest.fixture
 def chain() -> lightgbm.LGBMRegressor:
-    """A model whose only tree is deep: each split takes the largest value off."""
+    """A model whose only tree is deep: each split separates the largest value."""
     rows = np.arange(180.0).reshape(-1, 1)
     options = {"n_estimators": 1, "num_leaves": 180, "min_child_samples": 1, "min_data_in_bin": 1, "verbose": -1}
     return lightgbm.LGBMRegressor(**options, min_child_weight=0, max_bin=1000).fit(rows, 1.5 ** rows[:, 0])

@@ -1,4 +1,4 @@
-"""One Chromium, the service by itself and behind nginx, and a page that watches for what must not happen."""
+"""One Chromium, the service alone and behind nginx, and a tab that records everything that must not happen."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Tab:
         self.page.on("response", self._response)
 
     def forget(self) -> None:
-        """Forget all that the page did."""
+        """Forget everything that the page did so far."""
         self.refused: set[int] = set()
         self.requests: list[str] = []
         self._said: list[ConsoleMessage] = []
@@ -76,7 +76,7 @@ class Tab:
         self._statuses.append(response.status)
 
     def open(self, address: str = "") -> None:
-        """Load the page anew, and wait until it shows a model, or says why not."""
+        """Load the page again, and wait until it shows a model, or an error."""
         self._axe = False
         self.page.goto("about:blank")
         self.page.goto(f"{self.url}/{address}")
@@ -98,7 +98,7 @@ class Tab:
         return float(self.page.get_attribute(selector, "value") or "nan")
 
     def check_axe(self, state: str) -> None:
-        """Check that axe-core has nothing serious to say of what the page shows."""
+        """Check that axe-core finds no serious fault in the current view."""
         if not self._axe:
             self.page.evaluate(_AXE.read_text(encoding="utf-8"))
             self._axe = True
@@ -108,7 +108,7 @@ class Tab:
         assert bad == [], f"{state}: {bad}"
 
     def check(self) -> None:
-        """Check that there was no error, no violation of the policy, and no request to another host."""
+        """Check that there was no error, no violation of the page's policy, and no request to another host."""
         assert self._errors == []
         said = [each.text for each in self._said if each.type in ("error", "warning")]
         assert [text for text in said if not self._expected(text)] == []
@@ -154,21 +154,21 @@ def service(models: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(scope="session")
 def proxy(service: str) -> Iterator[str]:
-    """The URL of an nginx before it."""
+    """The URL of an nginx in front of that Gunicorn."""
     with Nginx(int(service.rpartition(":")[2])) as server:
         yield f"http://127.0.0.1:{server.port}"
 
 
 @pytest.fixture(scope="session", params=["service", "proxy"])
 def url(request: pytest.FixtureRequest) -> str:
-    """Where the page is: each parameter is a fixture that starts it."""
+    """The address of the page: each parameter is a fixture that starts a server."""
     found: str = request.getfixturevalue(request.param)
     return found
 
 
 @pytest.fixture
 def open_tab(chromium: Browser) -> Iterator[Callable[..., Tab]]:
-    """Open a tab at a URL; whatever a test does with it, it is checked at the end."""
+    """Open a tab at a URL. At the end of the test, the tab is checked."""
     tabs: list[Tab] = []
 
     def make(url: str, **options: Any) -> Tab:
@@ -185,7 +185,7 @@ def open_tab(chromium: Browser) -> Iterator[Callable[..., Tab]]:
 
 @pytest.fixture(scope="session")
 def long_lived(chromium: Browser, url: str) -> Tab:
-    """One tab for all tests of a server: a new one for each takes most of their time."""
+    """One tab for all tests of a server, because opening a new tab takes most of a test's time."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(20_000)
     return Tab(context, url)
@@ -193,7 +193,7 @@ def long_lived(chromium: Browser, url: str) -> Tab:
 
 @pytest.fixture
 def tab(long_lived: Tab) -> Iterator[Tab]:
-    """A tab for the service, by itself and behind nginx, as if it was new: the page keeps nothing."""
+    """A tab for the service alone and behind nginx. It is like new, because the page stores nothing."""
     yield long_lived
     long_lived.page.unroute_all()
     long_lived.page.context.clear_permissions()

@@ -1,4 +1,4 @@
-"""The models that the page is tried on: the shipped ones, and five that are hard to show."""
+"""The models for the tests of the page: the shipped models, and five models that are hard to show."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def unicode_names() -> Fitted:
 
 
 def no_identifiers() -> Fitted:
-    """Names with all that means something in an address, in JSON, in CSV or in a shell, and several outputs."""
+    """Names that contain all special characters of addresses, JSON, CSV and shells; several outputs."""
     names = ["a=b&c#d", 'the "quoted", one', "it's $HOME", "a/b~c?%41", " "]
     rows = pd.DataFrame(RNG.normal(size=(80, len(names))), columns=names)
     targets = np.stack([rows.sum(axis=1), rows[" "] * 2], axis=1)
@@ -67,7 +67,7 @@ def texts() -> Fitted:
 
 
 def gaps() -> Fitted:
-    """Each type of feature, most of which may be missing; one category takes other values, too."""
+    """A feature of each type, most of which may be missing; one category also takes unknown values."""
     n = 150
     rows = pd.DataFrame(
         {
@@ -97,7 +97,7 @@ NAMES = (*SHIPPED, *ODD)
 
 
 def make_models(root: Path) -> dict[str, Any]:
-    """Write all of them below a directory, and give their estimators by name. Iris has a version that is refused."""
+    """Write all models below a directory; return their estimators by name. A version of iris is refused."""
     estimators = {}
     with pytest.MonkeyPatch.context() as patch:
         convert_in_process(patch.setattr)

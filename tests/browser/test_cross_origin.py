@@ -57,7 +57,7 @@ def origins() -> Iterator[list[str]]:
 
 @pytest.fixture(scope="module")
 def api(origins: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of nginx before a service that asks for keys; pages of the first origin may ask it."""
+    """The URL of nginx before a service that asks for keys; only pages of the first origin may send it requests."""
     directory = tmp_path_factory.mktemp("cross-origin")
     (directory / "keys").write_text("secret\n")
     environ = {"API_KEYS_FILE": str(directory / "keys"), "CORS_ORIGINS": origins[0]}
@@ -74,14 +74,14 @@ def page(chromium: Browser) -> Iterator[Page]:
 
 
 def ask(page: Page, origin: str, url: str, headers: dict[str, str], length: int = 0) -> Any:
-    """What a page of an origin can read of an answer."""
+    """The part of an answer that a page of an origin can read."""
     page.goto(origin)
     return page.evaluate(FETCH, [url, headers, length])
 
 
 @pytest.mark.parametrize("header", [{"Authorization": "Bearer secret"}, {"X-API-Key": "secret"}])
 def test_a_page_fetches_a_prediction(page: Page, origins: list[str], api: str, header: dict[str, str]) -> None:
-    """With a key: the browser asks first whether it may send that header."""
+    """With a key: the browser first asks (by OPTIONS) whether it may send the header of the key."""
     status, prediction, request_id, _ = ask(page, origins[0], api, header)
 
     assert (status, prediction) == (200, "Setosa")
@@ -89,7 +89,7 @@ def test_a_page_fetches_a_prediction(page: Page, origins: list[str], api: str, h
 
 
 def test_a_page_reads_the_errors_of_both(page: Page, origins: list[str], api: str) -> None:
-    """The service's, without a key, and nginx' own, for a body that is too long; with their request id."""
+    """The service's error for a missing key, nginx' error for a body that is too long, and their request ids."""
     for headers, length, expected in (({}, 0, 401), ({"X-API-Key": "secret"}, 17_000_000, 413)):
         status, _, request_id, in_body = ask(page, origins[0], api, headers, length)
         assert status == expected
@@ -97,5 +97,5 @@ def test_a_page_reads_the_errors_of_both(page: Page, origins: list[str], api: st
 
 
 def test_a_page_of_another_origin_reads_nothing(page: Page, origins: list[str], api: str) -> None:
-    """Not even that the key is right."""
+    """The page cannot even learn that the key is right."""
     assert ask(page, origins[1], api, {"X-API-Key": "secret"}) == [0, "TypeError"]

@@ -25,7 +25,7 @@ _WATCH = "addEventListener('securitypolicyviolation', (e) => console.error('viol
 
 
 class Docs:
-    """The page /docs in a tab, and all that the browser complained of or asked for."""
+    """The page /docs in a tab, with all complaints and all requests of the browser."""
 
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
@@ -56,14 +56,14 @@ class Docs:
 
     @staticmethod
     def execute(operation: Locator) -> tuple[int, Any]:
-        """Send the request of an operation as it stands; the status and the JSON of the answer."""
+        """Send the request of an operation without changes; return the status and the JSON of the answer."""
         operation.locator(".execute").click()
         answer = operation.locator(".live-responses-table .response").first
         status = answer.locator(".response-col_status").inner_text()
         return int(status.split()[0]), json.loads(answer.locator(".highlight-code code").first.inner_text())
 
     def check(self, *expected: str) -> None:
-        """See that no other host was asked, and that nothing was amiss but what is expected."""
+        """Check that no other host was asked, and that there were no errors except the expected ones."""
         assert self.hosts - {""} == {self._host}
         assert len(self.faults) == len(expected), self.faults
         assert all(part in fault for part, fault in zip(expected, self.faults, strict=True))
@@ -95,7 +95,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., str]]:
 def test_it_shows_the_api_and_predicts(
     open_docs: Callable[[str], Docs], serve: Callable[..., str], through: str
 ) -> None:
-    """The default model comes first; its example is sent as it stands, by GET and by POST."""
+    """The default model comes first. Its example is sent without changes, by GET and by POST."""
     url = serve()
     with Nginx(int(url.rpartition(":")[2])) if through == "nginx" else nullcontext() as proxy:
         _predict(open_docs(url if proxy is None else f"http://127.0.0.1:{proxy.port}"))
@@ -113,7 +113,7 @@ def _predict(docs: Docs) -> None:
 
 
 def test_it_shows_why_a_request_is_refused(open_docs: Callable[[str], Docs], serve: Callable[..., str]) -> None:
-    """The service's own sentence stands below what was typed."""
+    """The service's own sentence is shown below the request."""
     docs = open_docs(serve())
     operation = docs.open("penguins", "post", "/v1/models/penguins:predict")
     body = {"instances": [["Mars", 39.1, 18.7, 181, 3750, "male"]]}
@@ -128,7 +128,7 @@ def test_it_shows_why_a_request_is_refused(open_docs: Callable[[str], Docs], ser
 def test_odd_models_are_shown_and_predict(
     open_docs: Callable[[str], Docs], serve: Callable[..., str], tmp_path: Path
 ) -> None:
-    """Names that are no identifiers, gaps, categories that are numbers: by rows, by query and by tensors."""
+    """Names that are no identifiers, missing values, categories that are numbers: by rows, by query and by tensors."""
     odd_models.make(tmp_path / "models", "names", "mixed")
     docs = open_docs(serve(MODELS_DIR=str(tmp_path / "models"), DEFAULT_MODEL="names"))
 
@@ -146,7 +146,7 @@ def test_odd_models_are_shown_and_predict(
 def test_with_keys_it_asks_for_one_and_sends_it(
     open_docs: Callable[[str], Docs], serve: Callable[..., str], tmp_path: Path
 ) -> None:
-    """A wrong key is answered in the service's words; the right one goes with each request, and is kept nowhere."""
+    """A wrong key gets the service's error. The right key goes with each request, and is not stored."""
     key, line = new_key("ada")
     (tmp_path / "keys").write_text(line)
     docs = open_docs(serve(API_KEYS_FILE=str(tmp_path / "keys")))
@@ -165,7 +165,7 @@ def test_with_keys_it_asks_for_one_and_sends_it(
 
 
 def test_it_works_behind_a_path_prefix(open_docs: Callable[[str], Docs], iris_dir: Path) -> None:
-    """A proxy may put the service below a path that the service does not know of."""
+    """A proxy may serve the service below a path prefix of which the service does not know."""
     settings = Settings(models_dir=iris_dir)
     app = create_app(settings, open_repository(settings))
 

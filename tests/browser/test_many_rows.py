@@ -28,7 +28,7 @@ BAD = {17: ("petal_width", "x"), 4321: ("sepal_length", ""), 9999: ("petal_lengt
 
 
 def iris_rows(count: int) -> pd.DataFrame:
-    """Rows like those of iris, with a column of the user's own."""
+    """Rows like those of iris, with one more column of the user's own."""
     rows = pd.DataFrame(RNG.uniform(0.1, 7.9, (count, 4)).round(2), columns=IRIS)
     return rows.assign(id=[f"row, {i}" for i in range(count)])[["id", *reversed(IRIS)]]
 
@@ -52,7 +52,7 @@ def predict(tab: Tab) -> None:
 
 
 def download(tab: Tab) -> list[dict[str, str]]:
-    """What the download holds."""
+    """The content of the download."""
     with tab.page.expect_download() as started:
         tab.page.get_by_role("button", name="Download as CSV").click()
     with Path(started.value.path()).open(encoding="utf-8", newline="") as file:
@@ -60,7 +60,7 @@ def download(tab: Tab) -> list[dict[str, str]]:
 
 
 def test_ten_thousand_rows_with_three_bad_ones(tab: Tab, estimators: dict[str, Any]) -> None:
-    """All others are predicted as scikit-learn does, and the bad ones carry their sentences."""
+    """The page predicts all other rows as scikit-learn does, and marks the bad rows with their sentences."""
     rows = iris_rows(10_000).astype(object)
     for row, (column, value) in BAD.items():
         rows.loc[row, column] = value
@@ -93,7 +93,7 @@ def test_ten_thousand_rows_with_three_bad_ones(tab: Tab, estimators: dict[str, A
 
 
 def test_half_of_the_rows_may_be_bad(tab: Tab) -> None:
-    """The card tells, so they cost no request: ten chunks' worth of good rows go out, and nothing is refused."""
+    """The page finds bad rows by itself, without requests: it sends ten chunks of good rows, and none is refused."""
     rows = iris_rows(10_000).astype(object)
     rows.loc[::2, "petal_width"] = "bad"
     load(tab, "iris", rows.to_csv(index=False))
@@ -106,7 +106,7 @@ def test_half_of_the_rows_may_be_bad(tab: Tab) -> None:
 
 
 def test_rows_that_only_the_service_refuses_are_found_by_halving(tab: Tab) -> None:
-    """A chunk that is refused, with a pointer or without one, is split until the row at fault is alone."""
+    """If a chunk is refused, with or without a pointer, the page splits it until the wrong row is alone."""
     tab.refused = {422}
 
     def refuse(route: Route) -> None:
@@ -133,7 +133,7 @@ def test_rows_that_only_the_service_refuses_are_found_by_halving(tab: Tab) -> No
 
 
 def test_a_busy_service_is_asked_again(tab: Tab) -> None:
-    """A chunk that comes too early waits, and is not lost."""
+    """If the service refuses a chunk because it is busy, the page waits, and sends the chunk again."""
     tab.refused = {429}
     answers = iter([429, 429])
 
@@ -151,7 +151,7 @@ def test_a_busy_service_is_asked_again(tab: Tab) -> None:
 
 
 def test_progress_is_shown_and_it_can_be_stopped(tab: Tab) -> None:
-    """What was predicted stays, and the rest can be predicted later."""
+    """The predictions so far stay, and the other rows can be predicted later."""
     held: list[Route] = []
 
     def hold(route: Route) -> None:
@@ -176,7 +176,7 @@ def test_progress_is_shown_and_it_can_be_stopped(tab: Tab) -> None:
 
 @pytest.mark.parametrize("how", ["paste", "type", "drop", "example"])
 def test_rows_come_in_every_way(tab: Tab, how: str) -> None:
-    """Pasted from a spreadsheet, typed, dropped as a file; and there is an example."""
+    """Rows can be pasted from a spreadsheet, typed, or dropped as a file; the page also has an example."""
     tab.open("#/table/iris")
     content = "\t".join(IRIS) + "\n5.1\t3.5\t1.4\t0.2\n"
     if how == "paste":
@@ -201,7 +201,7 @@ def test_rows_come_in_every_way(tab: Tab, how: str) -> None:
 
 
 def test_each_model_takes_tables(tab: Tab, models: Any) -> None:
-    """The golden rows give the golden answers."""
+    """The golden rows get the golden answers."""
     tab.open()
     for name in NAMES:
         check_golden(tab, read(models[0] / name / "1"))
@@ -245,7 +245,7 @@ UNREADABLE: list[tuple[str | bytes, str]] = [
 
 
 def test_a_file_that_cannot_be_read(tab: Tab) -> None:
-    """One sentence says why, and nothing is sent."""
+    """A sentence gives the reason, and no request is sent."""
     tab.open("#/table/iris")
     for content, sentence in UNREADABLE:
         choose(tab, content)
@@ -254,7 +254,7 @@ def test_a_file_that_cannot_be_read(tab: Tab) -> None:
 
 
 def test_rows_of_another_length_are_faulty_alone(tab: Tab) -> None:
-    """Without a header the columns go by position."""
+    """Other rows are still predicted. Without a header, the columns go by their position."""
     load(tab, "iris", "5.1;3.5;1.4;0.2\n1;2\n5.1;3.5;1.4;0.2\n")
     predict(tab)
 
@@ -262,7 +262,7 @@ def test_rows_of_another_length_are_faulty_alone(tab: Tab) -> None:
 
 
 def test_texts_need_no_quotation_marks(tab: Tab) -> None:
-    """One text a line, commas and all."""
+    """With a model of texts, each line is one text, even if it contains commas."""
     load(tab, "texts", "so good, really\nbad, so bad\n")
     predict(tab)
 
@@ -273,7 +273,7 @@ CELLS = ["", "1", "-0", "1.5", "1e3", "1e400", "-1e39", "01", "+1", ".5", "1.", 
 
 
 def test_the_page_says_what_the_service_says(open_tab: Callable[..., Tab], service: str) -> None:
-    """For each cell of each model that the card speaks of, the same sentence, or none."""
+    """For each cell, the page finds the same fault as the service, with the same sentence; for each model."""
     tab = open_tab(service)
     tab.open()
     compare = """async ([name, cells]) => {

@@ -1,4 +1,4 @@
-"""One row: fields by type, the live answer, errors at their fields, addresses, and the same request as code."""
+"""One row: a field for each feature, the live answer, errors at the fields, addresses, and the request as code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NODE = f"{playwright.__path__[0]}/driver/node"
 
 
 def said(tab: Tab, estimator: Any, row: list[Any]) -> None:
-    """Check that the page says of a row what scikit-learn says of it."""
+    """Check that the page shows scikit-learn's prediction of a row."""
     rows: Any = np.array([row], dtype=float)
     if hasattr(estimator, "feature_names_in_"):
         rows = pd.DataFrame([row], columns=list(estimator.feature_names_in_))
@@ -54,7 +54,7 @@ def test_each_model_answers_its_example(tab: Tab, models: Any) -> None:
 def test_the_answer_follows_a_slider(
     tab: Tab, estimators: dict[str, Any], models: Any, name: str, feature: int, row: list[float] | None
 ) -> None:
-    """Dragged by mouse and moved by key, it gives what scikit-learn says."""
+    """If the slider is moved by mouse or by key, the page shows scikit-learn's prediction."""
     tab.open(f"#/try/{name}")
     tab.settled()
     row = list(row or read(models[0] / name / "1").signature.example)  # type: ignore[arg-type]
@@ -83,7 +83,7 @@ def test_the_answer_follows_a_slider(
 
 
 def test_what_is_typed_is_sent_to_the_digit(tab: Tab) -> None:
-    """As JSON has it, and not as a number of JavaScript."""
+    """The text of the field is sent as a JSON number; it is not rounded to a number of JavaScript."""
     tab.open("#/try/iris")
     others = '"sepal_width": 2, "petal_length": 3, "petal_width": 4'
     with tab.page.expect_request(lambda each: b"5.10000000000000000001" in (each.post_data_buffer or b"")) as sent:
@@ -107,7 +107,7 @@ ERRORS = [
 
 
 def test_an_error_is_shown_at_its_field(tab: Tab) -> None:
-    """In the service's words, at the field that the pointer names, until the value is taken."""
+    """The service's sentence stands at the field that the pointer names, until the service takes the value."""
     tab.refused = {422}
     tab.open()
     for name, field, value, sentence in ERRORS:
@@ -157,7 +157,7 @@ def test_each_type_has_its_field(tab: Tab) -> None:
 
 
 def test_a_value_outside_the_training_range_is_marked(tab: Tab) -> None:
-    """And answered all the same."""
+    """The answer is still shown."""
     tab.open("#/try/iris?petal_length=12")
     tab.settled()
 
@@ -166,7 +166,7 @@ def test_a_value_outside_the_training_range_is_marked(tab: Tab) -> None:
 
 
 def test_of_many_features_one_is_found(tab: Tab) -> None:
-    """By a part of its name."""
+    """The search finds features by a part of their name."""
     tab.open("#/try/wide")
     tab.page.fill("#find", "Feature_19")
 
@@ -176,7 +176,7 @@ def test_of_many_features_one_is_found(tab: Tab) -> None:
 
 @pytest.mark.parametrize("name", ["names", "gaps", "texts"])
 def test_an_address_holds_model_version_and_values(tab: Tab, name: str) -> None:
-    """What one sees is what another sees who opens the link; without any request that holds the values."""
+    """A person who opens the link sees the same. No request contains the values of the address."""
     tab.open(f"#/try/{name}/1")
     tab.settled()
     field = {"names": "f3", "gaps": "f4"}.get(name, "f0")
@@ -201,7 +201,7 @@ def test_an_address_holds_model_version_and_values(tab: Tab, name: str) -> None:
 
 
 def test_a_link_with_strange_features_says_so(tab: Tab) -> None:
-    """And shows the example for those that it lacks."""
+    """The page shows the example's values for features that the link lacks."""
     tab.open("#/try/iris?petal_width=1.5&colour=blue")
 
     expect(tab.page.get_by_text("features that this model does not have: colour.")).to_be_visible()
@@ -225,7 +225,7 @@ def test_models_and_versions_are_picked(tab: Tab) -> None:
 
 
 def test_the_address_of_what_one_leaves_does_not_come_back(tab: Tab) -> None:
-    """Values are written into the address a little after they were typed, but not once another model was picked."""
+    """Values are written into the address with a delay. If another model was picked meanwhile, they are not written."""
     tab.open("#/try/gaps")
     tab.settled()
     tab.page.evaluate(
@@ -248,7 +248,7 @@ def test_the_address_of_what_one_leaves_does_not_come_back(tab: Tab) -> None:
 
 
 def test_back_to_the_example(tab: Tab) -> None:
-    """One press undoes all that was tried."""
+    """One click undoes all changes."""
     tab.open("#/try/iris?petal_width=1.5&sepal_width=3")
     tab.page.get_by_role("button", name="Back to the example").click()
     tab.settled()
@@ -266,7 +266,7 @@ RUN: dict[str, Callable[[str], list[str]]] = {
 
 @pytest.mark.parametrize("name", ["iris", "names", "gaps", "unicode", "texts"])
 def test_each_sample_runs_and_says_what_the_page_says(tab: Tab, name: str) -> None:
-    """Copied by its button and run as it is."""
+    """It is copied by its button, and run without changes."""
     tab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     tab.open(f"#/try/{name}")
     if name == "gaps":

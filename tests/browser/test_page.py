@@ -1,4 +1,4 @@
-"""The card, keys, a path prefix, what is shown if there is nothing to show, and who can use the page."""
+"""The description of the model, keys, a path prefix, pages without models, and accessibility."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_card_shows_what_the_manifest_has(tab: Tab, models: Any) -> None:
 
 
 def check_card(tab: Tab, manifest: Manifest) -> None:
-    """Compare what is shown with the manifest."""
+    """Compare the shown description with the manifest."""
     facts = tab.page.inner_text("dl.pairs")
 
     assert {"onnx": "ONNX Runtime", "sklearn": "scikit-learn"}[manifest.runtime] in facts
@@ -77,7 +77,7 @@ def check_card(tab: Tab, manifest: Manifest) -> None:
 
 
 def test_versions_are_shown_with_their_states(tab: Tab) -> None:
-    """A refused one with the reason."""
+    """A refused version is shown with its reason."""
     tab.open("#/about/iris")
 
     expect(tab.page.get_by_text("A file is missing, or is not the one in its manifest.")).to_be_visible()
@@ -85,7 +85,7 @@ def test_versions_are_shown_with_their_states(tab: Tab) -> None:
 
 
 def test_weights_are_plotted(tab: Tab, estimators: dict[str, Any]) -> None:
-    """The coefficients of each class, and the importances of a forest, the weightiest first."""
+    """The coefficients of each class, and the importances of a forest, with the largest first."""
     tab.open("#/about/iris")
     tab.page.select_option("#weights", "Virginica")
     coefficients = estimators["iris"][-1].coef_[2]
@@ -100,7 +100,7 @@ def test_weights_are_plotted(tab: Tab, estimators: dict[str, Any]) -> None:
 
 
 def test_a_key_is_asked_for_and_kept_in_memory_only(open_tab: Callable[..., Tab], keyed: str) -> None:
-    """A wrong one is refused in the service's words; nothing keeps the right one."""
+    """A wrong key gets the service's error. The right key is not stored anywhere."""
     tab = open_tab(keyed)
     tab.refused = {401, 403}
     tab.open("#/try/iris")
@@ -144,7 +144,7 @@ def prefixed(service: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def test_it_works_behind_a_path_prefix(open_tab: Callable[..., Tab], prefixed: str) -> None:
-    """By relative addresses alone; the samples name the prefix."""
+    """All its addresses are relative; the code samples contain the prefix."""
     tab = open_tab(prefixed)
     tab.open("#/try/iris")
     tab.settled()
@@ -156,7 +156,7 @@ def test_it_works_behind_a_path_prefix(open_tab: Callable[..., Tab], prefixed: s
 
 
 def test_a_model_that_is_not_ready_says_why(open_tab: Callable[..., Tab], broken: str) -> None:
-    """Its versions with their reasons."""
+    """The page shows its versions, each with its reason."""
     tab = open_tab(broken)
     tab.refused = {503}
     tab.open("#/try/iris")
@@ -167,7 +167,7 @@ def test_a_model_that_is_not_ready_says_why(open_tab: Callable[..., Tab], broken
 
 
 def test_a_model_that_is_not_there(tab: Tab) -> None:
-    """The others are offered."""
+    """The page offers the other models."""
     tab.refused = {404}
     tab.open("#/try/nothing")
 
@@ -177,7 +177,7 @@ def test_a_model_that_is_not_there(tab: Tab) -> None:
 
 
 def test_a_service_without_models_says_how_to_add_one(tab: Tab) -> None:
-    """And looks again when asked to."""
+    """The page checks again when the user clicks."""
     tab.page.route("**/v1/models", lambda route: route.fulfill(json={"models": []}))
     tab.open()
 
@@ -189,7 +189,7 @@ def test_a_service_without_models_says_how_to_add_one(tab: Tab) -> None:
 
 
 def test_a_service_that_is_gone_is_asked_again(open_tab: Callable[..., Tab], service: str) -> None:
-    """A sentence says so, and the answer comes once it is back."""
+    """A sentence says that the service does not answer. Once it is back, the page shows the answer."""
     tab = open_tab(service)
     tab.open("#/try/iris?petal_width=1")
     tab.settled()
@@ -203,7 +203,7 @@ def test_a_service_that_is_gone_is_asked_again(open_tab: Callable[..., Tab], ser
 
 
 def test_everything_can_be_reached_by_keyboard(tab: Tab) -> None:
-    """Each control once, in the order in which it is seen, and the focus shows."""
+    """The keyboard reaches each control once, in the visible order, and the focus is visible."""
     tab.open("#/try/penguins")
     tab.settled()
     reached = []
@@ -229,7 +229,7 @@ def test_everything_can_be_reached_by_keyboard(tab: Tab) -> None:
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
 def test_axe_finds_nothing_serious(open_tab: Callable[..., Tab], service: str, scheme: str, width: int) -> None:
-    """In any state, light and dark, wide and narrow; and nothing is wider than a phone."""
+    """In every state, light and dark, wide and narrow; and no element is wider than a phone."""
     tab = open_tab(service, color_scheme=scheme, viewport={"width": width, "height": 780})
     tab.refused = {422, 404}
     page = tab.page
@@ -239,7 +239,7 @@ def test_axe_finds_nothing_serious(open_tab: Callable[..., Tab], service: str, s
             tab.go(f"#/{view}/{name}")
             if view == "try":
                 tab.settled()
-            if page.locator("#find").is_visible():  # 11 fields tell as much as 200
+            if page.locator("#find").is_visible():  # 11 features show the same as 200
                 page.fill("#find", "feature_19")
             tab.check_axe(f"{view} {name}")
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (view, name)
@@ -263,7 +263,7 @@ def test_axe_finds_nothing_serious(open_tab: Callable[..., Tab], service: str, s
 
 
 def test_axe_finds_nothing_serious_where_a_key_is_asked_for(open_tab: Callable[..., Tab], keyed: str) -> None:
-    """Before and after a wrong one."""
+    """Before and after a wrong key."""
     tab = open_tab(keyed)
     tab.refused = {401, 403}
     tab.open()
@@ -275,7 +275,7 @@ def test_axe_finds_nothing_serious_where_a_key_is_asked_for(open_tab: Callable[.
 
 
 def test_the_files_are_the_ones_on_disk(tab: Tab) -> None:
-    """Every file of the page is loaded by it, so none is left over."""
+    """The page loads each of its files, so no file is unused."""
     tab.open("#/try/iris")
     loaded = {url.rpartition("/")[2] for url in tab.requests if "/static/" in url}
 
@@ -284,7 +284,7 @@ def test_the_files_are_the_ones_on_disk(tab: Tab) -> None:
 
 
 def test_each_answer_has_one_policy(url: str) -> None:
-    """The page and its files have the page's, once, by itself and behind nginx; 304 has it, too."""
+    """The page and its files have the page's policy once, with and without nginx; so does an answer of 304."""
     port = int(url.rpartition(":")[2])
     etag = get(port, "/static/page.js").all("ETag")[0]
     answers = [

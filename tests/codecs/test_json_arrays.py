@@ -1,4 +1,4 @@
-"""Arrays as JSON are what Python would write."""
+"""Arrays are written as the same JSON that Python would write."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INTEGERS = arrays.arrays(st.sampled_from([np.int64, np.uint8, np.bool_]), arrays
 
 @given(FLOATS | INTEGERS, st.booleans())
 def test_an_array_is_read_as_it_was(array: Any, transposed: bool) -> None:
-    """To the last bit of a float64, whatever its memory's order."""
+    """To the last bit of a float64, for arrays in any memory order."""
     array = array.T if transposed else array
 
     assert json.loads(bytes(json_array(array))) == array.tolist()

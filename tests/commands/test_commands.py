@@ -30,20 +30,20 @@ from tests.support.versions import copy_version, truncated
 
 @pytest.fixture
 def root(iris_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A models directory of the test's own, with iris/1, that the settings name."""
+    """A models directory for one test, with iris/1; the settings name it."""
     shutil.copytree(iris_dir, tmp_path / "models")
     monkeypatch.setenv("MODELS_DIR", str(tmp_path / "models"))
     return tmp_path / "models"
 
 
 def test_check_tells_what_serves(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """And succeeds."""
+    """The command also succeeds."""
     assert main(["check"]) == 0
     assert capsys.readouterr().out == "iris/1: ok, serves through onnx_onnxv1\n"
 
 
 def test_check_fails_where_a_version_is_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Also where a lower one serves."""
+    """Also if a lower version serves."""
     truncated(copy_version(root / "iris" / "1", root) / ONNX)
 
     assert main(["check"]) == 1
@@ -57,7 +57,7 @@ def test_check_fails_where_a_version_is_refused(root: Path, capsys: pytest.Captu
 def test_check_fails_where_there_is_no_model(
     there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whether the directory is empty or missing."""
+    """Also if the directory is empty or missing."""
     root = tmp_path if there else tmp_path / "nowhere"
     monkeypatch.setenv("MODELS_DIR", str(root))
 
@@ -66,7 +66,7 @@ def test_check_fails_where_there_is_no_model(
 
 
 def test_openapi_prints_the_document(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The one that GET /openapi.json gives, on lines of their own."""
+    """The same document as GET /openapi.json, but indented."""
     client = make_client(Settings(models_dir=root))
 
     assert main(["openapi"]) == 0
@@ -77,7 +77,7 @@ def test_openapi_prints_the_document(root: Path, capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize("arguments", [[], ["chekc"]])
 def test_an_unknown_command_is_told_the_known_ones(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """On standard error, with the status that shells know for wrong usage."""
+    """On standard error, with the exit status that shells use for wrong usage."""
     with pytest.raises(SystemExit) as caught:
         main(arguments)
 
@@ -86,7 +86,7 @@ def test_an_unknown_command_is_told_the_known_ones(arguments: list[str], capsys:
 
 
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """No traceback."""
+    """Without a traceback."""
     monkeypatch.setenv("MAX_ROWS", "many")
     with pytest.raises(SystemExit) as caught:
         main(["check"])
@@ -96,7 +96,7 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 
 def test_it_runs_as_a_module(root: Path) -> None:
-    """`python -m service check`, the exit status with it."""
+    """`python -m service check` also has the exit status."""
 
     def run() -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "service", "check"]
@@ -116,7 +116,7 @@ IRIS = "id,sepal_length,sepal_width,petal_length,petal_width\n"
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """In some sentences, and with an example that its own parser takes."""
+    """The help has some sentences, and an example that the command's own parser accepts."""
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])
     assert caught.value.code == 0
@@ -128,7 +128,7 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
 
 
 def test_help_lists_the_commands_and_the_exit_statuses(capsys: pytest.CaptureFixture[str]) -> None:
-    """And how to begin."""
+    """It also says how to begin."""
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
@@ -138,7 +138,7 @@ def test_help_lists_the_commands_and_the_exit_statuses(capsys: pytest.CaptureFix
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    """That of the package."""
+    """It is the version of the package."""
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
 
@@ -147,7 +147,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_list_shows_every_version(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As lines, and as JSON; a broken one with its reason."""
+    """As lines, and as JSON; a broken version has its reason."""
     copy_version(root / "iris" / "1", root)
     (root / "iris" / "2" / "manifest.json").write_text("{}")
     assert main(["list"]) == 0
@@ -163,7 +163,7 @@ def test_list_shows_every_version(root: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_show_tells_what_a_model_takes(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What it gives, how it serves and how to ask it; as JSON without the golden rows."""
+    """Also its outputs, its runtime and a request for it; as JSON without the golden rows."""
     assert main(["show", "iris"]) == 0
     text = capsys.readouterr().out
     assert main(["show", "iris", "--json"]) == 0
@@ -195,7 +195,7 @@ def test_show_tells_what_a_model_takes(root: Path, capsys: pytest.CaptureFixture
 def test_what_cannot_be_done_is_told_in_one_sentence(
     arguments: list[str], said: str, root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the way out, and without a traceback."""
+    """The sentence says how to go on, and there is no traceback."""
     monkeypatch.setattr("sys.stdin", io.StringIO())
     assert main([each.format(root=root) for each in arguments]) == 1
     assert capsys.readouterr().err == f"python -m service {said.format(root=root)}\n"
@@ -204,7 +204,7 @@ def test_what_cannot_be_done_is_told_in_one_sentence(
 def test_a_fault_of_ours_is_a_sentence_too(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """--debug shows where it is."""
+    """`--debug` shows the traceback."""
 
     def fail(*_: object) -> int:
         raise ZeroDivisionError("oops")
@@ -221,7 +221,7 @@ def test_a_fault_of_ours_is_a_sentence_too(
 
 
 def test_remove_takes_a_version_away(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Or all of them, with the model's directory if nothing else is in it."""
+    """Without a version it removes all, and the model's directory, unless the directory holds other files."""
     copy_version(root / "iris" / "1", root)
     assert main(["remove", "iris", "--version", "2", "--yes"]) == 0
     assert sorted(each.name for each in (root / "iris").iterdir() if each.is_dir()) == ["1"]
@@ -234,7 +234,7 @@ def test_remove_takes_a_version_away(root: Path, capsys: pytest.CaptureFixture[s
 def test_predict_says_how_it_went_by_its_exit_status(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Standard error has the sentences, so that the output can go to a pipe."""
+    """The sentences are on standard error, so that the output can go to a pipe."""
     (tmp_path / "in.csv").write_text(IRIS + "7,5.1,3.5,1.4,0.2\n")
     assert main(["predict", "iris", str(tmp_path / "in.csv"), "-o", str(tmp_path / "out.csv"), "--keep", "id"]) == 0
     assert (tmp_path / "out.csv").read_text().splitlines()[1].startswith("7,Setosa,")
@@ -252,7 +252,7 @@ def test_predict_says_how_it_went_by_its_exit_status(
 
 
 def test_predict_reads_and_writes_pipes(root: Path) -> None:
-    """`-` is standard input, and without -o the rows go to standard output."""
+    """`-` is standard input. Without -o the rows go to standard output."""
     command = [sys.executable, "-m", "service", "predict", "iris", "-", "--keep", ""]
     text = IRIS + "7,5.1,3.5,1.4,0.2\n"
     done = subprocess.run(command, cwd=ROOT, input=text, capture_output=True, text=True, check=True)
@@ -265,7 +265,7 @@ def test_predict_reads_and_writes_pipes(root: Path) -> None:
 def test_predict_is_interrupted_with_its_own_exit_status(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In a sentence."""
+    """A sentence says so."""
 
     def interrupted(*_: object) -> int:
         raise KeyboardInterrupt
@@ -277,7 +277,7 @@ def test_predict_is_interrupted_with_its_own_exit_status(
 
 @pytest.mark.parametrize("signal", ["INT", "TERM"])
 def test_a_signal_leaves_no_half_file(signal: str, root: Path, tmp_path: Path) -> None:
-    """While rows are scored, by several processes."""
+    """While several processes score rows."""
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     os.mkfifo(source)
     command = [sys.executable, "-m", "service", "predict", "iris", str(source), "-o", str(target), "--jobs", "2"]
@@ -304,7 +304,7 @@ def test_serve_names_a_setting_that_is_wrong(
     environ: dict[str, str], arguments: list[str], said: str,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """Where Gunicorn itself would end with a traceback."""
+    """Gunicorn itself would end with a traceback."""
     monkeypatch.delenv("WEB_CONCURRENCY", raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
@@ -325,7 +325,7 @@ def test_serve_says_that_a_port_is_taken(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_serve_becomes_gunicorn(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the options that it was given, and the models of a directory beside the caller."""
+    """With the options of the command line. A relative models directory is below the caller's directory."""
     became: list[Any] = []
     monkeypatch.setattr("os.execve", lambda *arguments: became.append(arguments))
     monkeypatch.chdir(root.parent)
@@ -346,7 +346,7 @@ def test_serve_becomes_gunicorn(root: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_key_is_shown_once_and_its_line_is_heeded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The file holds its digest alone."""
+    """The file holds only the digest of the key."""
     assert main(["key", "alice", "--expires", "2099-01-01", "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
     (tmp_path / "keys").write_text(made["line"])
@@ -359,7 +359,7 @@ def test_a_key_is_shown_once_and_its_line_is_heeded(tmp_path: Path, capsys: pyte
 def test_models_are_those_of_the_service_from_anywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A path that is not absolute is meant from the project's directory, as for the service."""
+    """A relative path starts at the project's directory, as for the service."""
     monkeypatch.delenv("MODELS_DIR", raising=False)
     monkeypatch.chdir(tmp_path)
     assert main(["list"]) == 0
@@ -368,7 +368,7 @@ def test_models_are_those_of_the_service_from_anywhere(
 
 
 def test_commands_import_no_more_than_they_use() -> None:
-    """The list of commands is there at once: no model library and no web framework."""
+    """Listing the commands imports no model library and no web framework."""
     code = "import sys, service.commands.run; print(*sorted(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 

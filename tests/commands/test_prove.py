@@ -1,4 +1,4 @@
-"""`check --prove`: the proof of a converted model, made again from what is on disk."""
+"""`check --prove`: the proof of a converted model is made again from the files on disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OLD = "iris/1: ok, serves through onnx_onnxv1; proven by an older method, which 
 
 @pytest.fixture
 def root(iris_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A models directory of the test's own, with iris/1, that the settings name."""
+    """A models directory for one test, with iris/1; the settings name it."""
     shutil.copytree(iris_dir, tmp_path / "models")
     monkeypatch.setenv("MODELS_DIR", str(tmp_path / "models"))
     return tmp_path / "models"
@@ -32,7 +32,7 @@ def root(iris_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 def test_a_proof_of_an_older_method_is_named(
     root: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """By `check` and in the log; the version serves. The manifest of an older release notes no method."""
+    """`check` and the log name it, and the version serves. The manifest of an older release has no method."""
     edit(root / "iris" / "1", lambda manifest: manifest["proof"].pop("method"))
 
     assert main(["check"]) == 0
@@ -42,7 +42,7 @@ def test_a_proof_of_an_older_method_is_named(
 
 @pytest.mark.parametrize("method", [1, 2])
 def test_a_version_is_proven_again(method: int, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """By the method of this release, without its sample; nothing is written."""
+    """By the method of this release, without the sample; the command writes nothing."""
     edit(root / "iris" / "1", lambda manifest: manifest["proof"].update(method=method))
     before = (root / "iris" / "1" / "manifest.json").read_bytes()
 
@@ -57,7 +57,7 @@ def test_a_version_is_proven_again(method: int, root: Path, capsys: pytest.Captu
 def test_a_version_whose_proof_fails_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An older release left this one's threshold out: only rows on the border between the labels show it."""
+    """An older release did not convert this threshold. Only rows on the border between the labels show the fault."""
     rows, labels = load_breast_cancer(return_X_y=True)
     inside = make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, labels)
     model = FixedThresholdClassifier(FrozenEstimator(inside), threshold=0.500001).fit(rows, labels)
@@ -72,7 +72,7 @@ def test_a_version_whose_proof_fails_is_told(
 
 
 def test_a_proof_that_cannot_be_made_is_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It fails if the estimator is of another release, or a pickle that nobody allowed."""
+    """If another release of scikit-learn made the estimator, or if it is a pickle that is not allowed."""
     version = root / "iris" / "1"
     made = read(version).versions.sklearn
     edit(version, lambda manifest: manifest["versions"].update({"scikit-learn": "1.2.3"}))
@@ -87,7 +87,7 @@ def test_a_proof_that_cannot_be_made_is_told(root: Path, capsys: pytest.CaptureF
 
 
 def test_a_version_without_two_models_needs_no_proof(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Neither one that scikit-learn serves, nor one that came as ONNX."""
+    """Such a version is served by scikit-learn, or was added as ONNX."""
     version = root / "iris" / "1"
     edit(version, lambda manifest: manifest.update(runtime="sklearn"))
     assert main(["check", "--prove"]) == 0

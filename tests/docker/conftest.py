@@ -1,4 +1,4 @@
-"""The containers that all tests here share."""
+"""The containers that all tests of this folder share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.compose import Compose
 
 @pytest.fixture(scope="session")
 def project() -> Iterator[Compose]:
-    """The images built and the project cleaned up, whatever happened."""
+    """The images are built before the tests, and the project is cleaned up after them, even after a failure."""
     compose = Compose()
     compose.down()
     try:

@@ -38,7 +38,7 @@ def three(project: Compose) -> Compose:
 
 
 def access_log(compose: Compose) -> list[dict[str, object]]:
-    """The access log of nginx, which is all that it writes to its standard output."""
+    """The access log of nginx; nginx writes nothing else to its standard output."""
     (container,) = compose.containers("nginx")
     return [json.loads(line) for line in docker("logs", container).stdout.splitlines()]
 
@@ -56,7 +56,7 @@ def test_the_tutorials_requests_are_answered(compose: Compose) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "/v1", "/v2"])
 def test_errors_have_one_shape_whoever_makes_them(compose: Compose, prefix: str) -> None:
-    """Nginx or the service, and application/json below /v1 and /v2."""
+    """Errors of nginx and of the service; application/json below /v1 and /v2."""
     predict = {"": "/prediction", "/v1": "/v1/models/iris:predict", "/v2": "/v2/nothing"}[prefix]
     bad = 404 if prefix == "/v2" else 400
 
@@ -69,12 +69,12 @@ def test_errors_have_one_shape_whoever_makes_them(compose: Compose, prefix: str)
 
 
 def test_the_largest_body_fits(compose: Compose) -> None:
-    """Nginx has room for it, though it can write nowhere but to memory."""
+    """Nginx has room for it, even though it can write to memory only."""
     assert post(PORT, "/prediction", BODY.ljust(Settings().max_body_bytes)).status == 200
 
 
 def test_while_the_service_is_stopped_the_answer_is_503(compose: Compose) -> None:
-    """Soon after its name has gone, and until it is back; nginx itself stays healthy."""
+    """503 comes soon after the service's name is gone, and ends when the service is back. nginx stays healthy."""
     compose("stop", "api")
     assert get(PORT, "/prediction").status in (502, 503, 504)
     wait_until(lambda: get(PORT, "/prediction").status == 503)
@@ -87,33 +87,33 @@ def test_while_the_service_is_stopped_the_answer_is_503(compose: Compose) -> Non
 
 
 def kill_one(compose: Compose) -> None:
-    """The container is gone at once."""
+    """Kill a container at once."""
     docker("kill", compose.containers("api")[0])
 
 
 def stop_one(compose: Compose) -> None:
-    """The container stops as Docker asks it to."""
+    """Stop a container as Docker stops it."""
     docker("stop", compose.containers("api")[0])
 
 
 def add_one(compose: Compose) -> None:
-    """One more container."""
+    """Start one more container."""
     compose.up(replicas=4)
 
 
 def scale_down(compose: Compose) -> None:
-    """Only one container is left."""
+    """Leave only one container."""
     compose.up(replicas=1)
 
 
 def crash_workers(compose: Compose) -> None:
-    """A worker is killed every half second, wherever there is one."""
+    """Kill a worker every half second, in any container that has one."""
     command = "import os, pathlib; os.kill(int(pathlib.Path('/proc/1/task/1/children').read_text().split()[0]), 9)"
     repeat(lambda: compose.run_in("api", "python", "-c", command), every=0.5, seconds=5)
 
 
 def reload_nginx(compose: Compose) -> None:
-    """Nginx reads its configuration again, every second."""
+    """Make nginx read its configuration again, every second."""
     repeat(lambda: compose("kill", "--signal", "HUP", "nginx"), every=1, seconds=5)
 
 
@@ -146,7 +146,7 @@ def test_all_that_was_accepted_is_answered_when_all_is_stopped(compose: Compose)
 
 
 def test_each_container_is_an_unprivileged_user(compose: Compose) -> None:
-    """A numeric one, without capabilities, that cannot get any."""
+    """The user has a number and no capabilities, and cannot get any."""
     for service, user in (("api", 10001), ("nginx", 101)):
         assert compose.run_in(service, "id", "-u").stdout.strip() == str(user)
         status = compose.run_in(service, "cat", "/proc/1/status").stdout
@@ -157,7 +157,7 @@ def test_each_container_is_an_unprivileged_user(compose: Compose) -> None:
 
 
 def test_no_container_can_write_outside_memory(compose: Compose) -> None:
-    """Not to its root, its code, its configuration or its models."""
+    """It cannot write to its root, its code, its configuration or its models."""
     for service, allowed, refused in (
         ("api", ["/dev/shm"], ["/", "/tmp", "/app", "/app/models", "/app/models/iris/1", "/opt/venv", "/etc"]),
         ("nginx", ["/tmp", "/dev/shm"], ["/", "/etc/nginx", "/var/log/nginx", "/run", "/var/cache/nginx"]),
@@ -170,7 +170,7 @@ def test_no_container_can_write_outside_memory(compose: Compose) -> None:
 
 
 def test_no_container_can_escalate(compose: Compose) -> None:
-    """Neither by asking the kernel nor by a program that runs as its owner."""
+    """Neither by a system call nor by a program with the set-user-id bit."""
     for service in ("api", "nginx"):
         for command in ("mount -t tmpfs none /mnt", "chown 0:0 /dev/shm", "su -c id root", "unshare --mount true"):
             assert compose.run_in(service, "sh", "-c", f"{command} </dev/null").returncode != 0, command
@@ -190,7 +190,7 @@ else:
 
 
 def test_workers_give_up_rights_if_the_kernel_lets_them(compose: Compose) -> None:
-    """Landlock holds in the container as on its host; the log says whether it does."""
+    """Landlock works in the container as on its host; the log says whether it does."""
     found = compose.run_in("api", "python", "-c", CONFINED).stdout
     log = compose("logs", "api")
 
@@ -203,7 +203,7 @@ def test_workers_give_up_rights_if_the_kernel_lets_them(compose: Compose) -> Non
 
 
 def test_the_service_is_reached_through_nginx_only(compose: Compose) -> None:
-    """Its port is not published, and it has no way out."""
+    """The service's port is not published, and its container cannot reach the outside."""
     (container,) = compose.containers("api")
     settings = inspect(container)["NetworkSettings"]
 
@@ -212,7 +212,7 @@ def test_the_service_is_reached_through_nginx_only(compose: Compose) -> None:
 
 
 def test_the_image_holds_what_serves_and_no_more(project: Compose) -> None:
-    """The shipped models, compiled code that is used, and none of what tests or packs."""
+    """It holds the shipped models and compiled code that is used, but no packages for tests or packaging."""
     script = """
 import importlib.util, pathlib, sys
 import service.app, falcon.app
@@ -245,7 +245,7 @@ HARDENED = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privil
     ids=["plain", "hardened", "by PORT"],
 )
 def test_the_image_works_alone(project: Compose, options: list[str], inner: int) -> None:
-    """Without nginx or a mount: it gets healthy, answers, and stops when it is asked to."""
+    """Without nginx and without a mount, it gets healthy, answers, and stops when Docker stops it."""
     port = free_port()
     container = docker("run", "--detach", "-p", f"127.0.0.1:{port}:{inner}", *options, API_IMAGE).stdout.strip()
     try:
@@ -276,7 +276,7 @@ def test_the_images_can_be_built_for_two_platforms() -> None:
 
 
 def test_a_smaller_image_serves_converted_models(project: Compose) -> None:
-    """It has no scikit-learn, and says so of a model that needs it."""
+    """It has no scikit-learn. If a model needs scikit-learn, the reason says so."""
     tag = "serving-onnx-test"
     docker("build", "-f", "Dockerfile.api", "--build-arg", "REQUIREMENTS=requirements-onnx.txt", "-t", tag, ".")
     try:
@@ -293,7 +293,7 @@ def test_a_smaller_image_serves_converted_models(project: Compose) -> None:
 
 
 def test_a_mounted_directory_is_watched(project: Compose, tmp_path: Path) -> None:
-    """By a user who may read it, with a root that is read-only; the watcher comes back when it is killed."""
+    """The user may only read it, and the root is read-only. If the watcher is killed, it starts again."""
     shutil.copytree(ROOT / "models" / "iris" / "1", tmp_path / "iris" / "1")
     tmp_path.chmod(0o755)
     script = f"import http.client as c; {ASK} print(r.getresponse().read().decode())"
@@ -316,7 +316,7 @@ def test_a_mounted_directory_is_watched(project: Compose, tmp_path: Path) -> Non
 
 
 def test_compose_yaml_is_for_swarm_too() -> None:
-    """Docker stack takes it without the override, and says nothing."""
+    """`docker stack` takes it without the override, and prints no warning."""
     result = docker("stack", "config", "--compose-file", "compose.yaml")
 
     assert result.stderr == ""

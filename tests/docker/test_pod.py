@@ -1,4 +1,4 @@
-"""nginx and gunicorn as one pod: a unix socket between them, and what clients see when a part ends."""
+"""nginx and gunicorn as one pod with a unix socket: clients see no fault if a part ends."""
 
 from __future__ import annotations
 
@@ -49,20 +49,20 @@ def pod(images: None) -> Iterator[Pod]:
 
 
 def workers_die(pod: Pod) -> None:
-    """A worker is killed every half second."""
+    """Kill a worker every half second."""
     command = "import os, pathlib; os.kill(int(pathlib.Path('/proc/1/task/1/children').read_text().split()[0]), 9)"
     repeat(lambda: docker("exec", pod.api, "python", "-c", command, check=False), every=0.5, seconds=4)
 
 
 def models_roll_out(pod: Pod) -> None:
-    """SIGHUP, twice."""
+    """Send SIGHUP twice."""
     for _ in range(2):
         docker("kill", "--signal", "HUP", pod.api)
 
 
 @pytest.mark.parametrize("scene", [workers_die, models_roll_out])
 def test_no_request_is_lost(pod: Pod, scene: Callable[[Pod], None]) -> None:
-    """Nginx asks again over the socket."""
+    """Nginx sends a failed request again over the socket."""
     with Load(pod.port) as load:
         scene(pod)
         load.wait_for_answers()
@@ -71,7 +71,7 @@ def test_no_request_is_lost(pod: Pod, scene: Callable[[Pod], None]) -> None:
 
 
 def test_nginx_talks_over_the_socket(pod: Pod) -> None:
-    """The log names it."""
+    """The log names the socket."""
     assert get(pod.port, "/prediction").status == 200
     lines = [json.loads(line) for line in docker("logs", pod.nginx).stdout.splitlines() if line.startswith("{")]
 
@@ -79,7 +79,7 @@ def test_nginx_talks_over_the_socket(pod: Pod) -> None:
 
 
 def test_a_pod_whose_api_is_gone_answers_502_until_it_is_back(pod: Pod) -> None:
-    """The restarted container binds the same socket anew."""
+    """The restarted container binds to the same socket path."""
     docker("kill", pod.api)
     assert_problem(get(pod.port, "/prediction"), 502, "/prediction")
     docker("start", pod.api)
@@ -89,7 +89,7 @@ def test_a_pod_whose_api_is_gone_answers_502_until_it_is_back(pod: Pod) -> None:
 
 
 def test_the_pod_ends_in_the_order_of_kubernetes_without_a_lost_request(pod: Pod) -> None:
-    """Nginx first, which answers what it has accepted, and gunicorn after it, as a native sidecar does."""
+    """First nginx ends, and answers its accepted requests; then gunicorn ends, as a native sidecar does."""
     with Load(pod.port, keep_alive=False) as load:
         load.wait_for_answers()
         docker("stop", "--time", "45", pod.nginx)
@@ -103,7 +103,7 @@ def test_the_pod_ends_in_the_order_of_kubernetes_without_a_lost_request(pod: Pod
 
 @pytest.mark.parametrize("ending", ["kill", "stop", "restart"])
 def test_of_two_pods_one_may_lose_its_api_and_no_request_is_lost(images: None, ending: str, tmp_path: Path) -> None:
-    """The balancer asks the other pod."""
+    """The balancer sends the request to the other pod."""
     with ExitStack() as stack:
         pods = [stack.enter_context(Pod()) for _ in range(2)]
         port = stack.enter_context(Balancer(pods, tmp_path))
@@ -119,7 +119,7 @@ def test_of_two_pods_one_may_lose_its_api_and_no_request_is_lost(images: None, e
 
 
 class Balancer:
-    """An nginx of this machine before the pods."""
+    """An nginx of this machine in front of the pods."""
 
     def __init__(self, pods: list[Pod], directory: Path) -> None:
         self._port = free_port()

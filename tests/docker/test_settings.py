@@ -22,7 +22,7 @@ KEY = {"Authorization": "Bearer secret"}
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[Path]:
-    """A directory of the host with models and keys; not pytest's own, which others may not read."""
+    """A directory of the host with models and keys. Other users cannot read pytest's own directory."""
     with TemporaryDirectory() as directory:
         path = Path(directory)
         path.chmod(0o755)
@@ -34,7 +34,7 @@ def host() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def compose(project: Compose, host: Path) -> Iterator[Compose]:
-    """The containers with every setting that they heed."""
+    """The containers with every setting that they use."""
     environ = {
         "MODELS_DIR": str(host / "my models"),
         "API_KEYS_FILE": str(host / "keys" / "file"),
@@ -58,7 +58,7 @@ def compose(project: Compose, host: Path) -> Iterator[Compose]:
 
 
 def instances(number: int) -> bytes:
-    """A body with some rows."""
+    """A body with this many rows."""
     return json.dumps({"instances": [[5.1, 3.5, 1.4, 0.2]] * number}).encode()
 
 
@@ -82,21 +82,21 @@ def test_settings_of_processes_have_their_effects(compose: Compose) -> None:
 
 
 def test_settings_of_the_repository_arrive(compose: Compose) -> None:
-    """These show in what the service refuses, so the environment of its container must do here."""
+    """They change which models are refused. This test only checks that the container gets them."""
     environ = compose.run_in("api", "env").stdout.splitlines()
 
     assert {"ALLOW_PICKLE=1", "RUNTIME=onnx", "TRIAL_SECONDS=30", "MODELS_POLL_SECONDS=0.5"} <= set(environ)
 
 
 def test_a_version_that_is_copied_to_the_directory_is_seen(compose: Compose, host: Path) -> None:
-    """The host's own path is mounted, and watched."""
+    """Compose mounts the directory of the host itself, and the service watches it."""
     copy_version(host / "my models" / "flowers" / "1", host / "my models", name="flowers")
 
     wait_until(lambda: json.loads(get(PORT, "/prediction", **KEY).body)["version"] == 2, 60)
 
 
 def test_a_file_that_is_replaced_by_a_rename_is_seen(compose: Compose, host: Path) -> None:
-    """The container has the directory, and not the file of before."""
+    """The container mounts the directory, because a mounted file would stay the old one."""
 
     def replace(key: str) -> None:
         (host / "keys" / "new").write_text(f"{key}\n")

@@ -1,4 +1,4 @@
-"""What happens at the start of the containers if something is wrong, and what a person then sees."""
+"""What a person sees if something is wrong at the start of the containers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.wire import assert_problem, get
 
 @pytest.fixture
 def models(project: Compose) -> Iterator[Path]:
-    """An empty directory of models on the host, for a project that does not run."""
+    """An empty directory of models on the host, for a project that does not run yet."""
     project.down()
     with TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
@@ -29,7 +29,7 @@ def models(project: Compose) -> Iterator[Path]:
 
 
 def test_one_refused_model_stops_no_other(models: Path) -> None:
-    """Of three, two serve, and both containers are healthy."""
+    """Two of three models serve, and both containers are healthy."""
     for name in ("iris", "one", "two"):
         copy_version(ROOT / "models" / "iris" / "1", models, name, 1)
     (models / "one" / "1" / "model.onnx").write_bytes(b"no model")
@@ -40,7 +40,7 @@ def test_one_refused_model_stops_no_other(models: Path) -> None:
 
 
 def test_without_a_model_nginx_passes_on_why(models: Path) -> None:
-    """It does not wait for a service that gets ready."""
+    """Nginx starts even if the service is not ready."""
     Compose({"MODELS_DIR": str(models)})("up", "--detach")
     (nginx,) = Compose().containers("nginx")
     wait_until(lambda: inspect(nginx)["State"]["Health"]["Status"] == "healthy", 60)
@@ -62,7 +62,7 @@ def test_without_a_model_nginx_passes_on_why(models: Path) -> None:
     ],
 )
 def test_make_up_says_why_the_containers_do_not_start(models: Path, settings: dict[str, str], sentence: str) -> None:
-    """In its last lines."""
+    """In the last lines of its output."""
     environ = {**os.environ, "COMPOSE_PROJECT_NAME": Compose.project, **settings}
     ended = subprocess.run(
         ["make", "up"], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=300, check=False

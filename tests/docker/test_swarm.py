@@ -42,7 +42,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[St
 
 
 def image(stack: Stack, line: str, tag: str) -> str:
-    """An image like that of the service, with one more line."""
+    """An image like the service's, with one more layer."""
     name = f"{stack.images}-api:{tag}"
     dockerfile = f"FROM {stack.images}-api\n{line}\n"
     docker("build", "--quiet", "--tag", name, "-", given=dockerfile)
@@ -50,24 +50,24 @@ def image(stack: Stack, line: str, tag: str) -> str:
 
 
 def roll_out(stack: Stack, models: Path) -> None:
-    """Another image, replica by replica."""
+    """Roll out another image, replica by replica."""
     assert stack.update("--image", image(stack, "LABEL release=2", "2")) == "completed"
 
 
 def roll_back(stack: Stack, models: Path) -> None:
-    """An image that does not start: Swarm goes back to the one before."""
+    """Roll out an image that does not start: Swarm goes back to the image before."""
     assert stack.update("--image", image(stack, "ENV PORT=nowhere", "broken")) == "rollback_completed"
 
 
 def publish(stack: Stack, models: Path) -> None:
-    """Another version of the model, and the signal to each replica."""
+    """Add another version of the model, and send the signal to each replica."""
     copy_version(IRIS, models)
     docker("kill", "--signal", "HUP", *stack.containers())
     wait_until(lambda: {json.loads(get(stack.port, "/prediction").body)["version"] for _ in range(20)} == {2}, 60)
 
 
 def kill(stack: Stack, models: Path) -> None:
-    """A replica is gone at once, and Swarm starts another."""
+    """Kill a replica at once; Swarm starts another replica."""
     killed = stack.containers()[0]
     docker("kill", killed)
     wait_until(lambda: killed not in stack.containers() and len(stack.containers()) == REPLICAS, 60)

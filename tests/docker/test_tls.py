@@ -46,7 +46,7 @@ def shown(port: int, authority: Authority) -> str:
 def test_a_certificate_of_the_host_is_renewed_under_load(
     project: Compose, directory: Path, authority: Authority
 ) -> None:
-    """By the command of the docs, and no request is lost; plain HTTP leads there."""
+    """By the command of the docs, and without a lost request; plain HTTP redirects to HTTPS."""
     port = free_port()
     environ = {"COMPOSE_FILE": FILES, "HTTPS_PORT": str(port), "TLS_DIRECTORY": str(directory)}
     compose, serial = Compose(environ), authority.issue(directory)
@@ -67,7 +67,7 @@ def test_a_certificate_of_the_host_is_renewed_under_load(
 
 
 def test_make_up_says_what_is_wrong_with_a_certificate(project: Compose, directory: Path) -> None:
-    """Here it is not there."""
+    """In this test the certificate is missing."""
     project.down()
     environ = {"COMPOSE_PROJECT_NAME": Compose.project, "HTTPS_PORT": str(free_port()), "TLS_DIRECTORY": str(directory)}
     command = ["make", "up", "TLS=1"]

@@ -1,4 +1,4 @@
-"""Every body gets the status, the pointer and the sentence that let the caller mend it; never a 500."""
+"""Every body gets a status, a pointer and a sentence by which the caller can correct it; never a 500."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ TAKEN = {
 
 @pytest.mark.parametrize("name", NOT_JSON)
 def test_what_is_not_json_is_400(iris: falcon.testing.TestClient, name: str) -> None:
-    """Syntax comes before types: a body that is both is 400, and no pointer is given."""
+    """Syntax comes before types: a body with both kinds of faults gets 400, without a pointer."""
     problem = assert_problem(iris.simulate_post("/prediction", body=NOT_JSON[name]), 400)
 
     assert "pointer" not in problem
@@ -117,7 +117,7 @@ def test_what_is_not_json_is_400(iris: falcon.testing.TestClient, name: str) -> 
 
 @pytest.mark.parametrize("name", NOT_TAKEN)
 def test_what_the_model_does_not_take_is_422_with_a_pointer(iris: falcon.testing.TestClient, name: str) -> None:
-    """The pointer names the first value at fault."""
+    """The pointer names the first wrong value."""
     body, pointer = NOT_TAKEN[name]
 
     assert_problem(iris.simulate_post("/prediction", body=body), 422, pointer)
@@ -125,12 +125,12 @@ def test_what_the_model_does_not_take_is_422_with_a_pointer(iris: falcon.testing
 
 @pytest.mark.parametrize("name", TAKEN)
 def test_every_way_to_write_json_is_read(iris: falcon.testing.TestClient, name: str) -> None:
-    """What RFC 8259 allows is taken."""
+    """All forms that RFC 8259 allows."""
     assert iris.simulate_post("/prediction", body=TAKEN[name]).status_code == 200
 
 
 def test_sentences_say_what_to_do(iris: falcon.testing.TestClient) -> None:
-    """A caller can mend the request by the detail alone."""
+    """The detail alone is enough to correct the request."""
     details = {
         rows("[1, 2, 3]"): "The row has 3 of 4 values: petal_width is missing.",
         rows('[1, 2, 3, "4"]'): "petal_width must be a number.",
@@ -145,7 +145,7 @@ def test_sentences_say_what_to_do(iris: falcon.testing.TestClient) -> None:
 
 
 def test_limits_come_before_work(iris_dir: Path) -> None:
-    """A body or a table past the limits is 413, whatever else is wrong with it."""
+    """A body or a table past the limits gets 413, even if it has other faults."""
     client = make_client(Settings(models_dir=iris_dir, max_rows=2, max_body_bytes=200))
 
     assert client.simulate_post("/prediction", body=rows(ROW, ROW)).status_code == 200
@@ -172,7 +172,7 @@ def test_limits_come_before_work(iris_dir: Path) -> None:
     ],
 )
 def test_headers_of_a_body(iris: falcon.testing.TestClient, headers: dict[str, str], status: int) -> None:
-    """JSON alone is taken, uncompressed, even if `curl -d` calls it a form; Accept is not negotiated."""
+    """Only uncompressed JSON is taken, also with the content type of `curl -d`; Accept is ignored."""
     result = iris.simulate_post("/prediction", body=rows(ROW), headers=headers)
 
     assert result.status_code == status
@@ -182,7 +182,7 @@ def test_headers_of_a_body(iris: falcon.testing.TestClient, headers: dict[str, s
 
 @pytest.mark.parametrize("path", ["/prediction", "/v1/models/iris:predict"])
 def test_a_real_form_is_told_that_json_is_wanted(iris: falcon.testing.TestClient, path: str) -> None:
-    """As any other body that is no JSON."""
+    """A form's content is not JSON, so it gets the error of any body that is not JSON."""
     form = {"Content-Type": "application/x-www-form-urlencoded"}
 
     assert "is not JSON" in assert_problem(iris.simulate_post(path, body="a=1&b=2", headers=form), 400)["detail"]
@@ -190,7 +190,7 @@ def test_a_real_form_is_told_that_json_is_wanted(iris: falcon.testing.TestClient
 
 @pytest.mark.parametrize("word", ["NaN", "nan", "-NaN", "Infinity", "-Infinity", "None"])
 def test_a_word_that_json_has_not_is_named(iris: falcon.testing.TestClient, word: str) -> None:
-    """With the word that JSON has: Python's json module writes NaN."""
+    """The sentence names the word and the right JSON: Python's json module writes NaN, JSON has null."""
     problem = assert_problem(iris.simulate_post("/prediction", body=rows(ROW, f"[5.1, 3.5, 1.4, {word}]")), 400)
 
     assert problem["detail"].endswith(f" JSON has no {word.lstrip('-')}: use null for a missing value.")
@@ -201,11 +201,11 @@ ANY_JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text() | st.just("instances"), inner, max_size=6),
     max_leaves=20,
 )
-"""Any JSON, and what Python writes of NaN and infinity, which is none."""
+"""Any JSON, and Python's words for NaN and infinity, which are not JSON."""
 
 
 def valid_bodies(served: Served) -> st.SearchStrategy[list[Any]]:
-    """Rows that fit, as arrays and as objects with keys in any order."""
+    """Valid rows, as arrays and as objects with keys in any order."""
     width = len(served.features)
     array = st.lists(st.floats(-1e6, 1e6), min_size=width, max_size=width)
     named = array.flatmap(lambda row: st.permutations(list(zip(served.features, row, strict=True)))).map(dict)
@@ -213,7 +213,7 @@ def valid_bodies(served: Served) -> st.SearchStrategy[list[Any]]:
 
 
 def check(served: Served, body: str) -> None:
-    """The answer is a problem of the contract, or scikit-learn's."""
+    """Check that the answer is a problem of the contract, or scikit-learn's prediction."""
     result = served.post(body)
     if result.status_code != 200:
         assert_problem(result, result.status_code)
@@ -228,7 +228,7 @@ def check(served: Served, body: str) -> None:
 
 @given(data=st.data())
 def test_any_json_gets_an_answer_of_the_contract(served: Served, data: st.DataObject) -> None:
-    """Whatever is sent, the status is one of the table and the shape the one shape."""
+    """For any JSON, the status is in the contract's table, and an error has the one shape."""
     check(served, json.dumps(data.draw(ANY_JSON)))
 
 
@@ -243,7 +243,7 @@ def test_valid_bodies_get_scikit_learns_answer(served: Served, data: st.DataObje
 
 @given(data=st.data())
 def test_one_mutation_gets_a_problem_or_the_right_answer(served: Served, data: st.DataObject) -> None:
-    """One value replaced by any JSON, or one character by another, is refused or predicted rightly."""
+    """If a value is replaced by any JSON, or a character by another, the body is refused or predicted rightly."""
     given_rows = data.draw(valid_bodies(served))
     position = data.draw(st.integers(0, len(given_rows) - 1))
     row = given_rows[position]
@@ -259,7 +259,7 @@ def test_one_mutation_gets_a_problem_or_the_right_answer(served: Served, data: s
 @settings(max_examples=50)
 @given(body=st.binary(max_size=50))
 def test_any_bytes_get_an_answer_of_the_contract(iris: falcon.testing.TestClient, body: bytes) -> None:
-    """Bytes at random are no JSON that the model takes."""
+    """Random bytes are not valid JSON for the model."""
     result = iris.simulate_post("/prediction", body=body)
 
     assert_problem(result, result.status_code)

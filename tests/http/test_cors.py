@@ -1,4 +1,4 @@
-"""Pages of other origins may ask the service if CORS_ORIGINS names them."""
+"""Pages of other origins may send requests to the service if CORS_ORIGINS names them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-He
 
 @pytest.fixture
 def client(iris_dir: Path, tmp_path: Path) -> falcon.testing.TestClient:
-    """An app that asks for keys, and that pages of two origins may ask."""
+    """An app that asks for keys; pages of two origins may send it requests."""
     keys = tmp_path / "keys"
     keys.write_text("secret\n")
     return make_client(Settings(models_dir=iris_dir, cors_origins=f"{APP}, {OTHER}", api_keys_file=keys))
@@ -47,7 +47,7 @@ def test_an_answer_may_be_read_by_pages_of_these_origins(client: falcon.testing.
 
 
 def test_a_preflight_needs_no_key(client: falcon.testing.TestClient) -> None:
-    """A browser sends none with it. It tells the methods of the path."""
+    """A browser sends no key with a preflight. The answer lists the methods of the path."""
     result = client.simulate_options("/v1/models/iris:predict", headers={"Origin": APP, **PREFLIGHT})
 
     assert result.status_code == 200
@@ -59,7 +59,7 @@ def test_a_preflight_needs_no_key(client: falcon.testing.TestClient) -> None:
 
 @pytest.mark.parametrize("origin", ["https://app.example.com.evil.net", "http://app.example.com", "null", ""])
 def test_other_origins_learn_nothing(client: falcon.testing.TestClient, origin: str) -> None:
-    """A cache must not give them an answer for another origin."""
+    """`Vary` stops a cache from giving them an answer for another origin."""
     for result in (
         client.simulate_get("/healthz", headers={"Origin": origin}),
         client.simulate_options("/prediction", headers={"Origin": origin, **PREFLIGHT}),
@@ -70,7 +70,7 @@ def test_other_origins_learn_nothing(client: falcon.testing.TestClient, origin: 
 
 
 def test_every_origin_may_be_allowed(iris_dir: Path) -> None:
-    """By a star; then the answer is the same for all."""
+    """By `*`; the answer is the same for all origins."""
     result = make_client(Settings(models_dir=iris_dir, cors_origins="*")).simulate_get(
         "/prediction", headers={"Origin": "https://any.example"}
     )
@@ -80,7 +80,7 @@ def test_every_origin_may_be_allowed(iris_dir: Path) -> None:
 
 
 def test_without_the_setting_there_is_no_such_header(iris: falcon.testing.TestClient) -> None:
-    """And OPTIONS still tells the methods of a path."""
+    """OPTIONS still lists the methods of a path."""
     result = iris.simulate_options("/prediction", headers={"Origin": APP, **PREFLIGHT})
 
     assert headers_of(result) == {}

@@ -20,7 +20,7 @@ def start(seconds_ago: float) -> str:
 
 
 def test_a_request_in_time_is_predicted(iris: falcon.testing.TestClient) -> None:
-    """It waited less than its deadline; without one it may wait for ever."""
+    """It waited for less than its deadline. Without a deadline it may wait for ever."""
     for headers in ({"X-Request-Timeout-Ms": "60000", "X-Request-Start": start(1)}, {"X-Request-Start": start(9999)}):
         assert iris.simulate_post("/prediction", json=ROWS, headers=headers).status_code == 200
 
@@ -48,7 +48,7 @@ def test_a_request_that_waited_too_long_is_504(
 
 
 def test_the_row_of_a_query_has_a_deadline_too(iris: falcon.testing.TestClient) -> None:
-    """And other requests that predict nothing have none."""
+    """Requests that predict nothing have no deadline."""
     headers = {"X-Request-Timeout-Ms": "1000", "X-Request-Start": start(5)}
 
     assert_problem(iris.simulate_get("/prediction", headers=headers), 504)
@@ -56,7 +56,7 @@ def test_the_row_of_a_query_has_a_deadline_too(iris: falcon.testing.TestClient) 
 
 
 def test_without_nginx_the_worker_says_when_the_request_began(iris: falcon.testing.TestClient) -> None:
-    """Its first byte counts; if the worker does not say, the start of the answer does."""
+    """The time starts at the request's first byte, or with the answer if the worker does not report that byte."""
     headers = {"X-Request-Timeout-Ms": "1000"}
 
     for seconds, status in ((0.0, 200), (5.0, 504)):
@@ -68,14 +68,14 @@ def test_without_nginx_the_worker_says_when_the_request_began(iris: falcon.testi
 
 @pytest.mark.parametrize("value", ["", "1.5", "-1", "1s", "1e3", "1234567890", "\u0661"])
 def test_a_deadline_that_cannot_be_read_is_400(iris: falcon.testing.TestClient, value: str) -> None:
-    """It is a bad header."""
+    """It is a wrong header."""
     result = iris.simulate_get("/prediction", headers={"X-Request-Timeout-Ms": value})
 
     assert assert_problem(result, 400)["detail"] == "X-Request-Timeout-Ms must be a whole number of milliseconds."
 
 
 def test_a_start_that_cannot_be_read_is_ignored(iris: falcon.testing.TestClient) -> None:
-    """A client without nginx may write anything there."""
+    """Without nginx, a client may write anything into this header."""
     for value in ("", "t=", "t=1", "t=x", "1700000000.000"):
         headers = {"X-Request-Timeout-Ms": "60000", "X-Request-Start": value}
         assert iris.simulate_get("/prediction", headers=headers).status_code == 200

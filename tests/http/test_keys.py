@@ -1,4 +1,4 @@
-"""API keys: the file, the headers, the answers, and keys that are revoked."""
+"""API keys: the file, the headers, the answers, and revoked keys."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def app(iris_dir: Path, file: Path) -> Service:
-    """A service that asks for one of them."""
+    """A service that asks for a key of the file."""
     settings = Settings(models_dir=iris_dir, api_keys_file=file)
     return create_app(settings, open_repository(settings))
 
 
 @pytest.fixture
 def locked(app: Service) -> falcon.testing.TestClient:
-    """Its client."""
+    """A client of that service."""
     return falcon.testing.TestClient(app)
 
 
@@ -63,7 +63,7 @@ def test_each_key_opens_in_either_header(locked: falcon.testing.TestClient, key:
 
 @pytest.mark.parametrize("header", [None, "", ALICE, f"Basic {ALICE}", "Bearer", "Bearer "])
 def test_a_missing_key_is_401(locked: falcon.testing.TestClient, header: str | None) -> None:
-    """The answer says how to send one, before the body is looked at."""
+    """The answer says how to send a key. It comes before the body is read."""
     headers = {} if header is None else {"Authorization": header}
     result = locked.simulate_post("/prediction", body="{", headers=headers)
 
@@ -81,14 +81,14 @@ def test_a_wrong_key_is_401_and_called_invalid(locked: falcon.testing.TestClient
 
 
 def test_probes_and_preflights_need_no_key(locked: falcon.testing.TestClient) -> None:
-    """Engines that probe and browsers that ask beforehand send none."""
+    """Probes of container engines and preflights of browsers send no key."""
     assert [locked.simulate_get(path).status_code for path in ("/", "/healthz", "/readyz")] == [200] * 3
     assert locked.simulate_options("/prediction").status_code == 200
     assert_problem(locked.simulate_get("/v1/models"), 401)
 
 
 def test_a_key_ends_with_the_day_of_its_expiry(file: Path, iris_dir: Path) -> None:
-    """The day is one of UTC; a moment ends it at once."""
+    """The day is a day in UTC. If the expiry is a moment, the key ends at that moment."""
     now = datetime.now(UTC)
     file.write_text(
         line("today", "a", now.date().isoformat())
@@ -104,7 +104,7 @@ def test_a_key_ends_with_the_day_of_its_expiry(file: Path, iris_dir: Path) -> No
 
 
 def test_a_plain_key_works_and_is_warned_of(file: Path, iris_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Files of older releases hold such keys."""
+    """Files of older releases hold plain keys."""
     file.write_text("plain-key\n")
 
     client = make_client(Settings(models_dir=iris_dir, api_keys_file=file))
@@ -137,7 +137,7 @@ def test_a_broken_file_ends_the_start(content: str, reason: str, iris_dir: Path,
 
 
 def test_a_reload_revokes_and_adds_keys(app: Service, locked: falcon.testing.TestClient, file: Path) -> None:
-    """From the next request on."""
+    """It takes effect from the next request on."""
     file.write_text(line("bob", BOB) + line("carol", "third-key"))
     app.reload_keys()
 
@@ -149,7 +149,7 @@ def test_a_reload_revokes_and_adds_keys(app: Service, locked: falcon.testing.Tes
 def test_a_broken_file_keeps_the_keys_of_before(
     app: Service, locked: falcon.testing.TestClient, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And the log says so."""
+    """The log says so."""
     file.write_text("two words\n")
     app.reload_keys()
 
@@ -160,7 +160,7 @@ def test_a_broken_file_keeps_the_keys_of_before(
 def test_a_process_forked_before_a_reload_refuses_a_revoked_key(
     app: Service, locked: falcon.testing.TestClient, file: Path
 ) -> None:
-    """Workers that are about to end, too."""
+    """This also holds for workers that are about to end."""
     told, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -189,7 +189,7 @@ def test_a_new_key_is_random_and_its_line_opens(tmp_path: Path) -> None:
 
 
 def test_only_those_with_a_key_read_the_reasons_of_refusals(iris_dir: Path, file: Path, tmp_path: Path) -> None:
-    """A probe sees the states alone."""
+    """A probe without a key only sees the states."""
     copy_version(iris_dir / "iris" / "1", tmp_path / "models", version=1)
     truncated(copy_version(iris_dir / "iris" / "1", tmp_path / "models", version=2) / ONNX)
     client = make_client(Settings(models_dir=tmp_path / "models", api_keys_file=file))
@@ -204,7 +204,7 @@ def test_only_those_with_a_key_read_the_reasons_of_refusals(iris_dir: Path, file
 
 
 def test_the_name_of_a_key_is_counted_and_logged(iris_dir: Path, file: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The key itself is nowhere."""
+    """The key itself is neither counted nor logged."""
     settings = Settings(models_dir=iris_dir, api_keys_file=file, slow_request_seconds=1e-9)
     client = make_client(settings)
     client.simulate_get("/prediction", headers=bearer(ALICE))

@@ -21,7 +21,7 @@ def test_a_well_formed_request_id_is_echoed(iris: falcon.testing.TestClient, giv
 
 @pytest.mark.parametrize("given", ["", " ", "x" * 65, "a b", "ü", 'a"b', "a/b", "a,b"])
 def test_any_other_request_id_is_replaced(iris: falcon.testing.TestClient, given: str) -> None:
-    """By a new one, each time another."""
+    """Each request gets another new id."""
     found = {
         iris.simulate_get("/healthz", headers={"X-Request-ID": given.encode().decode("latin-1")}).headers[
             "x-request-id"
@@ -35,7 +35,7 @@ def test_any_other_request_id_is_replaced(iris: falcon.testing.TestClient, given
 
 @pytest.mark.parametrize("length", ["x", "-1", "1e3"])
 def test_a_content_length_that_is_no_number_is_400(iris: falcon.testing.TestClient, length: str) -> None:
-    """Where the server in front lets one through."""
+    """If the server in front passes such a header on."""
     environ = falcon.testing.create_environ("/prediction", method="POST")
     environ |= {"CONTENT_LENGTH": length, "wsgi.input": io.BytesIO(b"{}")}
     start = falcon.testing.StartResponseMock()
@@ -47,7 +47,7 @@ def test_a_content_length_that_is_no_number_is_400(iris: falcon.testing.TestClie
 
 
 def test_a_body_that_breaks_off_is_400(iris: falcon.testing.TestClient) -> None:
-    """A client that goes away is no fault of ours."""
+    """If a client goes away, that is no fault of the service."""
 
     class Broken(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:

@@ -43,7 +43,7 @@ def client(request: pytest.FixtureRequest) -> falcon.testing.TestClient:
 
 
 def near(value: Any) -> Any:
-    """The same value, its numbers as near as two ways to compute them come."""
+    """The same value; its numbers may differ by rounding."""
     if isinstance(value, list):
         return [near(each) for each in value]
     if isinstance(value, dict):
@@ -52,7 +52,7 @@ def near(value: Any) -> Any:
 
 
 def ask(client: falcon.testing.TestClient, example: Exchange) -> falcon.testing.Result:
-    """Send an example; a text is sent as it is, all else as JSON."""
+    """Send an example: a text without changes, all other values as JSON."""
     path, method, content = example.operation
     if example.body is None:
         return client.simulate_request(method, path, query_string=example.query)
@@ -92,7 +92,7 @@ def test_every_example_works(client: falcon.testing.TestClient) -> None:
 
 
 def test_every_route_is_described(client: falcon.testing.TestClient) -> None:
-    """By its template, or for each model that serves; pages and their files are no part of the API."""
+    """By its template, or for each model that serves. The pages and their files are not part of the API."""
     app = client.app
     assert isinstance(app, Service)
     paths = Described.of(client).document["paths"]
@@ -109,7 +109,7 @@ def test_every_route_is_described(client: falcon.testing.TestClient) -> None:
 
 
 def test_a_new_endpoint_is_described_by_its_docstring(iris_dir: Path) -> None:
-    """Until the document knows more of it."""
+    """As long as the document has no more details about it."""
 
     class Echo:
         def on_put(self, req: falcon.Request, resp: falcon.Response, text: str) -> None:
@@ -154,7 +154,7 @@ def test_errors_are_described(iris_dir: Path, method: str, path: str, status: in
 
 
 def test_a_model_that_is_gone_is_described(root: Path) -> None:
-    """404 once it was taken back, and 503 if no version of it serves."""
+    """404 after the model was removed, and 503 if none of its versions serves."""
     for name in ("other", "third"):
         copy_version(root / "iris" / "1", root, name, 1)
     app = create_app(Settings(models_dir=root), open_repository(Settings(models_dir=root)))
@@ -170,7 +170,7 @@ def test_a_model_that_is_gone_is_described(root: Path) -> None:
 
 
 def test_a_model_that_does_not_serve_is_left_out(root: Path) -> None:
-    """The readiness says why, with a status that is described."""
+    """/readyz gives the reason, with a status that the document describes."""
     truncated(copy_version(root / "iris" / "1", root, "broken", 1) / "model.onnx")
     client = make_client(Settings(models_dir=root))
     described = Described.of(client)
@@ -182,7 +182,7 @@ def test_a_model_that_does_not_serve_is_left_out(root: Path) -> None:
 
 
 def test_the_document_follows_rollouts(root: Path) -> None:
-    """It is made once for each set of models; a new version has paths of its own, and the latest's own schema."""
+    """It is made once for each set of models. A new version has its own paths and schema."""
     settings = Settings(models_dir=root)
     app = create_app(settings, open_repository(settings))
     first = app.openapi.body()
@@ -208,7 +208,7 @@ def _rename_feature(directory: Path) -> None:
 
 
 def test_an_empty_repository_has_a_document(tmp_path: Path) -> None:
-    """Of the service itself."""
+    """It only describes the service itself."""
     document = Described.of(make_client(Settings(models_dir=tmp_path))).document
     validate(document)
 
@@ -217,7 +217,7 @@ def test_an_empty_repository_has_a_document(tmp_path: Path) -> None:
 
 
 def test_with_keys_the_document_needs_one_and_says_so(iris_dir: Path, tmp_path: Path) -> None:
-    """Each operation but the probes asks for a key and may answer 401; without keys none does."""
+    """Each operation except the probes asks for a key and may answer 401. If no keys are set, no operation does."""
     key, line = new_key("ada")
     (tmp_path / "keys").write_text(line + "\n")
     client = make_client(Settings(models_dir=iris_dir, api_keys_file=tmp_path / "keys", aip_health_route="/health"))
@@ -244,7 +244,7 @@ def test_vertex_ais_own_paths_are_described(iris_dir: Path) -> None:
 
 
 def test_a_model_called_stats_has_its_own_path(iris_dir: Path, tmp_path: Path) -> None:
-    """/v2/models/stats is its metadata, and the statistics of all models otherwise."""
+    """/v2/models/stats answers its metadata. Without such a model it answers the statistics of all models."""
     counts = Described.of(make_client(Settings(models_dir=iris_dir)))
     copy_version(iris_dir / "iris" / "1", tmp_path, "stats", 1)
     client = make_client(Settings(models_dir=tmp_path))
@@ -257,6 +257,6 @@ def test_a_model_called_stats_has_its_own_path(iris_dir: Path, tmp_path: Path) -
 
 @pytest.fixture
 def root(iris_dir: Path, tmp_path: Path) -> Path:
-    """A models directory of the test's own, with iris/1."""
+    """A models directory for one test, with iris/1."""
     shutil.copytree(iris_dir, tmp_path / "models")
     return tmp_path / "models"

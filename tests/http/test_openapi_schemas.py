@@ -26,7 +26,7 @@ PREFIX = "m.1"
 
 
 def validator(signature: Signature, schema: Any) -> Draft202012Validator:
-    """What checks bodies against a schema of the document."""
+    """A validator of bodies against a schema of the document."""
     schemas = {**rows.schemas(PREFIX, signature, MAX_ROWS), **tensors.schemas(PREFIX, signature, MAX_ROWS)}
     return Draft202012Validator({"components": {"schemas": schemas}, **schema})
 
@@ -41,19 +41,19 @@ def taken(decode: Callable[[bytes], Table], body: Any) -> bool:
 
 
 def mostly_nothing(draw: Callable[[Any], Any], *rarely: Any) -> Any:
-    """An empty dict, but for one draw of five."""
+    """An empty dict in four of five draws."""
     return draw(st.sampled_from(rarely)) if draw(st.integers(0, 4)) == 0 else {}
 
 
 def nearly(feature: Feature) -> st.SearchStrategy[Any]:
-    """Mostly values that a feature takes, and any other."""
+    """Mostly values that a feature takes, and sometimes any other value."""
     large = st.sampled_from([2**53 - 1, 2**53, -(2**53) - 1, 1e308, 10**400, 1000, 1000.5, 1001])
     return st.one_of(cells(feature), cells(feature), cells(feature), VALUES, large)
 
 
 @st.composite
 def row_values(draw: st.DrawFn, signature: Signature) -> Any:
-    """A row as an array or an object, most often one that fits; else with values too few or too many."""
+    """A row as an array or an object. Most rows fit; the others have too few or too many values."""
     values = [draw(nearly(feature)) for feature in signature.features]
     if draw(st.booleans()):
         return values[: draw(st.sampled_from([len(values)] * 4 + [len(values) - 1]))] + draw(
@@ -76,7 +76,7 @@ def bodies(draw: st.DrawFn, member: str) -> tuple[Signature, Any]:
 
 @given(drawn=bodies("instances"))
 def test_instances_are_described_exactly(drawn: tuple[Signature, Any]) -> None:
-    """A body of `:predict` fits the schema if and only if it is taken."""
+    """A body of `:predict` fits the schema if and only if the service takes it."""
     signature, body = drawn
     schema = validator(signature, {"$ref": f"#/components/schemas/{PREFIX}.Instances"})
 
@@ -85,7 +85,7 @@ def test_instances_are_described_exactly(drawn: tuple[Signature, Any]) -> None:
 
 @given(drawn=bodies("dataframe_records"))
 def test_records_are_described_exactly(drawn: tuple[Signature, Any]) -> None:
-    """So are MLflow's records."""
+    """The same for MLflow's records."""
     signature, body = drawn
     schema = validator(signature, rows.invocations(PREFIX, signature, MAX_ROWS, tensors.PARAMETERS))
 
@@ -94,7 +94,7 @@ def test_records_are_described_exactly(drawn: tuple[Signature, Any]) -> None:
 
 @given(signature=signatures(), data=st.data())
 def test_columns_are_described_up_to_their_lengths(signature: Signature, data: st.DataObject) -> None:
-    """Columns of one length fit the schema if and only if they are taken."""
+    """If all columns have the same length, they fit the schema if and only if the service takes them."""
     length = data.draw(st.integers(0, MAX_ROWS + 1))
     columns = {
         each.name: data.draw(st.lists(nearly(each), min_size=length, max_size=length)) for each in signature.features
@@ -110,7 +110,7 @@ def test_columns_are_described_up_to_their_lengths(signature: Signature, data: s
 
 @given(signature=signatures(), data=st.data())
 def test_split_frames_are_described_up_to_the_order_of_names(signature: Signature, data: st.DataObject) -> None:
-    """All that are taken fit the schema, whatever the order of their names."""
+    """All frames that the service takes fit the schema, with the names in any order."""
     order = data.draw(st.permutations(signature.features))
     found = data.draw(st.lists(st.tuples(*map(nearly, order)).map(list), max_size=MAX_ROWS + 1))
     body = {"dataframe_split": {"columns": [each.name for each in order], "data": found}}
@@ -121,7 +121,7 @@ def test_split_frames_are_described_up_to_the_order_of_names(signature: Signatur
 
 @st.composite
 def tensor(draw: st.DrawFn, features: list[Feature], count: int, nested: bool) -> Any:
-    """A tensor of some features: most often one that fits."""
+    """A tensor of some features, which mostly fits."""
     width = len(features)
     of_rows = [[draw(nearly(feature)) for feature in features] for _ in range(count)]
     flat = [value for row in of_rows for value in row]
@@ -134,7 +134,7 @@ def tensor(draw: st.DrawFn, features: list[Feature], count: int, nested: bool) -
 
 @given(signature=signatures(), data=st.data())
 def test_tensors_that_are_taken_fit_the_schema(signature: Signature, data: st.DataObject) -> None:
-    """JSON Schema cannot compare the length of data with a shape, so the other way round only nearly holds."""
+    """JSON Schema cannot compare the length of data with a shape, so some tensors fit the schema but are refused."""
     count, nested = data.draw(st.integers(0, MAX_ROWS + 1)), data.draw(st.booleans())
     groups = [[each] for each in signature.features]
     if signature.numeric and data.draw(st.booleans()):

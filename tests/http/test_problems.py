@@ -28,7 +28,7 @@ from tests.support.app import assert_problem, make_client
     [("GET", "/nothing", 404), ("PUT", "/prediction", 405), ("POST", "/prediction", 400), ("GET", "/v1/models/x", 404)],
 )
 def test_every_error_is_json(iris: falcon.testing.TestClient, method: str, path: str, status: int, accept: str) -> None:
-    """Whatever the client accepts."""
+    """For any `Accept` of the client."""
     assert_problem(iris.simulate_request(method, path, headers={"Accept": accept}), status)
 
 
@@ -45,7 +45,7 @@ def test_elsewhere_errors_are_problem_documents(iris: falcon.testing.TestClient,
 
 
 def test_a_wrong_method_is_told_the_right_ones(iris: falcon.testing.TestClient) -> None:
-    """In the header and in the sentence."""
+    """In the header Allow and in the sentence."""
     result = iris.simulate_delete("/healthz")
 
     assert assert_problem(result, 405)["detail"] == "This path takes GET, HEAD, OPTIONS."
@@ -54,7 +54,7 @@ def test_a_wrong_method_is_told_the_right_ones(iris: falcon.testing.TestClient) 
 
 @pytest.mark.parametrize("path", ["/v1/models/iris:explain", "/v1/models/iris/versions/1:classify"])
 def test_a_verb_that_there_is_not_is_404(iris: falcon.testing.TestClient, path: str) -> None:
-    """It is no model whose path takes other methods."""
+    """Such a path names no model, so 405 would be wrong."""
     result = iris.simulate_post(path, body=b"{}")
 
     assert assert_problem(result, 404)["detail"] == "There is nothing at this path."
@@ -63,7 +63,7 @@ def test_a_verb_that_there_is_not_is_404(iris: falcon.testing.TestClient, path: 
 
 
 def test_a_fault_of_ours_is_500_and_tells_nothing(iris_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The client gets the request id; the log gets it too, with the frames, but without the message."""
+    """The client gets the request id. The log has the id and the frames, but not the message."""
 
     class Broken:
         def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -85,7 +85,7 @@ def test_a_fault_of_ours_is_500_and_tells_nothing(iris_dir: Path, caplog: pytest
 
 
 class Stream(io.BytesIO):
-    """A body to which there are weak references."""
+    """A body that can have weak references."""
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ class Stream(io.BytesIO):
 def test_what_is_refused_is_let_go_at_once(
     iris_dir: Path, path: str, content_type: str, body: bytes, status: int
 ) -> None:
-    """No ring of references keeps a body in memory until the collector comes by."""
+    """No reference cycle keeps a body in memory until the garbage collector runs."""
     client = make_client(Settings(models_dir=iris_dir, max_rows=10))
     stream = Stream(body)
     environ = create_environ(path, method="POST", headers={"Content-Type": content_type})
@@ -127,7 +127,7 @@ def test_what_is_refused_is_let_go_at_once(
 
 
 def test_every_domain_error_has_a_status() -> None:
-    """A new one cannot be forgotten in the table."""
+    """So a new error cannot be forgotten in the table."""
 
     def leaves(kind: type[ServiceError]) -> set[type[ServiceError]]:
         ours = [each for each in kind.__subclasses__() if each.__module__ == ServiceError.__module__]
@@ -144,10 +144,10 @@ def test_titles_are_the_status_phrases(iris: falcon.testing.TestClient) -> None:
 
 
 def test_a_subclass_of_an_error_has_its_status(iris_dir: Path) -> None:
-    """The nearest class above it that is in the table decides."""
+    """The status of its nearest base class in the table."""
 
     class Stranger(InvalidInput):
-        """An error that an extension may add."""
+        """An error that an extension may define."""
 
     class Refuses:
         def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:

@@ -1,4 +1,4 @@
-"""Requests get spans where OpenTelemetry was switched on, and only there."""
+"""Requests get spans if and only if OpenTelemetry is switched on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Client = falcon.testing.TestClient
 
 
 class Span:
-    """What is said of a span."""
+    """A stand-in that records what is set on a span."""
 
     def __init__(self) -> None:
         self.said: dict[str, str] = {}
@@ -28,7 +28,7 @@ class Span:
 
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> list[Span]:
-    """Those that are made where this stands in for OpenTelemetry."""
+    """The spans that are made; this stands in for OpenTelemetry."""
     made: list[Span] = []
 
     class OpenTelemetryMiddleware:
@@ -50,7 +50,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> list[Span]:
 
 
 def test_a_span_is_named_by_its_route(iris: Client, spans: list[Span]) -> None:
-    """And has the request's id; what is no route keeps the name that OpenTelemetry gave it."""
+    """It also has the request id. If there is no route, the span keeps the name that OpenTelemetry gave it."""
     client = Client(traced(iris.app))
     assert client.simulate_get("/v1/models/iris", headers={"X-Request-ID": "a"}).status_code == 200
     assert client.simulate_get("/nothing", headers={"X-Request-ID": "b"}).status_code == 404
@@ -63,7 +63,7 @@ def test_a_span_is_named_by_its_route(iris: Client, spans: list[Span]) -> None:
 
 
 def test_a_request_that_is_none_has_a_span(iris: Client, spans: list[Span]) -> None:
-    """Falcon refuses its method before there is a request."""
+    """Falcon refuses its method before it makes a request object."""
     environ = {**falcon.testing.create_environ("/healthz"), "REQUEST_METHOD": "WEBSOCKET"}
     traced(iris.app)(environ, lambda *_: None).close()
 

@@ -21,7 +21,7 @@ ROW = [5.1, 3.5, 1.4, 0.2]
 
 
 class Labels(RowResource):
-    """Answers with the labels alone; its rows come one a line, without brackets."""
+    """Answers with the labels alone; its body has a row on each line, without brackets."""
 
     decoders = {"text/plain": lambda model, body: model.decoders.csv.decode_rows(body)}  # noqa: RUF012
 
@@ -31,7 +31,7 @@ class Labels(RowResource):
 
 
 class Forgetful:
-    """Takes a model, and does not say how a body is read for it."""
+    """A resource that takes a model, but has no `read`."""
 
     def on_post(self, req: Request, resp: falcon.Response, model: Model) -> None:
         """Answer with the name."""
@@ -46,7 +46,7 @@ def service(iris_dir: Path) -> Service:
 
 
 def test_a_resource_gets_the_model_and_the_table(service: Service) -> None:
-    """By the decoder of the content type; the prediction is counted for the model."""
+    """The table comes from the decoder of the content type, and the prediction is counted for the model."""
     service.add_route("/labels/{name}", Labels())
 
     answer = falcon.testing.TestClient(service).simulate_post(
@@ -60,13 +60,13 @@ def test_a_resource_gets_the_model_and_the_table(service: Service) -> None:
 
 
 def test_a_resource_that_takes_a_model_must_read_bodies(service: Service) -> None:
-    """The route is refused with a sentence, so no request can fail for it."""
+    """Adding the route fails with a sentence, so that no request can fail later."""
     with pytest.raises(TypeError, match=r"Forgetful\.on_post takes a model, so the class needs a method `read`"):
         service.add_route("/forgetful/{name}", Forgetful())
 
 
 def test_an_extension_may_note_more_of_a_request(service: Service) -> None:
-    """The context takes attributes of other middleware."""
+    """The context also takes attributes of other middleware."""
 
     class Tenant:
         def process_request(self, req: Request, resp: falcon.Response) -> None:

@@ -1,4 +1,4 @@
-"""What no sample had is counted, feature by feature."""
+"""Values outside the sample's ranges and categories are counted for each feature."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def signature(features: tuple[Feature, ...]) -> Signature:
     arrays.arrays(np.float64, st.tuples(st.integers(1, 40), st.just(3)), elements=st.floats(-2, 5) | st.just(np.nan))
 )
 def test_numbers_outside_the_range_are_counted(matrix: Any) -> None:
-    """For few rows and for many; a gap is not outside, and a feature without a range has no outside."""
+    """For few rows and for many. A missing value is not outside, and a feature without a range counts nothing."""
     expected = {
         0: int(((matrix[:, 0] < 0) | (matrix[:, 0] > 1)).sum()),
         2: int(((matrix[:, 2] < -1) | (matrix[:, 2] > 3)).sum()),
@@ -48,7 +48,7 @@ def test_numbers_outside_the_range_are_counted(matrix: Any) -> None:
 
 @pytest.mark.parametrize("repeated", [1, 100])
 def test_columns_are_counted_as_a_matrix_is(repeated: int) -> None:
-    """Strings outside the categories of a model that takes them, too."""
+    """Strings outside the categories also count, if the model takes them."""
     rows: list[list[Value]] = [[0.5, 9.0, 4, "Bonn", "S"], [None, 0, 3, None, "M"], [-1, 0, -2, "Ulm", "S"]] * repeated
     table = Table.from_rows(signature(MIXED), rows)
 
@@ -57,7 +57,7 @@ def test_columns_are_counted_as_a_matrix_is(repeated: int) -> None:
 
 
 def test_numbers_are_categories_too() -> None:
-    """Where the model knows certain ones, and takes others."""
+    """If a model knows certain numbers and also takes others, the others count as unknown categories."""
     table = Table(3, np.array([[1.0, 0.5], [7.0, 0.5], [2.0, 2.0]]))
 
     assert drift.unknown(signature(CODES), table) == {0: 1}

@@ -1,4 +1,4 @@
-"""Records become one JSON line each, or readable lines on a terminal."""
+"""Log records become one JSON line each, or readable lines on a terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Written = Callable[[], str]
 
 @pytest.fixture
 def written(capsys: pytest.CaptureFixture[str]) -> Iterator[Written]:
-    """What went to standard error; afterwards the service's logger is as it was."""
+    """The text on standard error; afterwards the service's logger is as before."""
     before = logger.handlers, logger.level, logger.propagate
     yield lambda: capsys.readouterr().err
     logger.handlers, logger.propagate = before[0], before[2]
@@ -28,7 +28,7 @@ def written(capsys: pytest.CaptureFixture[str]) -> Iterator[Written]:
 
 
 def test_a_record_is_one_line(written: Written) -> None:
-    """A message's line breaks stay within it; the request's id and route are members."""
+    """Line breaks of a message stay inside its line. The request's id and route are members."""
     logs.configure("info")
     logger.info("two\nlines of %s", "größe", extra={"request_id": "abc", "route": None, "secret": "x"})
 
@@ -42,7 +42,7 @@ def test_a_record_is_one_line(written: Written) -> None:
 
 
 def test_a_traceback_stays_in_its_line(written: Written) -> None:
-    """So that a fault is one event to whatever collects the log."""
+    """So a program that collects the log sees one event for each fault."""
     logs.configure("info")
     try:
         int("on purpose")
@@ -64,7 +64,7 @@ def raise_from_each_other(secret: str) -> None:
 def test_an_error_of_a_request_is_logged_without_its_message(
     written: Written, monkeypatch: pytest.MonkeyPatch, *, terminal: bool
 ) -> None:
-    """Its frames and its type say where it came from; so do those of the error that led to it."""
+    """The frames and the types of the error and of its cause are logged; the messages are not."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     logs.configure("info")
     secret = f"{4929}-{1234}"  # the frames show the code, and not the value
@@ -79,7 +79,7 @@ def test_an_error_of_a_request_is_logged_without_its_message(
 
 
 def test_a_ring_of_errors_has_an_end() -> None:
-    """Python lets an error be its own cause."""
+    """In Python an error can be its own cause."""
     ring = ValueError()
     ring.__cause__ = ring
 
@@ -87,7 +87,7 @@ def test_a_ring_of_errors_has_an_end() -> None:
 
 
 def test_the_level_is_the_least_that_is_written(written: Written) -> None:
-    """Modules below inherit it."""
+    """Loggers of modules below inherit it."""
     logs.configure("warning")
     logging.getLogger("service.x").info("not this")
     logging.getLogger("service.x").warning("this")
@@ -96,7 +96,7 @@ def test_the_level_is_the_least_that_is_written(written: Written) -> None:
 
 
 def test_to_configure_twice_is_to_write_once(written: Written) -> None:
-    """A reload of Gunicorn's configuration configures again."""
+    """A reload of Gunicorn's configuration configures the logger again."""
     logs.configure("info")
     logs.configure("info")
     logger.info("once")
@@ -105,7 +105,7 @@ def test_to_configure_twice_is_to_write_once(written: Written) -> None:
 
 
 def test_a_person_gets_readable_lines(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where standard error is a terminal."""
+    """If standard error is a terminal."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     logs.configure("info")
     logger.info("iris/1 serves")

@@ -1,4 +1,4 @@
-"""What /metrics says after requests of every kind."""
+"""The content of /metrics after requests of every kind."""
 
 from __future__ import annotations
 
@@ -36,36 +36,36 @@ Client = falcon.testing.TestClient
 
 @pytest.fixture
 def client(iris_dir: Path) -> Client:
-    """A client of a service that has counted nothing yet."""
+    """A client of a service whose counters are at 0."""
     return make_client(Settings(models_dir=iris_dir))
 
 
 def scraped(client: Client, name: str) -> Counter[tuple[str, ...]]:
-    """The series of a metric: their labels' values, in the order of the labels' names, and what each counts."""
+    """The series of a metric: the values of its labels, in the order of the labels' names, and its number."""
     families = text_string_to_metric_families(client.simulate_get("/metrics").text)
     samples = [sample for family in families for sample in family.samples if sample.name == name]
     return Counter({tuple(value for _, value in sorted(each.labels.items())): each.value for each in samples})
 
 
 def call(app: Any, environ: dict[str, Any]) -> Any:
-    """What a WSGI server gets, before it has sent anything."""
+    """The WSGI answer, before the server has sent any of it."""
     return app(environ, lambda *_: None)
 
 
 def requests(client: Client) -> Counter[tuple[str, ...]]:
-    """Model, route, status and version of what was asked, but for scrapes."""
+    """Model, route, status and version of all counted requests except scrapes."""
     found = scraped(client, "inference_request_duration_seconds_count")
     return Counter({labels: count for labels, count in found.items() if labels[1] != "/metrics"})
 
 
 def test_the_exposition_is_prometheus_text(client: Client) -> None:
-    """Format 0.0.4; HEAD as GET."""
+    """Format 0.0.4; HEAD works as GET."""
     assert client.simulate_get("/metrics").headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert client.simulate_head("/metrics").status_code == 200
 
 
 def test_requests_are_counted_by_route_template(client: Client) -> None:
-    """Whatever their path was; what is no route at all is one series."""
+    """All paths of a route are one series; all paths without a route are one more series."""
     client.simulate_get("/prediction")
     for body in ("{", '{"instances": []}', json.dumps({"instances": [ROW]})):
         client.simulate_post("/v1/models/iris:predict", body=body)
@@ -97,7 +97,7 @@ def test_requests_are_counted_by_route_template(client: Client) -> None:
     ],
 )
 def test_every_way_to_predict_is_counted(client: Client, path: str, body: Any) -> None:
-    """Rows, classes, and the model's own time, which is less than the request's."""
+    """Rows, classes, and the time of the model alone, which is less than the request's."""
     assert client.simulate_post(path, json=body).status_code == 200
 
     (route,) = requests(client)
@@ -110,7 +110,7 @@ def test_every_way_to_predict_is_counted(client: Client, path: str, body: Any) -
 
 
 def test_rows_of_several_classes_are_told_apart(client: Client) -> None:
-    """As the answer has them."""
+    """Each row counts for the class in its answer."""
     rows = [ROW, [6.3, 3.3, 6.0, 2.5], ROW, [5.9, 3.0, 4.2, 1.5], ROW]
     answer = client.simulate_post("/prediction", json={"instances": rows}).json["predictions"]
 
@@ -124,7 +124,7 @@ def test_rows_of_several_classes_are_told_apart(client: Client) -> None:
      ({"sepal_length": 5.1}, "sepal_width"), ([1, 2, 3, 4, 5], ""), ("x", ""), ({"colour": 1}, "")],
 )  # fmt: skip
 def test_what_the_model_does_not_take_is_counted_by_feature(client: Client, row: Any, feature: str) -> None:
-    """Once a request; no name that the client made up is a label."""
+    """Once for each request. A name that the client invented never becomes a label."""
     for path in ("/prediction", "/invocations"):
         assert client.simulate_post(path, json={"instances": [row, row]}).status_code == 422
 
@@ -136,7 +136,7 @@ def test_what_the_model_does_not_take_is_counted_by_feature(client: Client, row:
     "body", [b"5.1,3.5,1.4,x\n", b"petal_width,sepal_length,sepal_width,petal_length\nx,5.1,3.5,1.4\n"]
 )
 def test_a_fault_in_csv_has_its_feature(client: Client, body: bytes) -> None:
-    """Also where columns come in another order."""
+    """Also if the columns have another order."""
     result = client.simulate_post("/invocations", body=body, headers={"Content-Type": "text/csv"})
 
     assert result.status_code == 422
@@ -145,14 +145,14 @@ def test_a_fault_in_csv_has_its_feature(client: Client, body: bytes) -> None:
 
 @pytest.mark.parametrize("query", ["sepal_length=x&sepal_width=1&petal_length=1&petal_width=1", "petal_width=1"])
 def test_a_fault_in_the_query_has_its_feature(client: Client, query: str) -> None:
-    """A wrong value, or none."""
+    """For a wrong value, and for a missing value."""
     assert client.simulate_get("/prediction", query_string=query).status_code == 422
     assert scraped(client, "inference_validation_failures_total") == {("sepal_length", "iris"): 1}
 
 
 @pytest.mark.parametrize("inputs", [{"shape": [1, 4], "data": [5.1, 3.5, 1.7e308, 0.2]}])
 def test_a_fault_in_a_tensor_has_its_feature(client: Client, inputs: Any) -> None:
-    """The column's."""
+    """The feature of the wrong column."""
     body = {"inputs": [{"name": "input", "datatype": "FP64", **inputs}]}
 
     assert client.simulate_post("/v2/models/iris/infer", json=body).status_code == 422
@@ -172,7 +172,7 @@ def test_values_that_no_sample_had_are_counted(client: Client, tmp_path: Path) -
 
 
 def test_loads_and_refusals_are_counted(iris_dir: Path, tmp_path: Path) -> None:
-    """And what serves is listed."""
+    """The versions that serve are listed, too."""
     copy_version(iris_dir / "iris" / "1", tmp_path, version=1)
     damage, _ = BROKEN["a flipped bit in the model"]
     damage(copy_version(iris_dir / "iris" / "1", tmp_path, version=2))
@@ -190,7 +190,7 @@ def test_loads_and_refusals_are_counted(iris_dir: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerSlots]:
-    """Slots in a directory that was named."""
+    """Slots in a directory that the operator has named."""
     monkeypatch.setattr(values, "ValueClass", values.ValueClass)  # slots put their own there
     slots = WorkerSlots.open(str(tmp_path / "kept"))
     yield slots
@@ -198,7 +198,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerSlot
 
 
 def test_a_version_that_is_gone_is_not_shown(kept: WorkerSlots, iris_dir: Path) -> None:
-    """Whatever slots still have of it: one after the other loses it, and a sum of the rest would go back."""
+    """Workers drop it at different times. Its sum would decrease meanwhile, so it is hidden."""
     settings, metrics = Settings(models_dir=iris_dir), Metrics(kept)
     client = Client(create_app(settings, open_repository(settings), metrics))
     client.simulate_get("/prediction")
@@ -209,7 +209,7 @@ def test_a_version_that_is_gone_is_not_shown(kept: WorkerSlots, iris_dir: Path) 
 
 
 def test_counters_in_slots_are_described(kept: WorkerSlots, iris_dir: Path) -> None:
-    """Though the files have no descriptions."""
+    """The files themselves hold no descriptions."""
     settings, metrics = Settings(models_dir=iris_dir), Metrics(kept)
     client = Client(create_app(settings, open_repository(settings), metrics))
     client.simulate_get("/prediction")
@@ -236,7 +236,7 @@ OTHERS = [
 def test_series_of_others_break_nothing(
     kept: WorkerSlots, iris_dir: Path, file: str, metric: str, labels: dict[str, str]
 ) -> None:
-    """Where a directory was named, another program may have counted there, or another release of this one."""
+    """In a named directory, another program or another release of this service may have counted."""
     write(
         kept.directory / file, [Series(mmap_key(metric, metric, list(labels), list(labels.values()), ""), {}, 1, 0, 0)]
     )
@@ -255,7 +255,7 @@ def test_series_of_others_break_nothing(
 
 
 def test_a_model_can_be_loaded_where_nothing_can_be_counted(kept: WorkerSlots, iris_dir: Path) -> None:
-    """The master loads, and ends of any exception."""
+    """The master loads models, and any exception would end it."""
     metrics = Metrics(kept)
     shutil.rmtree(kept.directory)
     app = create_app(settings := Settings(models_dir=iris_dir), open_repository(settings, metrics), metrics)
@@ -266,7 +266,7 @@ def test_a_model_can_be_loaded_where_nothing_can_be_counted(kept: WorkerSlots, i
 
 
 def test_no_rollout_takes_a_counter_back(kept: WorkerSlots, iris_dir: Path, tmp_path: Path) -> None:
-    """Old workers show all of a version until they are gone; where it comes back, it begins at 0 in every slot."""
+    """Old workers show a version until they end. If the version comes back, it begins at 0 in every slot."""
     first = copy_version(iris_dir / "iris" / "1", tmp_path / "models", version=1)
     settings, metrics = Settings(models_dir=first.parent.parent), Metrics(kept)
     app = create_app(settings, open_repository(settings), metrics)
@@ -289,11 +289,11 @@ def test_no_rollout_takes_a_counter_back(kept: WorkerSlots, iris_dir: Path, tmp_
     copy_version(first, first.parent.parent, version=2)
     shutil.rmtree(first)
     roll_out()
-    for slot in (2, 3, 0):  # the last one for one that was killed
+    for slot in (2, 3, 0):  # slot 0 is prepared for the worker that replaces a killed one
         kept.prepare(slot, app.gauges.may_be_shown)
         assert (shown(old_sums, 1), shown(metrics, 1)) == ([40], [])
     roll_out()
-    for slot in (0, 1):  # which leaves it in the others
+    for slot in (0, 1):  # so the other slots still hold it
         kept.prepare(slot, app.gauges.may_be_shown)
     copy_version(first.with_name("2"), first.parent.parent, version=1)
     roll_out()
@@ -301,13 +301,13 @@ def test_no_rollout_takes_a_counter_back(kept: WorkerSlots, iris_dir: Path, tmp_
 
 
 def test_what_is_in_hand_is_seen(client: Client) -> None:
-    """The scrape itself is; what failed is not."""
+    """The scrape itself is in progress; a failed request is not."""
     client.simulate_get("/nothing")
     assert scraped(client, "inference_requests_in_progress") == {(): 1}
 
 
 def test_an_answer_that_was_not_sent_is_not_counted(client: Client) -> None:
-    """It counts when the server closes it."""
+    """The request counts when the server closes the answer."""
     environ = falcon.testing.create_environ("/healthz")
     answer = call(client.app, environ)
     assert requests(client) == {}
@@ -316,7 +316,7 @@ def test_an_answer_that_was_not_sent_is_not_counted(client: Client) -> None:
 
 
 def test_a_request_that_is_aborted_is_no_success(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gunicorn ends a worker that takes too long by a signal, wherever it is."""
+    """If a worker takes too long, Gunicorn ends it by a signal, at any place in the code."""
 
     def abort(*_: Any) -> None:
         raise SystemExit(1)
@@ -330,7 +330,7 @@ def test_a_request_that_is_aborted_is_no_success(client: Client, monkeypatch: py
 
 
 def test_a_request_is_freed_as_soon_as_it_is_answered(client: Client) -> None:
-    """Without waiting for the collector: rows may be many."""
+    """Without the garbage collector, because a request may hold many rows."""
     import gc
     import weakref
 
@@ -348,7 +348,7 @@ def test_a_request_is_freed_as_soon_as_it_is_answered(client: Client) -> None:
 
 
 def test_statistics_are_the_same_counters(client: Client) -> None:
-    """Those of /v2, in nanoseconds and milliseconds."""
+    """The statistics of /v2 are the same numbers, in nanoseconds and milliseconds."""
     for row in (ROW, ROW, [1]):
         client.simulate_post("/prediction", json={"instances": [row, row]})
     (found,) = client.simulate_get("/v2/models/iris/stats").json["model_stats"]
@@ -369,7 +369,7 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 @pytest.mark.parametrize(("given", "logged"), [(TRACE, TRACE), ("x\ny", None), ("", None)])
 def test_slow_requests_are_logged(iris_dir: Path, caplog: Any, given: str, logged: str | None) -> None:
-    """With all that finds them, and nothing of the client's that is not well-formed."""
+    """With all fields that identify the request, and with a client's text only if it is well-formed."""
     client = make_client(Settings(models_dir=iris_dir, slow_request_seconds=1e-9))
     with caplog.at_level(logging.WARNING):
         client.simulate_post(
@@ -385,7 +385,7 @@ def test_slow_requests_are_logged(iris_dir: Path, caplog: Any, given: str, logge
 
 
 def test_others_are_not_logged(client: Client, caplog: Any) -> None:
-    """Nor is anything of a request that is answered as it should be."""
+    """A request that is answered in time leaves no line."""
     client.simulate_post("/prediction", json={"instances": [ROW, "x"]})
     client.simulate_get("/nothing")
     assert caplog.records == []

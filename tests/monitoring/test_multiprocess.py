@@ -1,4 +1,4 @@
-"""Processes count in slots; whatever becomes of them, nothing is lost, counted twice, or kept for ever."""
+"""Processes count in slots. If processes end, no count is lost, counted twice, or kept for ever."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from service.settings import SettingsError
 
 @pytest.fixture(autouse=True)
 def _restore() -> Iterator[None]:
-    """The class of prometheus_client's numbers is one for the process."""
+    """prometheus_client has one class of numbers for the whole process."""
     before = values.ValueClass
     yield
     values.ValueClass = before
@@ -34,17 +34,17 @@ def _restore() -> Iterator[None]:
 
 @pytest.fixture
 def slots(tmp_path: Path) -> Iterator[WorkerSlots]:
-    """Slots in a directory that stays."""
+    """Slots in a directory that is kept."""
     made = WorkerSlots.open(str(tmp_path))
     yield made
     made.close()
 
 
 def in_child(work: Callable[[], object], *, killed: bool = False) -> None:
-    """Do something in a forked process, and wait until it has ended."""
+    """Run a function in a forked process, and wait until the process has ended."""
     pid = os.fork()
     if pid == 0:
-        try:  # or it would go on as a second process of the tests
+        try:  # or the child would go on as a second process of the tests
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             work()
             os.kill(os.getpid(), signal.SIGKILL if killed else signal.SIGTERM)
@@ -66,7 +66,7 @@ def counter() -> Counter:
 
 
 def test_workers_and_master_are_added_up(slots: WorkerSlots) -> None:
-    """A series that was there before the fork counts in both."""
+    """A series that existed before the fork counts in both processes."""
     things = counter().labels("m", "1")
     things.inc(5)
     for slot in (0, 1):
@@ -81,7 +81,7 @@ def test_workers_and_master_are_added_up(slots: WorkerSlots) -> None:
 
 
 def test_two_hundred_killed_workers_leave_no_more_than_one(slots: WorkerSlots) -> None:
-    """The next worker in a slot goes on where the last one stopped."""
+    """The next worker in a slot continues the counts of the last worker."""
     things = counter()
     durations = Histogram("seconds", "Seconds.", registry=CollectorRegistry())
 
@@ -104,7 +104,7 @@ def test_two_hundred_killed_workers_leave_no_more_than_one(slots: WorkerSlots) -
 def test_a_worker_killed_while_it_makes_its_file_leaves_no_half_of_one(
     slots: WorkerSlots, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It could be neither scraped nor pruned, and pruning is the master's."""
+    """A partial file could be neither scraped nor pruned, and an error while pruning would end the master."""
     counter().labels("m", "1")
 
     def work() -> None:
@@ -128,7 +128,7 @@ def die(*_: object, **__: object) -> None:
 def test_what_cannot_be_read_is_removed_and_told(
     content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A disk may have been full, or the machine may have lost its power."""
+    """A file can be broken if the disk was full or the machine lost its power. The log tells of it."""
     (tmp_path / "counter_7.db").write_bytes(content)
 
     slots = WorkerSlots.open(str(tmp_path))
@@ -139,12 +139,12 @@ def test_what_cannot_be_read_is_removed_and_told(
 
 
 def test_the_first_slot_that_is_free(slots: WorkerSlots) -> None:
-    """While old workers finish, new ones take other slots."""
+    """While old workers finish, new workers take other slots."""
     assert [slots.free(taken) for taken in (set(), {0}, {1}, {0, 1}, {0, 2})] == [0, 1, 0, 2, 1]
 
 
 def test_what_a_killed_worker_had_in_hand_is_forgotten(slots: WorkerSlots) -> None:
-    """It answers nothing any more."""
+    """A dead worker answers no requests."""
     busy = Gauge("busy", "Busy.", multiprocess_mode="livesum", registry=CollectorRegistry())
 
     def work() -> None:
@@ -158,7 +158,7 @@ def test_what_a_killed_worker_had_in_hand_is_forgotten(slots: WorkerSlots) -> No
 
 
 def test_series_of_versions_that_are_gone_are_dropped(slots: WorkerSlots) -> None:
-    """The others keep what they counted, in a file that is no larger."""
+    """The other series keep their counts, in a file that is no larger."""
     things = counter()
 
     def work() -> None:
@@ -175,11 +175,11 @@ def test_series_of_versions_that_are_gone_are_dropped(slots: WorkerSlots) -> Non
     assert path.stat().st_size < grown
     inode = path.stat().st_ino
     slots.prepare(0, lambda labels: True)
-    assert path.stat().st_ino == inode  # nothing to drop, nothing to write
+    assert path.stat().st_ino == inode  # there is nothing to drop, so the file is not written
 
 
 def test_counting_goes_on_where_files_outgrow_their_size(slots: WorkerSlots) -> None:
-    """Series that came first count after the file has grown, too."""
+    """The first series in a file still count after the file has grown."""
     things = counter()
     first = things.labels("m", "0")
     for version in range(2000):
@@ -193,7 +193,7 @@ def test_counting_goes_on_where_files_outgrow_their_size(slots: WorkerSlots) -> 
 
 
 def full(monkeypatch: pytest.MonkeyPatch, size: int = 0) -> None:
-    """Let no file have more bytes than these."""
+    """Limit the size of every file to this many bytes."""
 
     def reserve(descriptor: int, offset: int, length: int) -> None:
         if offset + length > size:
@@ -203,7 +203,7 @@ def full(monkeypatch: pytest.MonkeyPatch, size: int = 0) -> None:
 
 
 def test_space_is_set_aside(slots: WorkerSlots) -> None:
-    """A mapped page for which there is none would end the process; from the first byte, and as files grow."""
+    """Without space, a write to a mapped page would end the process. Space is reserved at the start and at growth."""
     things = counter()
     for version in range(500):
         things.labels("m", str(version)).inc()
@@ -215,7 +215,7 @@ def test_space_is_set_aside(slots: WorkerSlots) -> None:
 def test_what_finds_no_space_is_counted_nowhere(
     slots: WorkerSlots, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What had a place is counted on, the rest is told of once; the next worker tries again."""
+    """Series with space count on; the others are told of once. The next worker tries again."""
     things = counter()
     things.labels("m", "0").inc()
     full(monkeypatch, (slots.directory / "counter_master.db").stat().st_size)
@@ -239,7 +239,7 @@ def test_what_finds_no_space_is_counted_nowhere(
 
 
 def test_a_worker_starts_without_the_directory(slots: WorkerSlots, caplog: pytest.LogCaptureFixture) -> None:
-    """Something may have cleaned up shared memory; also series that are new then have somewhere to count."""
+    """Another program may have removed it. The worker's new series still need a file."""
     things = counter()
     things.labels("m", "1").inc()
     shutil.rmtree(slots.directory)
@@ -255,7 +255,7 @@ def test_a_worker_starts_without_the_directory(slots: WorkerSlots, caplog: pytes
 def test_the_directory_is_made_anew_before_the_next_worker(
     slots: WorkerSlots, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As it was: locked, with what the master counts from then on."""
+    """It is locked as before, and holds the master's counts from then on."""
     things = counter()
     things.labels("m", "1").inc()
     shutil.rmtree(slots.directory)
@@ -276,7 +276,7 @@ def test_the_directory_is_made_anew_before_the_next_worker(
 def test_where_it_cannot_be_made_anew_the_master_goes_on(
     slots: WorkerSlots, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says so, and tries again before the next worker."""
+    """The log says so, and the master tries again before the next worker."""
     shutil.rmtree(slots.directory)
     monkeypatch.setattr(Path, "mkdir", fail)
     slots.prepare(0, lambda _: True)
@@ -293,7 +293,7 @@ def fail(*_: object, **__: object) -> None:
 def test_a_file_that_cannot_be_pruned_stays(
     slots: WorkerSlots, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of an exception the master would end; the others are pruned."""
+    """An exception would end the master. The other files are pruned."""
     things, durations = counter(), Histogram("seconds", "Seconds.", registry=CollectorRegistry())
 
     def work() -> None:
@@ -303,7 +303,7 @@ def test_a_file_that_cannot_be_pruned_stays(
 
     in_child(work)
     before = scraped(slots.directory)
-    slots.prepare(0, lambda labels: labels["version"] == "1")  # which not all have
+    slots.prepare(0, lambda labels: labels["version"] == "1")  # not all series have this label
     assert scraped(slots.directory) == before
     full(monkeypatch)
     slots.prepare(0, lambda _: False)
@@ -315,7 +315,7 @@ def test_a_file_that_cannot_be_pruned_stays(
 
 
 def test_a_file_that_became_unreadable_is_removed(slots: WorkerSlots) -> None:
-    """Before the next worker would count there."""
+    """Before the next worker counts in it."""
     (slots.directory / "counter_0.db").write_bytes(b"\x40\0\0\0\0\0\0\0\xff\0\0\0")
     slots.prepare(0, lambda _: True)
     assert not (slots.directory / "counter_0.db").exists()
@@ -324,7 +324,7 @@ def test_a_file_that_became_unreadable_is_removed(slots: WorkerSlots) -> None:
 def test_what_was_in_hand_and_cannot_be_forgotten_ends_nothing(
     slots: WorkerSlots, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is told."""
+    """The log tells of it."""
     monkeypatch.setattr(os, "remove", fail)
     (slots.directory / "gauge_livesum_3.db").write_bytes(b"")
     slots.leave(3)
@@ -332,7 +332,7 @@ def test_what_was_in_hand_and_cannot_be_forgotten_ends_nothing(
 
 
 def test_series_that_are_gone_are_set_to_0_under_those_who_count(slots: WorkerSlots) -> None:
-    """In all slots at once, so that no part of a sum comes back."""
+    """In all slots at the same time, so that no part of a sum comes back."""
     things = counter()
     things.labels("m", "1").inc(5)
     things.labels("m", "2").inc(7)
@@ -350,7 +350,7 @@ def test_series_that_are_gone_are_set_to_0_under_those_who_count(slots: WorkerSl
 
 
 def test_files_of_others_stay(tmp_path: Path) -> None:
-    """In a directory that was named there may be anything."""
+    """A directory that the operator named may hold any files."""
     (tmp_path / "else.db").write_bytes(b"")
     slots = WorkerSlots.open(str(tmp_path))
     slots.prepare(0, lambda _: False)
@@ -360,7 +360,7 @@ def test_files_of_others_stay(tmp_path: Path) -> None:
 
 
 def test_a_directory_is_for_one_service(tmp_path: Path) -> None:
-    """The second is told which variable to change."""
+    """The second service gets an error that names the variable to change."""
     slots = WorkerSlots.open(str(tmp_path))
     with pytest.raises(SlotsTaken, match=DIRECTORY):
         WorkerSlots.open(str(tmp_path))
@@ -369,13 +369,13 @@ def test_a_directory_is_for_one_service(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("directory", ["/proc/none", "/dev/null", "/dev/null/none"])
 def test_a_directory_that_cannot_be_is_told_by_its_variable(directory: str) -> None:
-    """With the reason."""
+    """The sentence also has the reason."""
     with pytest.raises(SettingsError, match=f"^{DIRECTORY}: {directory} cannot be used: .+[.]$"):
         WorkerSlots.open(directory)
 
 
 def test_a_directory_that_was_named_stays(tmp_path: Path) -> None:
-    """A restarted service goes on counting."""
+    """A restarted service continues the counts."""
     for _ in range(2):
         slots = WorkerSlots.open(str(tmp_path / "metrics"))
         counter().labels("m", "1").inc()
@@ -385,7 +385,7 @@ def test_a_directory_that_was_named_stays(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_service_had_in_hand_is_forgotten(tmp_path: Path) -> None:
-    """By the next one that counts in its directory."""
+    """The next service that counts in the directory forgets it."""
     slots = WorkerSlots.open(str(tmp_path))
     busy = Gauge("busy", "Busy.", multiprocess_mode="livesum", registry=CollectorRegistry())
 
@@ -400,7 +400,7 @@ def test_what_a_killed_service_had_in_hand_is_forgotten(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_was_not_named_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also that of a service that was killed: the next one removes it, but none that is in use."""
+    """If its service was killed, the next service removes it, unless it is in use."""
     monkeypatch.setattr(module, "_SHARED_MEMORY", tmp_path)
     used = WorkerSlots.open()
     in_child(WorkerSlots.open, killed=True)
@@ -414,7 +414,7 @@ def test_a_directory_that_was_not_named_goes(tmp_path: Path, monkeypatch: pytest
 
 
 def test_services_that_start_at_once_leave_each_other_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whenever the other one looks for what to remove."""
+    """At any moment at which another service looks for directories to remove."""
     monkeypatch.setattr(module, "_SHARED_MEMORY", tmp_path)
     make, lock = tempfile.mkdtemp, fcntl.flock
 

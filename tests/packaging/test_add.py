@@ -1,4 +1,4 @@
-"""`python -m service add`: what a person gets of a model's file and a CSV file."""
+"""`python -m service add`: the results for a model's file and a CSV file."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ TEXTS = ["good film", "bad film", "awful bad thing"] * 7
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty models directory, that the settings name."""
+    """An empty models directory; the settings name it."""
     monkeypatch.setenv("MODELS_DIR", str(tmp_path / "models"))
     return tmp_path / "models"
 
 
 def added(directory: Path, estimator: Any, sample: pd.DataFrame, *options: str) -> int:
-    """The exit status of adding an estimator as m, by files in a directory."""
+    """Add an estimator as m, by files in a directory; return the exit status."""
     joblib.dump(estimator, directory / "m.joblib")
     sample.to_csv(directory / "m.csv", index=False)
     return main(["add", "m", str(directory / "m.joblib"), "--data", str(directory / "m.csv"), *options])
 
 
 def sentence(capsys: pytest.CaptureFixture[str]) -> str:
-    """What it ended with."""
+    """The sentence with which the command ended."""
     (line,) = capsys.readouterr().err.splitlines()
     return line.removeprefix("python -m service add: ")
 
 
 def test_texts_are_the_only_column(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of several, nothing tells which one they are."""
+    """If there are several columns, nothing tells which one holds the texts."""
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS, [1, 0, 0] * 7)
 
     assert added(tmp_path, model, pd.DataFrame({"message": TEXTS, "label": [1, 0, 0] * 7})) == 1
@@ -60,14 +60,14 @@ def test_texts_are_the_only_column(root: Path, tmp_path: Path, capsys: pytest.Ca
 
 
 def score(estimator: Any, rows: Any, target: Any) -> float:
-    """A person's own measure, of which no list of types knows."""
+    """A measure of one's own, which no list of types contains."""
     return float(estimator.score(rows, target))
 
 
 def test_a_model_of_types_that_are_not_listed_serves_as_onnx(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And only that is timed."""
+    """Only the ONNX model is timed."""
     rows, labels = load_iris(return_X_y=True)
     model = GridSearchCV(DecisionTreeClassifier(random_state=0), {"max_depth": [2]}, cv=2, scoring=score)
 
@@ -79,7 +79,7 @@ def test_a_model_of_types_that_are_not_listed_serves_as_onnx(
 def test_an_archive_that_is_no_skops_file_says_so(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whether it holds something else, or something broken."""
+    """The archive holds something else, or is broken."""
     pd.DataFrame({"a": [1.0]}).to_csv(tmp_path / "m.csv", index=False)
     for member, said in (("hello.txt", "m.skops: not a skops file."), ("schema.json", "m.skops cannot be loaded: ")):
         with zipfile.ZipFile(tmp_path / "m.skops", "w") as archive:
@@ -90,7 +90,7 @@ def test_an_archive_that_is_no_skops_file_says_so(
 
 
 def test_classes_have_names_of_their_own(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A name that is given twice is told from one that lacks."""
+    """A name that is given twice and a name that is missing get different sentences."""
     rows, labels = load_iris(return_X_y=True)
     model = LogisticRegression(max_iter=2000).fit(rows, labels)
 
@@ -100,7 +100,7 @@ def test_classes_have_names_of_their_own(root: Path, tmp_path: Path, capsys: pyt
 
 
 def iris(directory: Path) -> pd.DataFrame:
-    """A fitted model in m.joblib, and the rows of the fit."""
+    """A fitted model in m.joblib, and the rows that it was fitted on."""
     rows: pd.DataFrame
     rows, labels = load_iris(return_X_y=True, as_frame=True)
     joblib.dump(LogisticRegression(max_iter=2000).fit(rows, labels), directory / "m.joblib")
@@ -111,7 +111,7 @@ def iris(directory: Path) -> pd.DataFrame:
 def test_the_sample_is_found_beside_the_model(
     beside: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Under the names that training data goes by."""
+    """The file has a name that training data usually has."""
     rows = iris(tmp_path)
     if beside.endswith("csv"):
         rows.to_csv(tmp_path / beside, index=False)
@@ -125,7 +125,7 @@ def test_the_sample_is_found_beside_the_model(
 def test_without_a_sample_it_says_where_to_put_one(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And writes nothing."""
+    """The command writes nothing."""
     iris(tmp_path)
     assert main(["add", "m", str(tmp_path / "m.joblib")]) == 1
     assert sentence(capsys).startswith("There are no sample rows: add --data SAMPLE.csv, some hundred rows like those")
@@ -133,7 +133,7 @@ def test_without_a_sample_it_says_where_to_put_one(
 
 
 def test_a_dry_run_shows_all_and_writes_nothing(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the number that the version would have."""
+    """The output also has the number that the version would have."""
     iris(tmp_path).to_csv(tmp_path / "m.csv", index=False)
     (root / "m" / "6").mkdir(parents=True)
     assert main(["add", "m", str(tmp_path / "m.joblib"), "--dry-run"]) == 0
@@ -146,7 +146,7 @@ def test_a_dry_run_shows_all_and_writes_nothing(root: Path, tmp_path: Path, caps
 
 
 def test_an_mlflow_model_brings_its_own_sample(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The directory is named, and nothing else."""
+    """Only the directory is named."""
     rows = iris(tmp_path)
     (tmp_path / "saved").mkdir()
     (tmp_path / "m.joblib").rename(tmp_path / "saved" / "model.pkl")
@@ -163,7 +163,7 @@ def test_an_mlflow_model_brings_its_own_sample(root: Path, tmp_path: Path, capsy
 
 
 def test_the_summary_says_how_to_go_on(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With a curl command for this very model."""
+    """It has a curl command for this very model."""
     iris(tmp_path).to_csv(tmp_path / "m.csv", index=False)
     assert main(["add", "m", str(tmp_path / "m.joblib")]) == 0
 
@@ -178,7 +178,7 @@ def test_the_summary_says_how_to_go_on(root: Path, tmp_path: Path, capsys: pytes
 
 
 def test_a_notebook_shows_the_summary(tmp_path: Path) -> None:
-    """What `save_model` returns is a path, and has the summary as HTML."""
+    """The path that `save_model` returns has the summary as HTML."""
     rows, labels = load_iris(return_X_y=True, as_frame=True)
     rows = rows.rename(columns={"sepal length (cm)": "<b>length</b>"})
     directory = save_model(LogisticRegression(max_iter=2000).fit(rows, labels), rows, name="m", root=tmp_path)
@@ -194,7 +194,7 @@ def test_a_notebook_shows_the_summary(tmp_path: Path) -> None:
 def test_what_is_missing_for_packaging_is_named(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An environment that make has not made is left as it is."""
+    """If make did not make the environment, the command does not change it."""
     monkeypatch.setattr("service.commands.packages._NEEDED", ("no_such_package",))
     monkeypatch.setattr("service.commands.packages.ROOT", tmp_path)
     assert main(["add", "m", str(tmp_path / "m.joblib"), "--data", "x.csv"]) == 1
@@ -204,7 +204,7 @@ def test_what_is_missing_for_packaging_is_named(
 def test_the_environment_of_make_gets_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Once, from pinned and hashed requirements, and visibly."""
+    """The packages are installed once, from pinned and hashed requirements, and the command says so."""
     commands: list[list[str]] = []
 
     def run(command: list[str], *, check: bool) -> subprocess.CompletedProcess[bytes]:
@@ -227,7 +227,7 @@ def test_the_environment_of_make_gets_what_is_missing(
 
 @pytest.mark.parametrize("name", ["m.sav", "m.joblib.gz"])
 def test_other_names_of_pickles(name: str, root: Path, tmp_path: Path) -> None:
-    """Also compressed, with a sample of the same name."""
+    """Also compressed files, with a sample of the same name."""
     rows, species = load_iris(return_X_y=True, as_frame=True)
     joblib.dump(LogisticRegression(max_iter=1000).fit(rows, species), tmp_path / name)
     rows.to_csv(tmp_path / "m.csv", index=False)
@@ -237,7 +237,7 @@ def test_other_names_of_pickles(name: str, root: Path, tmp_path: Path) -> None:
 
 
 def test_a_skops_directory(root: Path, tmp_path: Path) -> None:
-    """Its config.json names the model's file, and has the sample."""
+    """Its config.json names the model's file, and holds the sample."""
     rows, species = load_iris(return_X_y=True, as_frame=True)
     skops.io.dump(LogisticRegression(max_iter=1000).fit(rows, species), tmp_path / "model.skops")
     example = {name: rows[name].tolist() for name in rows.columns}
@@ -249,7 +249,7 @@ def test_a_skops_directory(root: Path, tmp_path: Path) -> None:
 
 
 def test_an_mlflow_model_of_onnx(root: Path, tmp_path: Path) -> None:
-    """The flavor names the graph."""
+    """The flavor names the graph's file."""
     rows, species = load_iris(return_X_y=True)
     directory = save_model(LinearRegression().fit(rows, species), rows, name="o", root=tmp_path / "o")
     (tmp_path / "model.onnx").write_bytes((directory / ONNX).read_bytes())

@@ -1,4 +1,4 @@
-"""Models of every kind, over HTTP: mixed columns with gaps, texts, regressors, labels of every type."""
+"""Models of every kind, over HTTP: mixed columns with missing values, texts, regressors, labels of every type."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ NUMBERS = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"
 
 
 def asked(client: falcon.testing.TestClient, rows: list[Any], name: str = "m") -> Any:
-    """The answer for rows, which must be 200."""
+    """The answer to rows; the status must be 200."""
     result = client.simulate_post(f"/v1/models/{name}:predict", body=json.dumps({"instances": rows}))
     assert result.status_code == 200, result.text
     return result.json
@@ -58,7 +58,7 @@ def cells(frame: pd.DataFrame) -> list[list[Any]]:
 
 
 def shuffled(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The same by name, in any order."""
+    """The same rows as objects, with the names in any order."""
     return [dict(random.sample(list(zip(frame.columns, row, strict=True)), len(frame.columns))) for row in cells(frame)]
 
 
@@ -70,7 +70,7 @@ def shipped() -> falcon.testing.TestClient:
 
 @pytest.mark.parametrize("runtime", ["onnx", "sklearn"])
 def test_the_shipped_penguins_are_classified_gaps_and_all(runtime: Any) -> None:
-    """As scikit-learn classifies them, by position, by name, and one by one."""
+    """As scikit-learn classifies them: by position, by name, and one by one; also rows with missing values."""
     client = make_client(Settings(models_dir=ROOT / "models", runtime=runtime))
     estimator = skops.io.load(ROOT / "models" / "penguins" / "1" / SKOPS, trusted=trusted_types())
     rows = load_penguins()[["island", *NUMBERS, "sex"]]
@@ -87,7 +87,7 @@ def test_the_shipped_penguins_are_classified_gaps_and_all(runtime: Any) -> None:
 
 @pytest.mark.parametrize("runtime", ["onnx", "sklearn"])
 def test_the_shipped_regressor_answers_with_numbers(runtime: Any) -> None:
-    """And with neither probabilities nor classes."""
+    """The answer has neither probabilities nor classes."""
     client = make_client(Settings(models_dir=ROOT / "models", runtime=runtime))
     estimator = skops.io.load(ROOT / "models" / "diabetes" / "1" / SKOPS, trusted=trusted_types())
     rows = load_diabetes(as_frame=True, scaled=False).data
@@ -99,7 +99,7 @@ def test_the_shipped_regressor_answers_with_numbers(runtime: Any) -> None:
 
 @pytest.mark.parametrize(("name", "train"), [("penguins", train_penguins), ("diabetes", train_diabetes)])
 def test_training_again_makes_what_is_shipped(name: str, train: Callable[[Path], Path], tmp_path: Path) -> None:
-    """The same signature, the same answers for the golden rows."""
+    """The signature and the answers to the golden rows are the same."""
     again, shipped = read(train(tmp_path)), read(ROOT / "models" / name / "1")
 
     assert again.signature == shipped.signature
@@ -125,7 +125,7 @@ def test_training_again_makes_what_is_shipped(name: str, train: Callable[[Path],
 def test_each_column_refuses_what_the_model_does_not_take(
     shipped: falcon.testing.TestClient, row: dict[str, Any], pointer: str, sentence: str
 ) -> None:
-    """With its place, and what it takes instead."""
+    """The error names the place, and what the column takes."""
     good = dict(zip(["island", *NUMBERS, "sex"], ["Dream", 40, 18, 190, 3500, None], strict=True))
     body = json.dumps({"instances": [good, {**good, **row}]})
     result = shipped.simulate_post("/v1/models/penguins:predict", body=body)
@@ -149,7 +149,7 @@ def test_a_text_is_a_row(tmp_path: Path) -> None:
 
 
 def test_gaps_and_unknown_categories_are_answered_as_scikit_learn_does(tmp_path: Path) -> None:
-    """Where the model takes both."""
+    """If the model takes both."""
     rows = load_penguins()[["island", *NUMBERS, "sex"]]
     columns = make_column_transformer(
         (make_pipeline(SimpleImputer(), StandardScaler()), NUMBERS),
@@ -186,7 +186,7 @@ def test_gaps_and_unknown_categories_are_answered_as_scikit_learn_does(tmp_path:
     ids=lambda estimator: type(estimator).__name__,
 )
 def test_ensembles_of_ensembles_answer_as_they_do_alone(estimator: Any, tmp_path: Path) -> None:
-    """Through whichever runtime is right."""
+    """By each runtime that serves them."""
     rows, target = load_iris(return_X_y=True)
     estimator.fit(rows[::2], target[::2])
     manifest = read(save_model(estimator, rows[::2], name="m", root=tmp_path))
@@ -199,7 +199,7 @@ def test_ensembles_of_ensembles_answer_as_they_do_alone(estimator: Any, tmp_path
 
 
 def test_several_outputs_are_a_list_for_each_row(tmp_path: Path) -> None:
-    """In JSON, and for one row of the query string."""
+    """In JSON, and for a single row in the query string."""
     rows, target = load_diabetes(return_X_y=True)
     model = MultiOutputRegressor(Ridge()).fit(rows, np.stack([target, -target], axis=1))
     save_model(model, rows, name="m", root=tmp_path)
@@ -239,7 +239,7 @@ def test_several_labels_are_a_list_of_strings_for_each_row(tmp_path: Path) -> No
     ids=str,
 )
 def test_labels_keep_their_json_type(labels: list[Any], keys: list[str], tmp_path: Path) -> None:
-    """In predictions and classes; the keys of the GET answer are their text."""
+    """In predictions and in classes. The GET answer has objects, whose keys are the labels as text."""
     rows, target = load_iris(return_X_y=True)
     model = LogisticRegression(max_iter=2000).fit(rows, np.array(labels)[(target > 0).astype(int)])
     save_model(model, rows, name="m", root=tmp_path)
@@ -252,7 +252,7 @@ def test_labels_keep_their_json_type(labels: list[Any], keys: list[str], tmp_pat
 
 
 def test_pandas_is_not_imported_for_a_converted_model(tmp_path: Path) -> None:
-    """Nor is scikit-learn, which imports it."""
+    """Scikit-learn is not imported either, because it imports pandas."""
     code = (
         "import sys; from service.app import main; from falcon.testing import TestClient;"
         "client = TestClient(main()); heavy = {'pandas', 'sklearn', 'scipy'} & set(sys.modules);"
@@ -273,7 +273,7 @@ def test_pandas_is_not_imported_for_a_converted_model(tmp_path: Path) -> None:
 
 
 def with_gaps(values: list[str]) -> pd.Series:
-    """The values as pandas' categories, each seventh missing."""
+    """The values as pandas' categories; each seventh value is missing."""
     return pd.Series([None if i % 7 == 0 else each for i, each in enumerate(values)], dtype="category")
 
 
@@ -289,7 +289,7 @@ def with_gaps(values: list[str]) -> pd.Series:
     ids=str,
 )
 def test_an_unknown_category_is_not_a_missing_one(encoder: Any, tmp_path: Path) -> None:
-    """Where a column has pandas' categories: the answer is scikit-learn's for the value itself."""
+    """For a column of pandas' categories, the answer to the unknown value is scikit-learn's."""
     colors = with_gaps(["red", "green", "blue"] * 40)
     frame = pd.DataFrame({"color": colors, "size": np.linspace(0, 1, 120)})
     target = (colors.isna() | (colors == "red")).astype(int)
@@ -308,9 +308,9 @@ def test_an_unknown_category_is_not_a_missing_one(encoder: Any, tmp_path: Path) 
     np.testing.assert_allclose(answer["probabilities"], model.predict_proba(asks), rtol=0, atol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore")  # pandas' own, of a value that becomes a missing one
+@pytest.mark.filterwarnings("ignore")  # Pandas turns an unknown value into a missing one.
 def test_an_unknown_category_is_refused_where_the_model_refuses_it(tmp_path: Path) -> None:
-    """Though it takes a missing one."""
+    """Even if it takes a missing one."""
     colors = with_gaps(["red", "green", "blue"] * 40)
     frame = pd.DataFrame({"color": colors, "size": np.linspace(0, 1, 120)})
     columns = make_column_transformer((OneHotEncoder(), ["color"]), remainder="passthrough")

@@ -1,4 +1,4 @@
-"""Samples in the forms that people have: frames of other libraries, columns of every type, CSV files."""
+"""Samples in their usual forms: frames of other libraries, columns of every type, CSV files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NULLABLE = ["Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UIn
 
 @pytest.fixture(autouse=True)
 def _same_numbers() -> None:
-    """Each test draws the same numbers, in whatever order they run."""
+    """Each test draws the same numbers, in any order of the tests."""
     GENERATOR.bit_generator.state = _START
 
 
@@ -61,7 +61,7 @@ def pipeline(final: Any) -> Any:
 
 
 def answer(root: Path, rows: list[Any]) -> Any:
-    """The answer for rows, which must be 200."""
+    """The answer to rows; the status must be 200."""
     result = make_client(Settings(models_dir=root)).simulate_post("/prediction", body=json.dumps({"instances": rows}))
     assert result.status_code == 200, result.text
     return result.json
@@ -69,7 +69,7 @@ def answer(root: Path, rows: list[Any]) -> Any:
 
 @pytest.mark.parametrize("dtype", [*DTYPES, *NULLABLE])
 def test_whole_numbers_of_any_type_come_before_trees(dtype: str, tmp_path: Path) -> None:
-    """The rows on the trees' thresholds are whole there, and the answers are scikit-learn's."""
+    """The rows on the trees' thresholds are whole numbers in these columns, and the answers are scikit-learn's."""
     sample = mixed(dtype)
     model = pipeline(RandomForestClassifier(5, max_depth=4, random_state=0)).fit(sample, sample.age > 50)
     manifest = read(save_model(model, sample, name="m", root=tmp_path))
@@ -80,7 +80,7 @@ def test_whole_numbers_of_any_type_come_before_trees(dtype: str, tmp_path: Path)
 
 
 def test_gaps_in_whole_numbers_come_before_trees(tmp_path: Path) -> None:
-    """As the model answers them in pandas' own type of whole numbers with gaps."""
+    """The answers are the model's for pandas' own type of whole numbers with missing values."""
     sample = mixed("Int64")
     sample.loc[::7, "age"] = pd.NA
     towns = OneHotEncoder(sparse_output=False)
@@ -97,7 +97,7 @@ def test_gaps_in_whole_numbers_come_before_trees(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("dtype", "most"), [("int8", 127), ("uint8", 255), ("Int16", 32767), ("UInt8", 255)])
 def test_a_limit_belongs_to_the_column_that_has_it(dtype: str, most: int, tmp_path: Path) -> None:
-    """A narrow type holds no more; the other columns take what they take alone."""
+    """A narrow type limits its own column. The other columns take the same values as without it."""
     sample = mixed(dtype)
     model = pipeline(LogisticRegression()).fit(sample, sample.age > 50)
     manifest = read(save_model(model, sample, name="m", root=tmp_path))
@@ -115,7 +115,7 @@ def test_a_limit_belongs_to_the_column_that_has_it(dtype: str, most: int, tmp_pa
 def test_numbers_that_a_narrow_type_does_not_hold_are_refused(
     dtype: str, age: int, sentence: str, tmp_path: Path
 ) -> None:
-    """With their place, by both runtimes, alone and among columns of numbers."""
+    """The error names the place, by both runtimes, with the column alone and among other columns of numbers."""
     sample = mixed(dtype)
     numbers = sample[["age", "income"]]
     of_numbers = make_pipeline(make_column_transformer((StandardScaler(), ["age", "income"])), LogisticRegression())
@@ -129,7 +129,7 @@ def test_numbers_that_a_narrow_type_does_not_hold_are_refused(
 
 
 def test_one_column_that_overflows_limits_no_other(tmp_path: Path) -> None:
-    """Whose exponential is taken, for instance."""
+    """Example: a column whose exponential is computed."""
     sample = pd.DataFrame({"rate": GENERATOR.uniform(-3, 3, 200), "fare": GENERATOR.uniform(1, 90, 200)})
     columns = make_column_transformer((FunctionTransformer(np.exp), ["rate"]), (StandardScaler(), ["fare"]))
     model = make_pipeline(columns, LogisticRegression()).fit(sample, sample.fare > 50)
@@ -140,7 +140,7 @@ def test_one_column_that_overflows_limits_no_other(tmp_path: Path) -> None:
 
 
 def test_categories_may_be_numbers(tmp_path: Path) -> None:
-    """Of pandas' own type, whatever numbers they are; unknown and missing ones are answered as scikit-learn does."""
+    """For pandas' own type with any numbers. Unknown and missing values are answered as scikit-learn answers them."""
     zones = pd.Series(pd.Categorical(GENERATOR.integers(1, 5, 200), categories=[4, 2, 1, 3, 9]))
     zones[::9] = None
     for name, column in {"int": zones, "float": zones.cat.rename_categories([0.5, 2.5, 1.0, 3.0, 9.0])}.items():
@@ -161,7 +161,7 @@ def test_categories_may_be_numbers(tmp_path: Path) -> None:
 
 
 def test_categories_that_are_numbers_may_be_the_only_ones_taken() -> None:
-    """By an encoder that refuses others."""
+    """If the encoder refuses all other numbers."""
     sample = pd.DataFrame({"zone": pd.Categorical([1, 2, 3, 4] * 10), "town": ["Ulm", "Bern"] * 20})
     model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(sample, sample.town)
     zone, _ = inspect(model, sample, classes=None, example=None)[0].features
@@ -178,7 +178,7 @@ def test_categories_that_are_numbers_may_be_the_only_ones_taken() -> None:
     ids=["strings for numbers", "intervals"],
 )
 def test_no_sentence_leads_to_other_answers(sample: pd.DataFrame, sentence: str) -> None:
-    """A sample of another kind than that of the fit is refused, and what helps is to fit again."""
+    """A sample of another kind than the rows of the fit is refused. The sentence says to fit again."""
     fit = pd.DataFrame({"zone": pd.Categorical([1, 2, 3, 4] * 5)})
     model = HistGradientBoostingRegressor(categorical_features="from_dtype", min_samples_leaf=1).fit(fit, range(20))
 
@@ -191,7 +191,7 @@ GAP_TARGET = np.array([0, 1, 1, 0] * 49 + [1, 0, 0, 1])
 
 
 def test_two_kinds_of_gaps_that_the_model_tells_apart_are_refused() -> None:
-    """Though the labels are the same: every output is compared."""
+    """Also if the labels are the same, because all outputs are compared."""
     model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()).fit(GAPS, [0] * 199 + [1])
     assert set(model.predict(GAPS)) == {0}
 
@@ -200,7 +200,7 @@ def test_two_kinds_of_gaps_that_the_model_tells_apart_are_refused() -> None:
 
 
 def test_two_kinds_of_gaps_that_are_one_to_the_model_are_taken() -> None:
-    """As by trees that know one."""
+    """Example: trees know only one kind."""
     sample = GAPS.assign(age=np.arange(200.0))
     model = make_pipeline(
         make_column_transformer(("drop", ["sex"]), remainder="passthrough"), LogisticRegression()
@@ -211,7 +211,7 @@ def test_two_kinds_of_gaps_that_are_one_to_the_model_are_taken() -> None:
 
 @pytest.mark.parametrize("gap", [None, np.nan], ids=str)
 def test_a_gap_is_the_one_that_the_encoder_knows(gap: Any, tmp_path: Path) -> None:
-    """Though the sample has none."""
+    """Even if the sample has no missing value."""
     fit = pd.DataFrame({"sex": pd.Series(["m", "f", gap] * 50, dtype=object)})
     model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()).fit(fit, [0, 1, 1] * 50)
     save_model(model, fit.dropna(), name="m", root=tmp_path)
@@ -244,7 +244,7 @@ class Frame:
 
 
 def test_a_frame_is_one_whoever_made_it() -> None:
-    """Its columns have names and values; strings stay objects, None among them."""
+    """Columns have names and values. Strings stay objects, also with None among them."""
     towns = np.array(["Ulm", None], dtype=object)
     frame = framed(Frame({"size": np.array([1, 2], dtype="int8"), "town": towns}))
 
@@ -287,7 +287,7 @@ def coded() -> Any:
 
 
 def test_a_csv_file_is_read_as_the_model_knows_its_columns(tmp_path: Path) -> None:
-    """Digits are strings where it was fitted on them; NA and None are words where it knows them, else gaps."""
+    """Digits are strings if the fit had strings. NA and None are words if the model knows them, else missing."""
     (tmp_path / "m.csv").write_text(CSV, encoding="utf-8")
     sample = CsvSample(tmp_path / "m.csv")
     typed = sample.typed(string_columns(coded(), list(sample.frame.columns)))
@@ -301,7 +301,7 @@ def test_a_csv_file_is_read_as_the_model_knows_its_columns(tmp_path: Path) -> No
 
 @pytest.mark.filterwarnings("ignore")
 def test_polars_is_taken(tmp_path: Path) -> None:
-    """Numbers, strings and gaps; the model keeps the names."""
+    """Numbers, strings and missing values; the model keeps the names."""
     rows = pl.DataFrame({"a": GENERATOR.normal(size=60), "b": GENERATOR.integers(0, 9, 60), "c": ["x", "y"] * 30})
     columns = make_column_transformer((StandardScaler(), ["a", "b"]), (OneHotEncoder(), ["c"]))
     model = make_pipeline(columns, LogisticRegression()).fit(rows, (rows["a"] > 0).to_numpy())
@@ -313,7 +313,7 @@ def test_polars_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_search_is_served_by_its_best_estimator(tmp_path: Path) -> None:
-    """Also an experimental one, by a process that has not enabled it; what only the search needs is left out."""
+    """Also an experimental search, in a process that has not enabled it. What only the search needs is left out."""
     rows, labels = load_wine(return_X_y=True)
     search = HalvingGridSearchCV(KNeighborsClassifier(), {"n_neighbors": [2, 4]}, random_state=0).fit(rows, labels)
     version = save_model(search, rows, name="m", root=tmp_path)
@@ -325,7 +325,7 @@ def test_a_search_is_served_by_its_best_estimator(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("final", [LogisticRegression(), HistGradientBoostingClassifier(max_iter=1)], ids=str)
 def test_a_wide_table_is_asked_few_questions(final: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their number does not grow with the columns, whether gaps are taken or not."""
+    """Their number does not grow with the columns, both if missing values are taken and if they are refused."""
     asked = []
 
     def counted(*arguments: Any) -> Any:

@@ -64,7 +64,7 @@ def test_training_again_predicts_the_same(tmp_path: Path, iris_dir: Path) -> Non
 
 
 def test_what_is_shipped_is_as_the_tutorial_has_it(iris_dir: Path) -> None:
-    """Its classes, its features, its example."""
+    """The classes, features and example of the tutorial."""
     manifest = read(iris_dir / "iris" / "1")
 
     assert manifest.classes == ("Setosa", "VersiColor", "Virginica")
@@ -75,7 +75,7 @@ def test_what_is_shipped_is_as_the_tutorial_has_it(iris_dir: Path) -> None:
 
 
 def test_versions_count_up_and_never_change(fitted: Any, tmp_path: Path) -> None:
-    """A number is given once."""
+    """Each number is given once."""
     assert save_model(*fitted, name="m", root=tmp_path).name == "1"
     assert save_model(*fitted, name="m", root=tmp_path, version=9).name == "9"
     assert save_model(*fitted, name="m", root=tmp_path).name == "10"
@@ -85,7 +85,7 @@ def test_versions_count_up_and_never_change(fitted: Any, tmp_path: Path) -> None
 
 
 def test_any_user_may_read_a_version(fitted: Any, tmp_path: Path) -> None:
-    """Whatever the umask."""
+    """With any umask."""
     before = os.umask(0o077)
     try:
         path = save_model(*fitted, name="m", root=tmp_path / "models")
@@ -99,7 +99,7 @@ def test_any_user_may_read_a_version(fitted: Any, tmp_path: Path) -> None:
 
 
 def test_a_failure_leaves_nothing(fitted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A half-written version would be served."""
+    """Otherwise a partial version would be served."""
 
     def fail(*_: Any) -> None:
         raise OSError("disk full")
@@ -126,7 +126,7 @@ def test_a_failure_leaves_nothing(fitted: Any, tmp_path: Path, monkeypatch: pyte
     ],
 )
 def test_wrong_arguments_say_so(fitted: Any, tmp_path: Path, arguments: dict[str, Any], sentence: str) -> None:
-    """Before anything is written."""
+    """The error comes before anything is written."""
     with pytest.raises(PackagingError, match=sentence):
         save_model(*fitted, root=tmp_path, **{"name": "m", **arguments})
     assert list(tmp_path.iterdir()) == []
@@ -134,7 +134,7 @@ def test_wrong_arguments_say_so(fitted: Any, tmp_path: Path, arguments: dict[str
 
 @pytest.mark.parametrize("root", ["/proc/nope", "file", "file/below"])
 def test_a_place_that_cannot_be_written_says_so_at_once(root: str, fitted: Any, tmp_path: Path) -> None:
-    """Before the model is even tried."""
+    """The error comes before the model is tried."""
     (tmp_path / "file").touch()
     said: list[str] = []
 
@@ -144,7 +144,7 @@ def test_a_place_that_cannot_be_written_says_so_at_once(root: str, fitted: Any, 
 
 
 def test_names_come_from_the_estimator_then_the_sample(fitted: Any, tmp_path: Path) -> None:
-    """And are x0, x1... where neither has any."""
+    """If neither has names, they are x0, x1 and so on."""
     estimator, rows = fitted
     save_model(estimator, rows, name="plain", root=tmp_path)
     frame = pd.DataFrame(rows, columns=list("abcd"))
@@ -173,7 +173,7 @@ def test_names_come_from_the_estimator_then_the_sample(fitted: Any, tmp_path: Pa
     ids=lambda estimator: type(estimator[-1] if hasattr(estimator, "steps") else estimator).__name__,
 )
 def test_classifiers_answer_as_scikit_learn_does(estimator: Any, tmp_path: Path) -> None:
-    """On rows that they have not seen, through whichever runtime serves."""
+    """For unseen rows, by each runtime that serves."""
     rows, positions = make_classification(400, 6, n_informative=4, n_classes=3, random_state=0)
     estimator.fit(rows[:200], np.array(["a", "bß", ""])[positions[:200]])
     save_model(estimator, rows[:200], name="m", root=tmp_path)
@@ -184,7 +184,7 @@ def test_classifiers_answer_as_scikit_learn_does(estimator: Any, tmp_path: Path)
 @pytest.mark.parametrize("estimator", [LogisticRegression(max_iter=2000), DecisionTreeClassifier()], ids=str)
 @pytest.mark.parametrize("labels", [[0, 1, 2], [3, 7, 50], [-1.0, 0.0, 2.0], [False, True, True]], ids=str)
 def test_labels_of_any_type_answer_as_scikit_learn_does(estimator: Any, labels: list[Any], tmp_path: Path) -> None:
-    """On rows that they have not seen, through whichever runtime serves."""
+    """For unseen rows, by each runtime that serves."""
     rows, positions = make_classification(400, 6, n_informative=4, n_classes=3, random_state=0)
     estimator.fit(rows[:200], np.array(labels)[positions[:200]])
     save_model(estimator, rows[:200], name="m", root=tmp_path)
@@ -194,7 +194,7 @@ def test_labels_of_any_type_answer_as_scikit_learn_does(estimator: Any, labels: 
 
 @pytest.mark.parametrize("estimator", [LinearRegression(), RandomForestRegressor(20, random_state=0)], ids=str)
 def test_regressors_answer_as_scikit_learn_does(estimator: Any, tmp_path: Path) -> None:
-    """With one output and with two."""
+    """With one output and with two outputs."""
     rows, target = load_diabetes(return_X_y=True)
     for name, targets in (("one", target), ("two", np.stack([target, -target], axis=1))):
         estimator.fit(rows[:200], targets[:200])
@@ -207,7 +207,7 @@ def test_regressors_answer_as_scikit_learn_does(estimator: Any, tmp_path: Path) 
 
 @pytest.mark.parametrize("estimator", [LinearRegression(), Ridge(), KNeighborsRegressor()], ids=str)
 def test_a_sample_of_float32_is_served_as_float64(estimator: Any, tmp_path: Path) -> None:
-    """The answers are the estimator's for float64, which is what every request is."""
+    """The answers are the estimator's for float64, because every request is float64."""
     rows, target = load_diabetes(return_X_y=True)
     narrow = rows.astype(np.float32)
     estimator.fit(narrow[:200], target[:200])
@@ -217,7 +217,7 @@ def test_a_sample_of_float32_is_served_as_float64(estimator: Any, tmp_path: Path
 
 
 def test_a_model_that_takes_no_float64_says_so(tmp_path: Path) -> None:
-    """With what to do."""
+    """The sentence says what to do."""
     rows = load_iris().data.astype(np.float32)
 
     with pytest.raises(PackagingError, match=r"KMeans does not take the sample as float64.*fit it on float64"):
@@ -226,7 +226,7 @@ def test_a_model_that_takes_no_float64_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("classes", [load_iris().target_names, np.array([10, 20, 30]), ["a", "b", "c"]], ids=str)
 def test_names_of_classes_may_be_an_array(fitted: Any, classes: Any, tmp_path: Path) -> None:
-    """And a version's number a string, as it is in a path."""
+    """The number of a version may be a string, as it is in a path."""
     manifest = read(save_model(*fitted, name="m", version="2", classes=classes, root=tmp_path))  # type: ignore[arg-type]
 
     assert manifest.classes == tuple(classes)
@@ -245,7 +245,7 @@ def test_strings_may_be_those_of_numpy(tmp_path: Path) -> None:
 
 
 def test_a_bare_forest_takes_numbers_up_to_float32(tmp_path: Path) -> None:
-    """Scikit-learn refuses larger ones, and so do both runtimes, with the number's place."""
+    """Scikit-learn refuses larger numbers, and so do both runtimes. The error names the place."""
     rows, labels = load_iris(return_X_y=True)
     save_model(RandomForestClassifier(5, random_state=0).fit(rows, labels), rows, name="m", root=tmp_path)
     manifest = read(tmp_path / "m" / "1")
@@ -255,7 +255,7 @@ def test_a_bare_forest_takes_numbers_up_to_float32(tmp_path: Path) -> None:
 
 
 def test_a_conversion_that_differs_does_not_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitted: Any) -> None:
-    """Scikit-learn serves then, and the manifest says why."""
+    """Then scikit-learn serves, and the manifest has the reason."""
     from service.packaging import save
     from service.packaging.conversion.convert import Candidate, convert
 

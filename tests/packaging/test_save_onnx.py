@@ -42,7 +42,7 @@ FIRST = {"a": 5.1, "b": 3.5, "c": 1.4, "d": 0.2}
 
 
 def graph(estimator: Any, types: Any = None, **options: Any) -> bytes:
-    """An estimator as an ONNX file, with one float32 matrix where no types are given."""
+    """An estimator as an ONNX file; without given types its input is one float32 matrix."""
     types = types or [("X", FloatTensorType([None, 4]))]
     opsets = {"": 15, "ai.onnx.ml": 3}
     content: bytes = to_onnx(estimator, initial_types=types, target_opset=opsets, **options).SerializeToString()
@@ -50,7 +50,7 @@ def graph(estimator: Any, types: Any = None, **options: Any) -> bytes:
 
 
 def posted(root: Path, *rows: Any, status: int = 200) -> Any:
-    """The answer to rows, through the app."""
+    """The answer of the app to rows."""
     result = make_client(Settings(models_dir=root)).simulate_post("/v1/models/m:predict", json={"instances": rows})
     if status != 200:
         return assert_problem(result, status)
@@ -64,14 +64,14 @@ def loaded(directory: Path) -> Model:
 
 @pytest.fixture(scope="module")
 def by_name() -> bytes:
-    """A graph with an input for each column, that answers a hundred times the first."""
+    """A graph with an input for each column. Its answer is the first column times a hundred."""
     pipeline = make_pipeline(make_column_transformer((StandardScaler(), list("abcd"))), LinearRegression())
     return graph(pipeline.fit(FRAME, FRAME["a"] * 100), [(name, FloatTensorType([None, 1])) for name in "abcd"])
 
 
 @pytest.mark.parametrize("names", ["abcd", "dcba", "tdcba", "bacdt"])
 def test_columns_go_by_name(by_name: bytes, names: str, tmp_path: Path) -> None:
-    """In any order, and those that the graph does not take are left out, whatever they hold."""
+    """The columns may have any order. Other columns of the sample are left out, with any content."""
     directory = save_onnx(by_name, FRAME.assign(t="a target")[list(names)], name="m", root=tmp_path)
 
     assert read(directory).signature.names == tuple("abcd")
@@ -80,7 +80,7 @@ def test_columns_go_by_name(by_name: bytes, names: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sample", [FRAME[["a", "b", "d"]], FRAME.rename(columns={"c": "C"}), ROWS], ids=len)
 def test_a_column_that_is_missing_is_named(by_name: bytes, sample: Any, tmp_path: Path) -> None:
-    """And nothing is written."""
+    """The command writes nothing."""
     with pytest.raises(PackagingError, match=r"^The sample has no column [ac]; the graph takes a, b, c, d\.$"):
         save_onnx(by_name, sample, name="m", root=tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -88,14 +88,14 @@ def test_a_column_that_is_missing_is_named(by_name: bytes, sample: Any, tmp_path
 
 @pytest.mark.parametrize("names", ["abc", "abcdt"])
 def test_one_input_takes_as_many_columns_as_it_says(names: str, tmp_path: Path) -> None:
-    """The target among them is no feature."""
+    """The target is no feature, even if the sample holds it."""
     content = graph(LinearRegression().fit(ROWS, TARGET))
     with pytest.raises(PackagingError, match=rf"^The sample has {len(names)} columns, the graph takes 4\.$"):
         save_onnx(content, FRAME.assign(t=TARGET)[list(names)], name="m", root=tmp_path)
 
 
 def test_rows_with_gaps_are_left_out(tmp_path: Path) -> None:
-    """The graph does not say that it takes any."""
+    """A graph does not say whether it takes missing values."""
     content = graph(LinearRegression().fit(ROWS, TARGET))
     save_onnx(content, FRAME.mask(FRAME["a"] > 6), name="m", root=tmp_path)
     assert len(posted(tmp_path, FIRST)["predictions"]) == 1
@@ -105,7 +105,7 @@ def test_rows_with_gaps_are_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("outputs", [1, 2, 3])
 def test_all_values_of_a_row_are_served(outputs: int, tmp_path: Path) -> None:
-    """A list of them where there are several, as scikit-learn gives them."""
+    """If there are several values, they are a list, as in scikit-learn."""
     estimator = LinearRegression().fit(ROWS, ROWS[:, :outputs] * 2)
     manifest = read(save_onnx(graph(estimator), FRAME, name="m", root=tmp_path))
 
@@ -115,7 +115,7 @@ def test_all_values_of_a_row_are_served(outputs: int, tmp_path: Path) -> None:
 
 
 def test_a_matrix_of_probabilities_alone_is_all_served(tmp_path: Path) -> None:
-    """It holds no labels, so it is values."""
+    """It holds no labels, so the numbers are served as values."""
     estimator = LogisticRegression(max_iter=2000).fit(ROWS, TARGET)
     model = onnx.load_from_string(graph(estimator, options={"zipmap": False}))
     del model.graph.output[0]
@@ -126,7 +126,7 @@ def test_a_matrix_of_probabilities_alone_is_all_served(tmp_path: Path) -> None:
 
 
 def test_numbers_have_no_classes(tmp_path: Path) -> None:
-    """A matrix of probabilities alone holds no labels."""
+    """If names of classes are given, they are refused."""
     with pytest.raises(PackagingError, match="no classes to name"):
         save_onnx(graph(LinearRegression().fit(ROWS, TARGET)), FRAME, name="m", classes=["a", "b"], root=tmp_path)
 
@@ -153,7 +153,7 @@ CLASSIFIERS: list[Any] = [
 @pytest.mark.parametrize("names", [NAMES, np.array([3, 7, 50]), np.arange(3)], ids=["strings", "numbers", "positions"])
 @pytest.mark.parametrize("estimator", CLASSIFIERS, ids=lambda estimator: type(estimator).__name__)
 def test_classifiers_answer_with_their_labels(estimator: Any, names: Any, zipmap: bool, tmp_path: Path) -> None:
-    """Which the graph lists, whether it gives probabilities as dictionaries or as a matrix."""
+    """The graph lists the labels. Its probabilities may be dictionaries or a matrix."""
     estimator.fit(ROWS, names[TARGET])
     options = {id(estimator): {"zipmap": zipmap}} if hasattr(estimator, "predict_proba") else None
     directory = save_onnx(graph(estimator, options=options), FRAME, name="m", root=tmp_path)
@@ -166,12 +166,12 @@ def test_classifiers_answer_with_their_labels(estimator: Any, names: Any, zipmap
     given = prediction.scores if prediction.probabilities is None else prediction.probabilities
     same = np.isclose(np.asarray(given), getattr(estimator, confidence)(ROWS), atol=1e-4).all(axis=1)
     same &= names[prediction.predict] == estimator.predict(ROWS)
-    assert same.mean() > 0.98  # neighbours at the same distance are others in float32
+    assert same.mean() > 0.98  # in float32, other neighbours may have the smallest of several equal distances
 
 
 @pytest.mark.parametrize("classes", [["A", "B"], ["A", "B", "B"], ["A", "B", "C", "D"], []])
 def test_each_label_has_one_class(classes: list[str], tmp_path: Path) -> None:
-    """As many names as the graph lists labels, all different."""
+    """The number of names is the number of the graph's labels, and all names differ."""
     content = graph(LogisticRegression(max_iter=2000).fit(ROWS, TARGET))
     with pytest.raises(PackagingError, match=r"^The graph has 3 labels, \[0, 1, 2\]; \d names were given\.$"):
         save_onnx(content, FRAME, name="m", classes=classes, root=tmp_path)
@@ -180,7 +180,7 @@ def test_each_label_has_one_class(classes: list[str], tmp_path: Path) -> None:
 
 
 def test_labels_that_are_no_positions_have_their_classes(tmp_path: Path) -> None:
-    """An outlier detector's -1 is the first class, not the last, and its score is no probability."""
+    """The -1 of an outlier detector is the first class, and not the last. Its score is no probability."""
     estimator = IsolationForest(random_state=0).fit(ROWS)
     save_onnx(graph(estimator), FRAME, name="m", classes=["anomaly", "normal"], root=tmp_path)
     answer = posted(tmp_path, *ROWS.tolist())
@@ -191,7 +191,7 @@ def test_labels_that_are_no_positions_have_their_classes(tmp_path: Path) -> None
 
 
 def test_labels_that_the_sample_leaves_open_are_refused(tmp_path: Path) -> None:
-    """Where the graph does not list them, and the sample has too few."""
+    """If the graph does not list them, and the sample has too few."""
     estimator = IsolationForest(random_state=0).fit(ROWS)
     content, normal = graph(estimator), FRAME[estimator.predict(ROWS) == 1]
     for sample, classes in ((FRAME, ["a", "b", "c"]), (FRAME, ["a"]), (normal, ["anomaly", "normal"])):
@@ -202,7 +202,7 @@ def test_labels_that_the_sample_leaves_open_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_label_outside_the_classes_is_refused(tmp_path: Path) -> None:
-    """The sample had none such, and the graph does not list it."""
+    """The graph does not list this label, and the sample did not have it."""
     estimator = KMeans(3, random_state=0, n_init=1).fit(ROWS)
     content, labels = graph(estimator), estimator.predict(ROWS)
     inside, outside = ROWS[labels < 2], ROWS[labels == 2][0].tolist()
@@ -214,7 +214,7 @@ def test_a_label_outside_the_classes_is_refused(tmp_path: Path) -> None:
 
 
 def test_two_classes_have_one_score(tmp_path: Path) -> None:
-    """That of the second, as scikit-learn has it."""
+    """The score belongs to the second class, as in scikit-learn."""
     two = TARGET < 2
     estimator = LinearSVC().fit(ROWS[two], TARGET[two])
     manifest = read(save_onnx(graph(estimator), FRAME[two], name="m", root=tmp_path))
@@ -226,7 +226,7 @@ def test_two_classes_have_one_score(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:Attribute `prob")
 def test_scores_that_contradict_the_labels_are_left_out(tmp_path: Path) -> None:
-    """This converter gives those of two classes in the wrong order."""
+    """The converter writes the scores of two classes in the wrong order."""
     two = TARGET < 2
     estimator = SVC().fit(ROWS[two], TARGET[two])
     manifest = read(save_onnx(graph(estimator), FRAME[two], name="m", root=tmp_path))
@@ -236,21 +236,21 @@ def test_scores_that_contradict_the_labels_are_left_out(tmp_path: Path) -> None:
 
 
 def test_distances_are_no_scores(tmp_path: Path) -> None:
-    """The label's is the least, and scores rank the classes."""
+    """The label has the smallest distance, but the largest score has to win."""
     content = graph(KMeans(3, random_state=0, n_init=1).fit(ROWS))
     assert read(save_onnx(content, FRAME, name="m", classes=list("abc"), root=tmp_path)).outputs == (Output("predict"),)
 
 
 @pytest.mark.parametrize("classes", [["a", "b"], list("abcd")])
 def test_probabilities_are_of_the_classes(classes: list[str], tmp_path: Path) -> None:
-    """As many as were named, where the graph does not list them."""
+    """If the graph does not list the classes, there must be as many names as probabilities."""
     content = graph(GaussianMixture(3, random_state=0).fit(ROWS))
     with pytest.raises(PackagingError, match=r"probabilities of 3 classes|gives the label 2"):
         save_onnx(content, FRAME, name="m", classes=classes, root=tmp_path)
 
 
 def whole(*types: int) -> bytes:
-    """A graph that adds its inputs up, as floats."""
+    """A graph that adds its inputs, as floats."""
     names = [f"x{i}" for i in range(len(types))]
     casts = [helper.make_node("Cast", [name], [f"{name}_"], to=TensorProto.FLOAT) for name in names]
     nodes = [*casts, helper.make_node("Sum", [f"{name}_" for name in names], ["y"])]
@@ -262,7 +262,7 @@ def whole(*types: int) -> bytes:
 
 
 def test_features_have_the_types_of_their_inputs(tmp_path: Path) -> None:
-    """A fraction is no whole number, and a number is neither true nor false."""
+    """A whole number has no fraction, and a number is not a boolean."""
     content = whole(TensorProto.INT64, TensorProto.BOOL, TensorProto.FLOAT)
     sample = pd.DataFrame({"x0": [1, 2], "x1": [True, False], "x2": [0.5, 1]})
     manifest = read(save_onnx(content, sample, name="m", root=tmp_path))
@@ -274,7 +274,7 @@ def test_features_have_the_types_of_their_inputs(tmp_path: Path) -> None:
 
 
 def test_a_matrix_of_whole_numbers_takes_no_fractions(tmp_path: Path) -> None:
-    """Nor does its sample hold any."""
+    """The sample must not hold fractions either."""
     content = graph(LogisticRegression(max_iter=2000).fit(ROWS, TARGET), [("X", Int64TensorType([None, 4]))])
     with pytest.raises(PackagingError, match=r"^The graph does not take row 1 of the sample: a must be a whole number"):
         save_onnx(content, FRAME, name="m", root=tmp_path)
@@ -283,7 +283,7 @@ def test_a_matrix_of_whole_numbers_takes_no_fractions(tmp_path: Path) -> None:
 
 
 def test_strings_are_no_numbers(by_name: bytes, tmp_path: Path) -> None:
-    """The column is named."""
+    """The error names the column."""
     with pytest.raises(PackagingError, match=r"^b holds strings, and the graph takes numbers\.$"):
         save_onnx(by_name, FRAME.assign(b="x"), name="m", root=tmp_path)
 
@@ -319,6 +319,6 @@ def test_a_graph_that_does_not_load_says_so(by_name: bytes, broken: Any, tmp_pat
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"\x00"])
 def test_what_is_no_graph_is_refused(content: bytes, tmp_path: Path) -> None:
-    """Whatever it is."""
+    """For any other content."""
     with pytest.raises(PackagingError, match=r"^This is not an ONNX file\.$"):
         save_onnx(content, FRAME, name="m", root=tmp_path)

@@ -1,4 +1,4 @@
-"""Classifiers of several outputs give the probabilities of each, by every protocol."""
+"""Classifiers of several outputs give the probabilities of each output, by every protocol."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ KINDS: dict[str, tuple[Any, Any]] = {
 
 
 def of_each_output(answer: Any) -> list[list[list[float]]]:
-    """What predict_proba gives, as rows x outputs x classes: of an array, each value is that of the second label."""
+    """The result of predict_proba as rows x outputs x classes. In an array, each value is the second label's."""
     if isinstance(answer, list):
         return [[each[row].tolist() for each in answer] for row in range(len(answer[0]))]
     return [[[1 - value, value] for value in row] for row in answer.tolist()]
@@ -57,7 +57,7 @@ def served(root: Path, estimator: Any) -> falcon.testing.TestClient:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_output_has_its_probabilities(kind: str, tmp_path: Path) -> None:
-    """Rows x outputs x classes, with a list of classes for each output: those of scikit-learn."""
+    """Rows x outputs x classes, with a list of classes for each output, as scikit-learn computes them."""
     estimator, target = KINDS[kind]
     client = served(tmp_path, estimator.fit(ROWS, target))
 
@@ -73,14 +73,14 @@ def test_each_output_has_its_probabilities(kind: str, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, falcon.testing.TestClient, Path]:
-    """A tree of two outputs, of two and three classes, its client, and its directory."""
+    """A tree of two outputs (with two and three classes), its client, and its directory."""
     root = tmp_path_factory.mktemp("models")
     estimator = DecisionTreeClassifier(max_depth=3, random_state=0).fit(ROWS, TEXTS.astype(object))
     return estimator, served(root, estimator), root
 
 
 def test_a_row_alone_has_them_by_class(tree: Any) -> None:
-    """In the answer to a query, and in each line of JSON lines."""
+    """In the answer to a query, and on each line of JSON lines."""
     estimator, client, _ = tree
     first, second = (each[0].tolist() for each in estimator.predict_proba(ROWS[:1]))
     named = [dict(zip(["down", "up"], first, strict=True)), dict(zip(["x", "y", "z"], second, strict=True))]
@@ -92,7 +92,7 @@ def test_a_row_alone_has_them_by_class(tree: Any) -> None:
 
 
 def test_each_output_is_a_tensor(tree: Any) -> None:
-    """Called probabilities_0 and probabilities_1, in the metadata and in answers; each can rank its classes."""
+    """The tensors are probabilities_0 and probabilities_1, also in the metadata. Each can rank its classes."""
     estimator, client, _ = tree
     inputs = [{"name": "input", "shape": [2, 3], "datatype": "FP64", "data": ROWS[:2].ravel().tolist()}]
     best = {"name": "probabilities_1", "parameters": {"classification": 1}}
@@ -113,7 +113,7 @@ def test_each_output_is_a_tensor(tree: Any) -> None:
 
 
 def test_a_scored_file_has_a_column_for_each(tree: Any) -> None:
-    """Named by the output and the class."""
+    """The columns are named by output and class."""
     estimator, _, root = tree
     model = open_repository(Settings(models_dir=root)).get()
     prediction = model.runtime.predict(Table.from_rows(model.signature, ROWS.tolist()))
@@ -127,7 +127,7 @@ def test_a_scored_file_has_a_column_for_each(tree: Any) -> None:
 
 
 def test_without_probabilities_there_are_labels(tmp_path: Path) -> None:
-    """As before."""
+    """The answer only has labels."""
     estimator = RidgeClassifierCV().fit(ROWS, FLAGS)
     directory = save_model(estimator, ROWS, name="m", root=tmp_path)
 

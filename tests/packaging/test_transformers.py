@@ -1,4 +1,4 @@
-"""Pipelines that end in a transformer answer one list of numbers for each row, by every protocol."""
+"""Pipelines that end in a transformer answer a list of numbers for each row, by every protocol."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ KINDS: dict[str, tuple[Any, Any]] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_row_has_its_numbers(kind: str, tmp_path: Path) -> None:
-    """Those of the transformer itself, as JSON and as the tensor `transform`."""
+    """The numbers of the transformer itself, as JSON and as the tensor `transform`."""
     transformer, rows = KINDS[kind]
     transformer.fit(rows)
     save_model(transformer, rows, name="m", root=tmp_path)
@@ -55,7 +55,7 @@ def test_each_row_has_its_numbers(kind: str, tmp_path: Path) -> None:
 
 
 def test_tensors_and_text_hold_the_same(tmp_path: Path) -> None:
-    """/v2 and /invocations."""
+    """By /v2 and by /invocations."""
     transformer = make_pipeline(StandardScaler(), PCA(2)).fit(NUMBERS)
     save_model(transformer, NUMBERS, name="m", root=tmp_path)
     client = make_client(Settings(models_dir=tmp_path))
@@ -74,7 +74,7 @@ def test_tensors_and_text_hold_the_same(tmp_path: Path) -> None:
 
 
 def test_a_transformer_of_strings_is_refused(tmp_path: Path) -> None:
-    """An answer holds numbers."""
+    """An answer only holds numbers."""
     strings = MIXED[["colour"]]
     imputer = SimpleImputer(strategy="most_frequent").fit(strings)
 
@@ -83,7 +83,7 @@ def test_a_transformer_of_strings_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_very_wide_transformer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what to do."""
+    """The sentence says what to do."""
     monkeypatch.setattr(outputs, "WIDEST", 5)
 
     with pytest.raises(PackagingError, match="gives 10 numbers for each row"):

@@ -1,4 +1,4 @@
-"""All of scikit-learn's predictors, bare: packaged, served over HTTP and compared."""
+"""All of scikit-learn's predictors, without pipelines: packaged, served over HTTP and compared."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SCIKIT_LEARN = {
     "TunedThresholdClassifierCV",
     "VotingClassifier",
 }
-"""Those that nothing converts, or whose conversion answers differently somewhere; all others serve through ONNX."""
+"""Predictors without a converter, or with a conversion that answers differently. All others serve by ONNX."""
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", zoo.names())
 def test_every_predictor_answers_as_it_does_alone(name: str, tmp_path: Path) -> None:
-    """For rows that it has not seen, at once and one by one, by position and by name."""
+    """For unseen rows, together and one by one, by position and by name."""
     found = zoo.fitted(name, "bare")
     assert found is not None
     manifest = zoo.served(*found, tmp_path)

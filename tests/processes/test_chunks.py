@@ -1,4 +1,4 @@
-"""Chunked bodies are taken apart as Gunicorn's own parser does, however they arrive."""
+"""Chunked bodies are read as Gunicorn's own parser reads them, in whatever pieces the bytes arrive."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ trailers = st.sampled_from([b""] * 4 + [b"a: b\r\n", b"a: b\r\nc: d\r\n", b"a: b
 
 @st.composite
 def bodies(draw: st.DrawFn) -> bytes:
-    """Chunked bodies, most of them right, perhaps broken off, perhaps with a next request behind them."""
+    """Chunked bodies. Most are right; some are broken off, and some are followed by another request."""
     right = draw(st.booleans())
     parts = []
     for content in [*draw(st.lists(st.binary(min_size=1, max_size=40), max_size=6)), b""]:
@@ -36,7 +36,7 @@ def bodies(draw: st.DrawFn) -> bytes:
 
 
 def by_gunicorn(content: bytes) -> tuple[bytes, bytes] | None:
-    """The body and what follows it; none if it is broken, or not all of it is there."""
+    """The body and the bytes after it; None if the body is broken or incomplete."""
     request = SimpleNamespace(parse_headers=lambda *_, **__: [])
     unreader = IterUnreader([content])
     try:
@@ -47,7 +47,7 @@ def by_gunicorn(content: bytes) -> tuple[bytes, bytes] | None:
 
 
 def by_pieces(content: bytes, pieces: list[int]) -> tuple[bytes, bytes] | None:
-    """The same by our own reader, fed with pieces of these sizes, and then with the rest."""
+    """The same by our own reader. It first gets pieces of these sizes, and then the remaining bytes."""
     chunks, received, at = Chunks(MOST), bytearray(), 0
     for size in [*pieces, len(content)]:
         received += content[at : at + size]
@@ -58,12 +58,12 @@ def by_pieces(content: bytes, pieces: list[int]) -> tuple[bytes, bytes] | None:
 
 @given(bodies(), st.lists(st.integers(1, 9)))
 def test_it_reads_what_gunicorn_reads(content: bytes, pieces: list[int]) -> None:
-    """The same body, the same rest, and the same refusals, in whatever pieces the bytes arrive."""
+    """For all pieces: the same body, the same bytes after it, and the same refusals."""
     assert by_pieces(content, pieces) == by_gunicorn(content)
 
 
 def test_framing_takes_no_memory() -> None:
-    """Of a chunk for each byte, the bytes are kept."""
+    """If each chunk holds one byte, only these bytes are kept."""
     chunks, received = Chunks(MOST), bytearray()
     for _ in range(1000):
         received += b"1;name=value\r\nx\r\n"
@@ -77,7 +77,7 @@ def test_framing_takes_no_memory() -> None:
 
 @pytest.mark.parametrize("start", [b"", b"1\r\nx\r\n"])
 def test_a_body_that_is_too_long_ends_at_its_first_word_of_that(start: bytes) -> None:
-    """Before any of the chunk has arrived."""
+    """It is refused as soon as a length passes the limit, before the chunk arrives."""
     chunks = Chunks(MOST)
 
     assert chunks.feed(bytearray(start + b"%x\r\n" % MOST)) == bool(start)
@@ -86,7 +86,7 @@ def test_a_body_that_is_too_long_ends_at_its_first_word_of_that(start: bytes) ->
 
 @pytest.mark.parametrize("line", [b"0" * 9000, b"1;" + b"a" * 9000])
 def test_a_line_without_end_is_refused(line: bytes) -> None:
-    """Once it is longer than any that is right."""
+    """It is refused once it is longer than any valid line."""
     chunks = Chunks(MOST)
 
     assert chunks.feed(bytearray(line))
@@ -94,7 +94,7 @@ def test_a_line_without_end_is_refused(line: bytes) -> None:
 
 
 def test_trailers_without_end_are_refused() -> None:
-    """They are kept until then, up to a limit."""
+    """They are kept up to a limit, and then refused."""
     chunks, received = Chunks(MOST), bytearray(b"0\r\n")
     sent = 0
     while not chunks.feed(received):
@@ -106,7 +106,7 @@ def test_trailers_without_end_are_refused() -> None:
 
 
 def test_reading_is_linear() -> None:
-    """A body of many pieces is copied once: each piece leaves the buffer when it is read."""
+    """Each piece leaves the buffer when it is read, so a body of many pieces is copied once."""
     chunks, received = Chunks(1 << 30), bytearray(b"%x\r\n" % (1 << 20))
     for _ in range(1024):
         received += bytes(1024)

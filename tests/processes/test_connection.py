@@ -1,4 +1,4 @@
-"""Requests are found in the bytes of a connection, however these arrive."""
+"""The worker finds the requests in the bytes of a connection, in whatever pieces the bytes arrive."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ bodies = st.sampled_from([b"", b"12345", b"5\r\n12345\r\n0\r\n\r\n", b"5\r\n1234
 
 @st.composite
 def requests(draw: st.DrawFn) -> bytes:
-    """The bytes of a request, right or not."""
+    """The bytes of a valid or invalid request."""
     line = b" ".join([draw(methods), draw(targets), draw(st.sampled_from([b"HTTP/1.1", b"HTTP/1.0", b"HTTP/3.0"]))])
     return b"\r\n".join([line, *draw(st.lists(headers, max_size=4)), b"", b""]) + draw(bodies)
 
@@ -42,7 +42,7 @@ def connection(most: int = MOST) -> Connection:
 
 
 def arriving(found: Connection, pieces: Iterable[bytes]) -> Iterator[Arrived]:
-    """Have bytes arrive; the requests that are complete."""
+    """Let bytes arrive; return the complete requests."""
     for piece in pieces:
         found.received += piece
         while found.advance():
@@ -50,7 +50,7 @@ def arriving(found: Connection, pieces: Iterable[bytes]) -> Iterator[Arrived]:
 
 
 def feed(found: Connection, pieces: Iterable[bytes]) -> list[Arrived]:
-    """Have bytes arrive; the requests that are complete until the last one."""
+    """Let bytes arrive; return the complete requests, up to the last request of the connection."""
     taken = []
     for arrived in arriving(found, pieces):
         taken.append(arrived)
@@ -63,7 +63,7 @@ Seen = tuple[Any, ...]
 
 
 def seen(arrived: Arrived) -> Seen:
-    """What the app is told of a request."""
+    """The facts that the app gets about a request."""
     request = arrived.request
     return request.method, request.uri, request.version, request.headers, arrived.body
 
@@ -74,7 +74,7 @@ def by_gunicorn(content: bytes) -> Iterator[Seen]:
         length = getattr(request.body.reader, "length", 0)
         body = request.body.read()
         if len(body) < length:
-            return  # it breaks off
+            return  # the stream breaks off
         yield request.method, request.uri, request.version, request.headers, body
         if closes(request.headers):
             return
@@ -91,12 +91,12 @@ def by_us(pieces: Iterable[bytes]) -> Iterator[Seen]:
 
 
 def closes(given: list[tuple[str, str]]) -> bool:
-    """Whether a request is the last one by a word that Gunicorn's parser does not heed."""
+    """Whether a request closes the connection by a word that Gunicorn's parser ignores."""
     return ("CONNECTION", "a, Close") in given
 
 
 def until_a_fault(found: Iterator[Seen]) -> list[Seen]:
-    """All requests before the first that is refused."""
+    """All requests before the first refused request."""
     requests: list[Seen] = []
     with suppress(Exception):  # Gunicorn's errors have no common base
         requests.extend(iter(lambda: next(found), None))
@@ -114,7 +114,7 @@ def test_it_finds_what_gunicorn_finds(given_requests: list[bytes], data: st.Data
 
 
 def test_single_bytes_make_a_request() -> None:
-    """And the next one."""
+    """The next request is found, too."""
     content = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nab" * 2
     first, second = feed(connection(), [bytes([byte]) for byte in content])
 
@@ -132,14 +132,14 @@ def test_single_bytes_make_a_request() -> None:
     ],
 )
 def test_a_head_that_cannot_become_right_is_refused_before_it_ends(head: bytes, error: type[Exception]) -> None:
-    """Nobody waits for its end."""
+    """So the client gets its answer before it sends the rest."""
     with pytest.raises(error):
         feed(connection(), [head[at : at + 1000] for at in range(0, len(head), 1000)])
 
 
 @pytest.mark.parametrize("length", [b"100001", b"000000000100001", b"9" * 18, b"9" * 19, b"9" * 4000])
 def test_a_body_that_is_too_long_is_not_waited_for(length: bytes) -> None:
-    """Its length is enough for an answer."""
+    """Its length is enough for the answer."""
     found = connection()
     (arrived,) = feed(found, [b"POST / HTTP/1.1\r\nContent-Length: " + length + b"\r\n\r\n", b"x"])
 
@@ -148,14 +148,14 @@ def test_a_body_that_is_too_long_is_not_waited_for(length: bytes) -> None:
 
 
 def test_chunks_that_say_too_much_are_not_waited_for() -> None:
-    """The app is told how long the body would be."""
+    """The app gets the announced length of the body."""
     (arrived,) = feed(connection(), [b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"100001\r\n"])
 
     assert (arrived.length, arrived.complete) == (0x100001, False)
 
 
 def test_memory_is_asked_for_before_it_is_taken() -> None:
-    """For all of a body with a length; for chunks step by step; for nothing that is one piece."""
+    """A body with a length asks for all of it; chunks ask step by step; a request in one piece asks for nothing."""
     small, large, chunked = connection(), connection(), connection(1 << 24)
     feed(small, [b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % PIECE])
     feed(large, [b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % MOST])
@@ -181,7 +181,7 @@ def test_memory_is_asked_for_before_it_is_taken() -> None:
     ],
 )
 def test_another_worker_can_go_on(content: bytes) -> None:
-    """It finds the same request in the bytes that are given to it."""
+    """It gets the received bytes, and finds the same request."""
     found, other = connection(), connection()
     found.received += content
     complete = found.advance()
@@ -196,7 +196,7 @@ def test_another_worker_can_go_on(content: bytes) -> None:
 
 
 def test_chunks_that_are_under_way_stay() -> None:
-    """Their framing is gone: no other worker could go on with them."""
+    """The framing of received chunks is gone, so another worker could not go on with them."""
     found = connection()
     feed(found, [b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n12"])
 
@@ -205,7 +205,7 @@ def test_chunks_that_are_under_way_stay() -> None:
 
 @pytest.mark.parametrize("kind", ["head", "body"])
 def test_arriving_in_pieces_costs_in_proportion_to_the_bytes(kind: str) -> None:
-    """Four times the bytes take four times the CPU, not sixteen times."""
+    """If there are four times as many bytes, they take four times the CPU, and not sixteen times."""
     line, unit, step = {
         "head": (b"GET / HTTP/1.1\r\nX: ", 15_000, 1),
         "body": (b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (1 << 24), 1 << 21, 256),

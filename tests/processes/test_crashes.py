@@ -1,4 +1,4 @@
-"""A request that crashes workers is known again, however fast it comes back."""
+"""A request that crashed workers is recognized, even if it comes back at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEY = request_key("id", "/prediction", b"{}")
 
 
 def ended_with(crashes: Crashes, slot: int, work: Callable[[], object]) -> int:
-    """Have a worker in a slot do something and be killed; its process id, which is not waited for."""
+    """Let a worker in a slot do something, and kill it. Return its process id; the process is not reaped yet."""
     crashes.prepare(slot)
     pid = os.fork()
     if pid == 0:
@@ -43,7 +43,7 @@ def begins(crashes: Crashes, slot: int, key: int = KEY, later: float = 0.0) -> b
 
 @pytest.mark.parametrize("master", [True, False], ids=["the master was faster", "the client was faster"])
 def test_the_third_attempt_is_refused(master: bool) -> None:
-    """Two workers crashed with it, whether or not the master knows of them; the second attempt is made."""
+    """The second attempt is answered, the third is refused; the master need not have noticed the crashes."""
     crashes, pids = Crashes(), []
     for slot in range(MOST_CRASHES):
         assert begins(crashes, 9)
@@ -59,7 +59,7 @@ def test_the_third_attempt_is_refused(master: bool) -> None:
 
 
 def test_each_crash_counts_once() -> None:
-    """Also while the master takes notice of it."""
+    """Also if the master takes notice of the crash twice."""
     crashes = Crashes()
     os.waitpid(crashed(crashes, 0), 0)
     crashes.leave(0)
@@ -69,7 +69,7 @@ def test_each_crash_counts_once() -> None:
 
 
 def test_what_was_answered_does_not_count() -> None:
-    """A worker may be killed when it has nothing to do."""
+    """A worker may be killed while it has no request."""
     crashes = Crashes()
 
     def work() -> None:
@@ -84,7 +84,7 @@ def test_what_was_answered_does_not_count() -> None:
 
 
 def test_what_is_being_answered_elsewhere_does_not_count() -> None:
-    """Its client may give all its requests one id, and send them at once."""
+    """A client may give all its requests the same id, and send them at the same time."""
     crashes = Crashes()
     os.waitpid(crashed(crashes, 0), 0)
     crashes.leave(0)
@@ -109,7 +109,7 @@ def test_what_is_being_answered_elsewhere_does_not_count() -> None:
 
 
 def test_a_crash_is_forgotten() -> None:
-    """The same request is answered when it comes much later."""
+    """If the same request comes much later, it is answered."""
     crashes = Crashes()
     for slot in range(2):
         os.waitpid(crashed(crashes, slot), 0)
@@ -120,7 +120,7 @@ def test_a_crash_is_forgotten() -> None:
 
 
 def test_more_crashes_than_are_remembered_do_no_harm() -> None:
-    """The first are forgotten."""
+    """The oldest crashes are forgotten."""
     crashes = Crashes()
     for number in range(1, 70):
         os.waitpid(crashed(crashes, 0, key=number), 0)
@@ -133,7 +133,7 @@ def test_more_crashes_than_are_remembered_do_no_harm() -> None:
 
 
 def test_workers_of_a_high_slot_answer_without_notes() -> None:
-    """There is room for some."""
+    """The shared memory has space for a limited number of slots."""
     crashes = Crashes()
 
     assert all(begins(crashes, slot) for slot in (63, 64, 1000))
@@ -141,7 +141,7 @@ def test_workers_of_a_high_slot_answer_without_notes() -> None:
 
 
 def test_requests_are_told_apart() -> None:
-    """By id, path, length, and the beginning and end of the body."""
+    """By id, path, length, and the beginning and the end of the body."""
     body = bytes(100_000)
     keys = {
         request_key("a", "/x", body),

@@ -1,4 +1,4 @@
-"""The number of workers follows how many are busy with one request for long."""
+"""The number of workers follows the number of workers that are busy with one request for long."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.processes.extra_workers import LONG_SECONDS, ExtraWorkers
 
 
 class Arbiter:
-    """What is used of Gunicorn's: it has as many workers as it is told to have."""
+    """The parts of Gunicorn's arbiter that are used. It has exactly as many workers as it is told."""
 
     def __init__(self, workers: int) -> None:
         self.cfg = SimpleNamespace(workers=workers)
@@ -29,7 +29,7 @@ class Arbiter:
             del self.WORKERS[min(self.WORKERS)]
 
     def busy(self, *ages: int) -> None:
-        """Some workers have not been heard of for long, and the others have."""
+        """Some workers gave no sign of life for long; the others did."""
         for age, worker in self.WORKERS.items():
             worker.tmp.seconds = LONG_SECONDS + 1 if age in ages else 0.0
 
@@ -40,7 +40,7 @@ class Sign:
     seconds = 0.0
 
     def last_update(self) -> float:
-        """When it was given."""
+        """The time at which the worker gave it."""
         if self.seconds < 0:
             raise ValueError
         return time.monotonic() - self.seconds
@@ -48,7 +48,7 @@ class Sign:
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_a_worker_is_added_while_all_are_busy_and_taken_away_later(workers: int) -> None:
-    """One after the other, up to twice as many."""
+    """One worker after the other, up to twice the usual number."""
     arbiter = Arbiter(workers)
     ExtraWorkers(arbiter)
     for number in range(workers, 2 * workers):
@@ -66,7 +66,7 @@ def test_a_worker_is_added_while_all_are_busy_and_taken_away_later(workers: int)
 
 
 def test_one_that_is_free_is_enough() -> None:
-    """And no worker is taken away as long as it is the only one that is free."""
+    """A worker is not removed while it is the only free one."""
     arbiter = Arbiter(2)
     ExtraWorkers(arbiter)
     arbiter.busy(1)
@@ -79,7 +79,7 @@ def test_one_that_is_free_is_enough() -> None:
 
 
 def test_the_number_that_an_operator_sets_stays() -> None:
-    """By SIGTTIN and SIGTTOU, which change it by one."""
+    """An operator changes the number by one, by SIGTTIN or SIGTTOU."""
     arbiter = Arbiter(2)
     ExtraWorkers(arbiter)
     arbiter.num_workers = 5
@@ -90,7 +90,7 @@ def test_the_number_that_an_operator_sets_stays() -> None:
 
 
 def test_a_reload_begins_anew() -> None:
-    """It sets the number of workers to the usual one."""
+    """A reload sets the number of workers to the usual number."""
     arbiter = Arbiter(2)
     extra = ExtraWorkers(arbiter)
     arbiter.busy(1, 2)

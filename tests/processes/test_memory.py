@@ -26,7 +26,7 @@ def test_no_more_workers_than_fit(memory: str, workers: int, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("text", ["max\n", None])
 def test_without_a_limit_all_fit(text: str | None, tmp_path: Path) -> None:
-    """Whether the file says so, or is not there."""
+    """Also if the file of the limit says "max" or does not exist."""
     if text:
         (tmp_path / "memory.max").write_text(text)
 
@@ -34,7 +34,7 @@ def test_without_a_limit_all_fit(text: str | None, tmp_path: Path) -> None:
 
 
 def test_the_container_of_compose_has_room_for_two() -> None:
-    """Which is the least that there are, by default."""
+    """Two workers are the fewest that start by default."""
     (gigabytes,) = re.findall(r"memory: (\d+)g", (ROOT / "compose.yaml").read_text())
 
     assert 150e6 + 2 * (85e6 + 20 * Settings().max_body_bytes) <= int(gigabytes) * GIB

@@ -1,4 +1,4 @@
-"""The short way of plain requests: it accepts less than Gunicorn's parser, and reads the same."""
+"""The short way of plain requests accepts fewer requests than Gunicorn's parser, and reads them in the same way."""
 
 from __future__ import annotations
 

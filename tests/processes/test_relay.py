@@ -1,4 +1,4 @@
-"""Connections pass from one process to another, with what has arrived on them."""
+"""Connections pass from one process to another, together with the bytes that have arrived."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def relay() -> Iterator[Relay]:
 
 @pytest.mark.parametrize("received", [b"", b"GET /", bytes(5_000_000)])
 def test_a_connection_passes_to_another_process(relay: Relay, received: bytes) -> None:
-    """It stays open though the giver closes it, and can be read and written."""
+    """It stays open if the giver closes its copy, and the taker can read and write."""
     client, server = socket.socketpair()
     if (pid := os.fork()) == 0:
         given = relay.give(server, received)
@@ -37,7 +37,7 @@ def test_a_connection_passes_to_another_process(relay: Relay, received: bytes) -
 
 
 def test_there_is_room_for_some_and_then_for_more(relay: Relay) -> None:
-    """A connection that has no room stays with its worker."""
+    """If there is no room for a connection, it stays with its worker."""
     pairs = [socket.socketpair() for _ in range(2000)]
     given = [relay.give(server, b"") for _, server in pairs].count(True)
     taken = []
@@ -59,7 +59,7 @@ def test_nothing_is_taken_where_nothing_was_given(relay: Relay) -> None:
 def test_a_file_in_memory_that_cannot_be_made_leaves_the_connection(
     relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As if there was no room."""
+    """The worker keeps the connection, as if there was no room."""
 
     def fail(name: str) -> int:
         raise OSError

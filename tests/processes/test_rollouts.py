@@ -1,4 +1,4 @@
-"""What the master does beside its own work."""
+"""The master's tasks beside Gunicorn's own work."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.versions import copy_version
 
 
 class Arbiter:
-    """What Rollouts uses of Gunicorn's."""
+    """The parts of Gunicorn's arbiter that Rollouts uses."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -28,28 +28,28 @@ class Arbiter:
         self.calls: list[str] = []
 
     def reap_workers(self) -> None:
-        """Bury the dead."""
+        """Reap dead workers."""
         self.calls.append("reap")
 
     def murder_workers(self) -> None:
-        """Kill those that hang."""
+        """Kill workers that hang."""
         self.calls.append("murder")
 
     def manage_workers(self) -> None:
-        """Replace them."""
+        """Replace dead workers."""
         self.calls.append("manage")
 
 
 @pytest.fixture
 def root(iris_dir: Path, tmp_path: Path) -> Path:
-    """A models directory of the test's own, with iris/1."""
+    """A models directory for one test, with iris/1."""
     shutil.copytree(iris_dir, tmp_path / "models")
     return tmp_path / "models"
 
 
 @pytest.fixture
 def hangups() -> Iterator[list[int]]:
-    """Each SIGHUP that comes."""
+    """The SIGHUPs that arrive."""
     received: list[int] = []
     before = signal.signal(signal.SIGHUP, lambda number, _: received.append(number))
     yield received
@@ -58,7 +58,7 @@ def hangups() -> Iterator[list[int]]:
 
 @pytest.fixture
 def watch(root: Path, hangups: list[int]) -> Iterator[Watch]:
-    """A watcher of that directory, for this process."""
+    """A watcher of the directory `root` for this process."""
     watch = Watch(Settings(models_dir=root, models_poll_seconds=0.05), os.getpid())
     yield watch
     watch.end()
@@ -72,7 +72,7 @@ def pid(watch: Watch) -> int:
 
 
 def test_what_is_new_is_signalled(watch: Watch, root: Path, hangups: list[int]) -> None:
-    """Once, and by a watcher that was started later, too."""
+    """A change is signalled once, also by a watcher that was started later."""
     watch.start(open_repository(Settings(models_dir=root)).seen)
     copy_version(root / "iris" / "1", root)
     wait_until(lambda: len(hangups) == 1)
@@ -84,7 +84,7 @@ def test_what_is_new_is_signalled(watch: Watch, root: Path, hangups: list[int]) 
 def test_it_is_started_again_but_not_all_the_time(
     watch: Watch, root: Path, hangups: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that dies at once would keep the master busy."""
+    """A watcher that dies at once would keep the master busy."""
     watch.start(open_repository(Settings(models_dir=root)).seen)
     first = pid(watch)
     watch.keep()
@@ -102,7 +102,7 @@ def test_it_is_started_again_but_not_all_the_time(
 
 
 def test_where_it_cannot_be_started_the_master_goes_on(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The log says so, and it is tried again."""
+    """The log says so, and the master tries again."""
     monkeypatch.setattr(rollouts_module, "_COMMAND", ["/nowhere/python"])
     monkeypatch.setattr(rollouts_module, "_LEAST_SECONDS_BETWEEN_STARTS", 0.0)
 
@@ -111,7 +111,7 @@ def test_where_it_cannot_be_started_the_master_goes_on(watch: Watch, monkeypatch
 
 
 def test_without_the_setting_there_is_no_watcher(root: Path) -> None:
-    """And a rollout is a refresh."""
+    """A rollout then only refreshes the repository."""
     settings = Settings(models_dir=root)
     repository = open_repository(settings)
     rollouts = Rollouts(Arbiter(), repository, settings)
@@ -123,7 +123,7 @@ def test_without_the_setting_there_is_no_watcher(root: Path) -> None:
 
 
 def test_while_a_model_is_on_trial_the_arbiters_work_is_done(root: Path) -> None:
-    """In its order; signals stay for the arbiter, and one that stops it ends the trial."""
+    """In the arbiter's order. Signals stay for the arbiter, and a signal that stops it ends the trial."""
     arbiter, settings = Arbiter(), Settings(models_dir=root)
     rollouts = Rollouts(arbiter, open_repository(settings), settings)
     arbiter.SIG_QUEUE.put(signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""What signals do before Gunicorn's master takes them."""
+"""Signals that arrive before Gunicorn's master handles them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TAKEN = (signal.SIGTERM, signal.SIGHUP)
 
 @pytest.fixture
 def fresh() -> Iterator[None]:
-    """Both signals are as in a new process."""
+    """Both signals have the handlers of a new process."""
     before = [signal.signal(number, signal.SIG_DFL) for number in TAKEN]
     yield
     for number, handler in zip(TAKEN, before, strict=True):
@@ -28,7 +28,7 @@ def fresh() -> Iterator[None]:
 
 @pytest.mark.usefixtures("fresh")
 def test_sigterm_ends_the_start() -> None:
-    """With the status of a service that was stopped."""
+    """The exit status is that of a stopped service."""
     StartupSignals()
     with pytest.raises(SystemExit) as ended:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -38,7 +38,7 @@ def test_sigterm_ends_the_start() -> None:
 
 @pytest.mark.usefixtures("fresh")
 def test_sighup_comes_again_when_the_start_is_over() -> None:
-    """Once, however often it came; and not where it did not."""
+    """It comes once, even if it arrived several times; and not at all if it did not arrive."""
     heard: list[int] = []
     start, quiet = StartupSignals(), StartupSignals()
     os.kill(os.getpid(), signal.SIGHUP)
@@ -53,7 +53,7 @@ def test_sighup_comes_again_when_the_start_is_over() -> None:
 @pytest.mark.usefixtures("fresh")
 @pytest.mark.parametrize("handler", [signal.SIG_IGN, lambda number, frame: None], ids=["nohup", "Gunicorn"])
 def test_what_is_taken_is_left_alone(handler: signal.Handlers | Callable[..., None]) -> None:
-    """Gunicorn reads its configuration again at each SIGHUP."""
+    """Gunicorn reads its configuration again at each SIGHUP, and has its own handlers by then."""
     for number in TAKEN:
         signal.signal(number, handler)
     StartupSignals()
@@ -64,7 +64,7 @@ def test_what_is_taken_is_left_alone(handler: signal.Handlers | Callable[..., No
 @pytest.mark.usefixtures("fresh")
 @pytest.mark.parametrize("option", ["--check-config", "--print-config"])
 def test_where_nothing_starts_signals_are_as_ever(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A check that was stopped has not passed."""
+    """If a signal stops --check-config, the exit status must not say that the check passed."""
     monkeypatch.setattr(sys, "argv", ["gunicorn", "-c", "conf/gunicorn.py", option])
     StartupSignals()
 
@@ -72,7 +72,7 @@ def test_where_nothing_starts_signals_are_as_ever(option: str, monkeypatch: pyte
 
 
 def test_the_configuration_may_be_read_again(tmp_path: Path) -> None:
-    """Each SIGHUP does that, in one process: nothing grows by it."""
+    """Each SIGHUP reads the configuration in the same process, so nothing may grow."""
     code = "import runpy, sys; [runpy.run_path(sys.argv[1]) for _ in range(3)]; print(*sys.path, sep='\\n')"
     read = subprocess.run(
         [sys.executable, "-c", code, str(ROOT / "conf" / "gunicorn.py")],

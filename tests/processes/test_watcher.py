@@ -1,4 +1,4 @@
-"""When there is something new for the master to look at."""
+"""The watcher signals the master if there is something new."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Watched:
         return Watcher(self.root, self.repository.seen, lambda: self.now)
 
     def looks(self, number: int = 2, seconds: float = 0.5) -> list[bool]:
-        """What so many looks say, with so much time before each."""
+        """The answers of this many looks, with this many seconds before each look."""
         said = []
         for _ in range(number):
             self.now += seconds
@@ -50,19 +50,19 @@ def watched(iris_dir: Path, tmp_path: Path) -> Watched:
 
 
 def test_nothing_new_is_no_news(watched: Watched) -> None:
-    """However often it looks."""
+    """For any number of looks."""
     assert not any(watched.looks(10, SETTLE_SECONDS))
 
 
 def test_a_whole_version_is_news_at_the_second_look(watched: Watched) -> None:
-    """And once only."""
+    """It is news once."""
     watched.newcomer()
 
     assert watched.looks(4) == [False, True, False, False]
 
 
 def test_what_came_before_the_watcher_is_news(watched: Watched) -> None:
-    """It compares with what the master saw, and not with what it finds."""
+    """The watcher compares with the state that the master saw, and not with the state at its own start."""
     watched.newcomer()
     watched.watcher = watched.watch()
 
@@ -80,7 +80,7 @@ def test_a_version_that_is_gone_is_news(watched: Watched) -> None:
 
 
 def test_a_growing_version_is_no_news_until_it_is_whole(watched: Watched) -> None:
-    """Others are not kept waiting by it."""
+    """Other versions do not wait for it."""
     newcomer = watched.newcomer()
     content = (newcomer / ONNX).read_bytes()
     for size in range(1, 20):
@@ -95,7 +95,7 @@ def test_a_growing_version_is_no_news_until_it_is_whole(watched: Watched) -> Non
 
 @pytest.mark.parametrize("file", [FILENAME, ONNX])
 def test_what_stays_incomplete_is_news_in_the_end(watched: Watched, file: str) -> None:
-    """So that it is refused; its files are not read at each look."""
+    """Then the master refuses it. Its files are not read at each look."""
     (watched.newcomer() / file).unlink()
 
     assert watched.looks(3) == [False, False, False]
@@ -104,7 +104,7 @@ def test_what_stays_incomplete_is_news_in_the_end(watched: Watched, file: str) -
 
 @pytest.mark.parametrize("how", ["touched", "linked", "copied"])
 def test_the_same_bytes_are_no_news(watched: Watched, how: str) -> None:
-    """A backup that links, a chmod, a restore."""
+    """A backup may add a link, change the mode, or restore the same bytes."""
     directory = watched.root / "iris" / "1"
     if how == "touched":
         (directory / ONNX).touch()
@@ -131,7 +131,7 @@ def test_a_refused_version_that_is_touched_is_news(watched: Watched) -> None:
 
 
 def test_a_version_that_the_master_waits_for_is_news_when_it_has_settled(watched: Watched) -> None:
-    """Else nobody would ever refuse it."""
+    """Otherwise the master would never refuse it."""
     flipped(watched.newcomer() / ONNX)
     watched.repository.refresh()
     assert list(watched.repository.entry("iris").waiting) == ["2"]
@@ -142,7 +142,7 @@ def test_a_version_that_the_master_waits_for_is_news_when_it_has_settled(watched
 
 
 def test_what_is_whole_to_the_watcher_alone_is_news_once_it_has_settled(watched: Watched) -> None:
-    """Else each look would have all workers replaced: the master's JSON has no NaN, that of the watcher has."""
+    """The watcher's JSON knows NaN, the master's does not. Without the rule, each look would replace all workers."""
     manifest = watched.newcomer() / FILENAME
     manifest.write_bytes(manifest.read_bytes().replace(b'"version":2', b'"version":NaN'))
     watched.repository.refresh()
@@ -155,7 +155,7 @@ def test_what_is_whole_to_the_watcher_alone_is_news_once_it_has_settled(watched:
 
 @pytest.mark.parametrize("fault", ["a manifest of another release", "a fault of the service"])
 def test_what_was_refused_is_no_news(watched: Watched, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
-    """However whole it is."""
+    """Even if it is complete."""
 
     def fail(*_: object) -> None:
         raise MemoryError
@@ -173,7 +173,7 @@ def test_what_was_refused_is_no_news(watched: Watched, monkeypatch: pytest.Monke
 
 
 def test_a_rewritten_version_is_news(watched: Watched) -> None:
-    """Whole or not, it is to be told."""
+    """The log has to tell of it, also if the version is incomplete."""
     edit(watched.root / "iris" / "1", lambda manifest: manifest.update(created="later"))
 
     assert watched.looks(3) == [False, True, False]
@@ -181,7 +181,7 @@ def test_a_rewritten_version_is_news(watched: Watched) -> None:
 
 @pytest.mark.parametrize("how", ["gone", "emptied"])
 def test_a_lost_directory_is_news_when_it_stays_lost(watched: Watched, how: str) -> None:
-    """Once; a moment in which a mount is swapped is none."""
+    """It is news once. A short absence, as when a mount is swapped, is no news."""
     watched.root.rename(watched.root.with_name("away"))
     if how == "emptied":
         watched.root.mkdir()
@@ -198,7 +198,7 @@ def test_a_lost_directory_is_news_when_it_stays_lost(watched: Watched, how: str)
 
 
 def test_links_are_followed(iris_dir: Path, tmp_path: Path) -> None:
-    """The directory itself may be a link that is swapped, and the versions may be links of Kubernetes' kind."""
+    """The directory may be a link that is swapped, and the versions may be links as Kubernetes makes them."""
     for number in (1, 2):
         shutil.copytree(iris_dir, tmp_path / f"..{number}")
     copy_version(tmp_path / "..2" / "iris" / "1", tmp_path / "..2")
@@ -214,7 +214,7 @@ def test_links_are_followed(iris_dir: Path, tmp_path: Path) -> None:
 
 
 def test_a_replaced_file_of_keys_is_news_at_the_second_look(tmp_path: Path) -> None:
-    """Once: renamed over, rewritten, or swapped by a link as Kubernetes does."""
+    """It is news once, for a rename, a rewrite, and a swapped link as in Kubernetes."""
     file = tmp_path / "keys"
     file.write_text("a")
     watcher = FileWatcher(file, fingerprint(file))
@@ -225,7 +225,7 @@ def test_a_replaced_file_of_keys_is_news_at_the_second_look(tmp_path: Path) -> N
 
 
 def test_a_file_of_keys_that_is_gone_is_no_news(tmp_path: Path) -> None:
-    """Its keys stay in force until it is back."""
+    """Its keys stay valid until the file is back."""
     file = tmp_path / "keys"
     file.write_text("a")
     watcher = FileWatcher(file, fingerprint(file))

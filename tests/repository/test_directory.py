@@ -1,4 +1,4 @@
-"""What the dates and names of files tell, without reading them."""
+"""Dates and names of files show changes, without reading the files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def fingerprint(directory: Path) -> str:
 
 
 def wait_for_another_instant(version: Path) -> None:
-    """Return when a change has another date than those before: the kernel's clock has steps of milliseconds."""
+    """Wait until a change gets a later date than all changes so far: the kernel's clock has steps of milliseconds."""
     last, probe = version.joinpath(ONNX).stat().st_ctime_ns, version.parent.parent / "probe"
 
     def passed() -> bool:
@@ -61,7 +61,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_every_change_shows(version: Path, name: str) -> None:
-    """And nothing else does."""
+    """A state without a change stays the same."""
     before = fingerprint(version)
     assert fingerprint(version) == before
     (version / ONNX).read_bytes()
@@ -73,7 +73,7 @@ def test_every_change_shows(version: Path, name: str) -> None:
 
 
 def test_a_change_that_was_just_now_has_not_settled(version: Path) -> None:
-    """One that was long ago has."""
+    """An old change has settled."""
     state = state_of(version)
     assert state is not None
 
@@ -83,7 +83,7 @@ def test_a_change_that_was_just_now_has_not_settled(version: Path) -> None:
 
 
 def test_only_versions_are_found(version: Path) -> None:
-    """Files and other names are passed over; what cannot be read is told, once for a model."""
+    """Files and other names are skipped. An unreadable directory is told once for each model."""
     root = version.parent.parent
     (root / "README").touch()
     (root / "file").touch()
@@ -101,7 +101,7 @@ def test_only_versions_are_found(version: Path) -> None:
 
 
 def test_a_version_is_complete_when_every_checksum_holds(version: Path) -> None:
-    """The manifest tells them; what it is itself tells one version from another."""
+    """The manifest lists the checksums. The manifest's own bytes distinguish two versions."""
     assert complete(version) == digest(version / FILENAME) == sha256((version / FILENAME).read_bytes()).hexdigest()
 
     edit(version, lambda manifest: manifest.update(created="later"))
@@ -109,7 +109,7 @@ def test_a_version_is_complete_when_every_checksum_holds(version: Path) -> None:
 
 
 def test_links_to_files_are_files(version: Path) -> None:
-    """As volumes of Kubernetes have them."""
+    """Volumes of Kubernetes consist of such links."""
     for name in (FILENAME, ONNX):
         (version / name).rename(version.parent / name)
         (version / name).symlink_to(Path("..", name))
@@ -118,7 +118,7 @@ def test_links_to_files_are_files(version: Path) -> None:
 
 
 def test_no_version_is_too_much_to_look_at(version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where memory does not suffice, it is not complete, and others are looked at."""
+    """If there is not enough memory for a version, it counts as incomplete, and the others are read."""
 
     def fail(*_: object) -> None:
         raise MemoryError
@@ -148,7 +148,7 @@ def test_no_version_is_too_much_to_look_at(version: Path, monkeypatch: pytest.Mo
     ],
 )
 def test_else_it_is_not(version: Path, breaks: Callable[[Path], object]) -> None:
-    """Whatever is wrong with it."""
+    """For every kind of fault."""
     breaks(version)
 
     assert complete(version) is None

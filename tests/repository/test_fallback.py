@@ -1,4 +1,4 @@
-"""If one file of a version cannot be loaded on this machine, and the other one is proven, that one serves."""
+"""If one file of a version cannot be loaded on this machine, the version's other, proven file serves."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def version(iris_dir: Path, tmp_path: Path) -> Path:
 
 
 def test_the_other_file_serves(version: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """As scikit-learn answers; the log warns, and says why."""
+    """The answers are scikit-learn's. The log has a warning with the reason."""
     with caplog.at_level(logging.WARNING, "service"):
         model = open_repository(Settings(models_dir=version.parent.parent)).get()
 
@@ -65,7 +65,7 @@ def test_the_card_says_so(version: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.parametrize("runtime", ["onnx", "sklearn"])
 def test_a_chosen_runtime_stays_chosen(version: Path, runtime: Literal["onnx", "sklearn"]) -> None:
-    """RUNTIME=onnx refuses the version, and RUNTIME=sklearn has nothing to fall back from."""
+    """RUNTIME=onnx refuses the version. With RUNTIME=sklearn there is no other file to fall back to."""
     entry = open_repository(Settings(models_dir=version.parent.parent, runtime=runtime)).entry("iris")
 
     assert [*entry.refused] == (["1"] if runtime == "onnx" else [])
@@ -73,7 +73,7 @@ def test_a_chosen_runtime_stays_chosen(version: Path, runtime: Literal["onnx", "
 
 
 def test_wrong_answers_refuse_the_version(iris_dir: Path, tmp_path: Path) -> None:
-    """They are no failure to load: the other file may be as wrong."""
+    """Wrong answers are no failure to load: the other file may be wrong, too."""
     directory = versions.copy_version(iris_dir / "iris" / "1", tmp_path / "models", version=1)
     versions.edit(directory, lambda manifest: manifest["golden"]["predict"].reverse())
 
@@ -83,7 +83,7 @@ def test_wrong_answers_refuse_the_version(iris_dir: Path, tmp_path: Path) -> Non
 
 
 def test_a_wrong_checksum_refuses_the_version(iris_dir: Path, tmp_path: Path) -> None:
-    """Also if the other file is whole."""
+    """Also if the other file is right."""
     directory = versions.copy_version(iris_dir / "iris" / "1", tmp_path / "models", version=1)
     versions.truncated(directory / ONNX)
 

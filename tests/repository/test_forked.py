@@ -1,4 +1,4 @@
-"""What crashes or hangs does so in a child."""
+"""If a check crashes or hangs, only its child does."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.support.children import children
 
 
 def test_what_passes_passes() -> None:
-    """And leaves no process behind."""
+    """It leaves no process behind."""
     before = children()
     assert forked_module.run(lambda: None, 10) is None
     assert children() == before
 
 
 def test_an_exception_is_the_reason() -> None:
-    """Its message, or its name where it has none."""
+    """The reason is its message, or its name if it has no message."""
 
     def raises() -> None:
         raise ValueError("seven is no prime\N{DOUBLE EXCLAMATION MARK}")
@@ -36,7 +36,7 @@ def test_an_exception_is_the_reason() -> None:
 
 
 class Unspeakable(Exception):
-    """It cannot say what it is."""
+    """An error that fails to describe itself."""
 
     def __str__(self) -> str:
         """Fail."""
@@ -57,7 +57,7 @@ def raises(ex: BaseException) -> Callable[[], object]:
     ids=["a message that is no text", "no message"],
 )
 def test_nothing_leaves_the_child(tmp_path: Path, check: Callable[[], object], reason: str) -> None:
-    """What did would go on as a second one of the process that asks."""
+    """A child that returned would run the caller's code a second time."""
     owner = os.getpid()
     try:
         assert forked_module.run(check, 10) == reason
@@ -69,7 +69,7 @@ def test_nothing_leaves_the_child(tmp_path: Path, check: Callable[[], object], r
 
 
 def descriptors() -> set[str]:
-    """Those that this process has."""
+    """The open descriptors of this process."""
     return {path.name for path in Path("/proc/self/fd").iterdir()}
 
 
@@ -88,12 +88,12 @@ def test_where_there_can_be_no_child_nothing_is_left_open(monkeypatch: pytest.Mo
 
 
 def test_a_crash_names_its_signal() -> None:
-    """A fault in native code takes only the child with it."""
+    """A fault in native code only ends the child."""
     assert forked_module.run(lambda: os.kill(os.getpid(), signal.SIGKILL), 10) == "it crashed (SIGKILL)"
 
 
 def test_an_early_exit_is_no_success() -> None:
-    """Only a check that returns has passed."""
+    """A check passes only if it returns."""
     assert forked_module.run(lambda: os._exit(0), 10) == "it crashed (exit status 0)"
 
 
@@ -103,7 +103,7 @@ def test_there_need_not_be_a_limit() -> None:
 
 
 def test_something_else_is_done_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As often as there is time for it, and what it raises ends the child."""
+    """The heartbeat is called again and again. If it raises, the child is ended."""
     monkeypatch.setattr(forked_module, "_MEANWHILE_SECONDS", 0.01)
     calls: list[int] = []
     before = children()
@@ -120,7 +120,7 @@ def test_something_else_is_done_meanwhile(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_process_that_was_forked_meanwhile_kills_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It leaves through the same code as the one that waits: a worker that Gunicorn replaced."""
+    """The heartbeat may fork a worker. If the worker exits through the waiting code, it must not kill the child."""
     monkeypatch.setattr(forked_module, "_MEANWHILE_SECONDS", 0.01)
     source, sink = os.pipe()
     forked: list[int] = []
@@ -147,14 +147,14 @@ def test_a_process_that_was_forked_meanwhile_kills_nobody(monkeypatch: pytest.Mo
 
 
 def test_a_hang_ends_with_its_time() -> None:
-    """And the child with it."""
+    """The child is killed, too."""
     before = children()
     assert forked_module.run(threading.Event().wait, 0.2) == "it did not finish within 0.2 seconds"
     assert children() == before
 
 
 def test_what_a_check_does_stays_in_the_child(tmp_path: Path) -> None:
-    """Neither memory nor files are changed."""
+    """The check changes neither memory nor open files of the caller."""
     seen: list[int] = []
 
     def leaves_traces() -> None:
@@ -167,7 +167,7 @@ def test_what_a_check_does_stays_in_the_child(tmp_path: Path) -> None:
 
 
 def test_a_child_computes_after_its_parent_has_computed_in_threads() -> None:
-    """A notebook fits a model in threads of OpenMP, which a fork does not copy."""
+    """A notebook fits a model in threads of OpenMP. A fork does not copy these threads."""
     rows = np.random.default_rng(0).normal(size=(2000, 3))
     with threadpool_limits(2, user_api="openmp"):
         model = HistGradientBoostingRegressor(max_iter=3).fit(rows, rows[:, 0])

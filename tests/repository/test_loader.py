@@ -1,4 +1,4 @@
-"""Files that attack, or that only some services may load."""
+"""Files that attack the service, or that only some settings allow."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support import versions
 
 
 class Touches:
-    """Unpickling it makes a file."""
+    """An object that makes a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -40,7 +40,7 @@ class Touches:
 
 
 def refusal(root: Path, **settings: Any) -> str:
-    """Why the only version there is refused."""
+    """The reason for the refusal of the only version."""
     entry = next(iter(open_repository(Settings(models_dir=root, **settings)).entries.values()))
     assert list(entry.versions) == []
     return next(iter(entry.refused.values()))
@@ -48,14 +48,14 @@ def refusal(root: Path, **settings: Any) -> str:
 
 @pytest.fixture
 def version(iris_dir: Path, tmp_path: Path) -> Path:
-    """A version that scikit-learn serves, for each test to spoil."""
+    """A version that scikit-learn serves; each test breaks it in its own way."""
     directory = versions.copy_version(iris_dir / "iris" / "1", tmp_path / "models", version=1)
     versions.edit(directory, lambda manifest: manifest.update(runtime="sklearn"))
     return directory
 
 
 def test_a_pickle_is_not_touched_unless_allowed(version: Path, tmp_path: Path) -> None:
-    """What it would run is not run; on trial, what it runs starts no program."""
+    """Its code does not run. If pickles are allowed, the code runs in the trial, and cannot start a program there."""
     versions.rewrite(version, PICKLE, pickle.dumps(Touches(tmp_path / "touched")))
     versions.edit(version, lambda manifest: manifest["files"].pop(SKOPS))
 
@@ -66,7 +66,7 @@ def test_a_pickle_is_not_touched_unless_allowed(version: Path, tmp_path: Path) -
 
 
 def test_a_pickle_named_skops_is_not_unpickled(version: Path, tmp_path: Path) -> None:
-    """It is no archive."""
+    """It is no zip archive."""
     versions.rewrite(version, SKOPS, pickle.dumps(Touches(tmp_path / "touched")))
 
     assert refusal(version.parent.parent) == "model.skops: not a skops file"
@@ -74,7 +74,7 @@ def test_a_pickle_named_skops_is_not_unpickled(version: Path, tmp_path: Path) ->
 
 
 def test_a_name_that_is_no_text_is_told_as_far_as_it_goes(version: Path) -> None:
-    """JSON has half a surrogate pair, which no other text has, and the trial is to end all the same."""
+    """JSON may hold half of a surrogate pair, which UTF-8 cannot encode. The trial must still end with a reason."""
     content = io.BytesIO()
     schema = {"__class__": "\ud800", "__module__": "os", "__loader__": "ObjectNode", "__id__": 1, "content": None}
     with zipfile.ZipFile(content, "w") as archive:
@@ -85,7 +85,7 @@ def test_a_name_that_is_no_text_is_told_as_far_as_it_goes(version: Path) -> None
 
 
 def test_an_archive_that_expands_without_end_is_refused(version: Path) -> None:
-    """By what it says of itself, before it is read."""
+    """The archive's directory already tells the size, before a file in it is read."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("schema.json", bytes(300 * 1024**2))
@@ -108,7 +108,7 @@ def test_a_model_that_only_a_pickle_holds_serves_where_that_is_allowed(tmp_path:
 
 
 def test_loaded_estimators_compute_in_one_thread() -> None:
-    """However many jobs they were fitted with."""
+    """For any number of jobs with which they were fitted."""
     import skops.io
 
     forest = RandomForestClassifier(3, n_jobs=-1, random_state=0).fit([[0.0], [1.0]], [0, 1])
@@ -117,7 +117,7 @@ def test_loaded_estimators_compute_in_one_thread() -> None:
 
 
 def test_an_unlisted_type_is_named() -> None:
-    """So that the operator can decide about it."""
+    """So the operator can decide whether to list it."""
     import skops.io
 
     with pytest.raises(Refused, match=r"conf/skops-types\.txt does not list: .*PosixPath"):
@@ -125,7 +125,7 @@ def test_an_unlisted_type_is_named() -> None:
 
 
 def test_what_is_loaded_is_what_was_hashed(version: Path) -> None:
-    """Every file of the manifest is checked, also one that does not serve."""
+    """Each file of the manifest is checked, also a file that does not serve."""
     versions.flipped(version / ONNX)
 
     assert refusal(version.parent.parent) == "model.onnx: its sha256 is not the one in manifest.json"
@@ -133,7 +133,7 @@ def test_what_is_loaded_is_what_was_hashed(version: Path) -> None:
 
 
 def test_golden_rows_have_an_answer_each(version: Path) -> None:
-    """A manifest that was made of fewer is refused, though the model gives the same fewer again."""
+    """If a manifest has fewer answers than golden rows, it is refused, even if the model gives as few answers."""
     manifest = read(version)
 
     class Few:

@@ -1,4 +1,4 @@
-"""What becomes of a version that is new, unchanged, broken, rewritten or half there."""
+"""A version may be new, unchanged, broken, rewritten or incomplete."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CHECKSUM = "model.onnx: its sha256 is not the one in manifest.json"
 
 
 class Bench:
-    """A repository with what it loaded, and what it told."""
+    """A repository that notes the versions that it loaded, and the messages."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -47,15 +47,15 @@ class Bench:
         return self._load(directory, heartbeat)
 
     def loaded(self, model: Model) -> None:
-        """Hear of it."""
+        """Note a loaded version."""
         self.events.append((f"{model.name}/{model.version}", "loaded"))
 
     def refused(self, label: str, reason: str) -> None:
-        """Hear of it."""
+        """Note a refusal."""
         self.events.append((label, reason))
 
     def refresh(self) -> tuple[list[str], list[tuple[str, str]]]:
-        """What is tried and told at one more look."""
+        """Refresh, and return the versions that were tried and the messages."""
         self.tried, self.events = [], []
         self.repository.refresh()
         return self.tried, self.events
@@ -63,7 +63,7 @@ class Bench:
 
 @pytest.fixture
 def bench(iris_dir: Path, tmp_path: Path) -> Bench:
-    """A repository of iris/1, which serves, its files as old as can be."""
+    """A repository of iris/1, which serves; its files are old enough to be settled."""
     shutil.copytree(iris_dir, tmp_path / "models")
     bench = Bench(tmp_path / "models")
     bench.repository.refresh()
@@ -72,7 +72,7 @@ def bench(iris_dir: Path, tmp_path: Path) -> Bench:
 
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
-    """Say whether whatever changed did so long ago."""
+    """Decide whether the last change counts as long ago."""
 
     def settle(yes: bool) -> None:
         monkeypatch.setattr("service.repository.directory.SETTLE_SECONDS", 0.0 if yes else 1e12)
@@ -100,7 +100,7 @@ def lines(log: list[logging.LogRecord]) -> list[str]:
 
 
 def test_only_what_is_new_is_read(bench: Bench, quiet: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is as it was is the same object, and not even its checksums are taken again."""
+    """An unchanged version is the same object, and even its checksums are not computed again."""
     bench.repository.refresh()
     first = bench.repository.get()
     monkeypatch.setattr(reconciler, "verify", None)
@@ -112,7 +112,7 @@ def test_only_what_is_new_is_read(bench: Bench, quiet: Callable[[bool], None], m
 
 
 def test_what_changed_just_now_is_read_again(bench: Bench, quiet: Callable[[bool], None]) -> None:
-    """A write in the same instant as the last need not show in the dates."""
+    """A second write in the same clock step may leave the dates unchanged."""
     quiet(False)
     first, artifact = bench.repository.get(), bench.root / "iris" / "1" / ONNX
     bench.repository.refresh()
@@ -128,7 +128,7 @@ def test_what_changed_just_now_is_read_again(bench: Bench, quiet: Callable[[bool
 
 @pytest.mark.parametrize("how", ["touched", "copied", "swapped"])
 def test_the_same_bytes_are_the_same_version(bench: Bench, quiet: Callable[[bool], None], how: str) -> None:
-    """Whatever was done to their dates, inodes and links."""
+    """For all changes of dates, inodes and links."""
     first, directory = bench.repository.get(), bench.root / "iris" / "1"
     if how == "touched":
         os.utime(directory / ONNX)
@@ -146,7 +146,7 @@ def test_the_same_bytes_are_the_same_version(bench: Bench, quiet: Callable[[bool
 def test_volumes_of_kubernetes_are_followed(
     iris_dir: Path, tmp_path: Path, quiet: Callable[[bool], None], log: list[logging.LogRecord]
 ) -> None:
-    """Where `..data`, through which all files are linked, names another directory at once."""
+    """All files are linked through `..data`, which is switched to another directory at once."""
     old, new, data = tmp_path / "..2026_1", tmp_path / "..2026_2", tmp_path / "..data"
     shutil.copytree(iris_dir, old)
     shutil.copytree(iris_dir, new)
@@ -177,7 +177,7 @@ def test_volumes_of_kubernetes_are_followed(
 def test_a_broken_newcomer_is_told_once(
     bench: Bench, quiet: Callable[[bool], None], log: list[logging.LogRecord], breaks: Callable[[Path], object]
 ) -> None:
-    """And tried again only when it has changed; what served goes on serving."""
+    """It is tried again only after a change. The version that served goes on serving."""
     newcomer = copy_version(bench.root / "iris" / "1", bench.root)
     breaks(newcomer)
     ((label, reason),) = bench.refresh()[1]
@@ -205,7 +205,7 @@ def test_a_crash_in_native_code_is_told_as_such(bench: Bench, quiet: Callable[[b
 def test_a_rewritten_version_serves_on_as_it_was(
     bench: Bench, quiet: Callable[[bool], None], log: list[logging.LogRecord]
 ) -> None:
-    """The log says so, until the files are again what they were; another start takes what is there."""
+    """The log says so until the old files are back. A service that starts anew takes the new files."""
     first, directory = bench.repository.get(), bench.root / "iris" / "1"
     shutil.copytree(directory, bench.root.with_name("kept"))
     versions.replace(directory, lambda at: edit(at, lambda manifest: manifest.update(created="later")))
@@ -229,7 +229,7 @@ def test_a_rewritten_version_serves_on_as_it_was(
     "name", ["a flipped bit in the model", "a missing model", "no manifest", "a truncated manifest"]
 )
 def test_a_spoiled_version_serves_on_as_it_was(bench: Bench, quiet: Callable[[bool], None], name: str) -> None:
-    """What is in memory needs no files."""
+    """A loaded version does not need its files."""
     breaks, reason = versions.BROKEN[name]
     first = bench.repository.get()
     breaks(bench.root / "iris" / "1")
@@ -241,7 +241,7 @@ def test_a_spoiled_version_serves_on_as_it_was(bench: Bench, quiet: Callable[[bo
 
 
 def test_a_number_is_free_again_once_its_version_was_taken_back(bench: Bench, quiet: Callable[[bool], None]) -> None:
-    """That is the way to replace a version under its number."""
+    """So a version can be replaced under its number."""
     directory = copy_version(bench.root / "iris" / "1", bench.root)
     bench.repository.refresh()
     versions.replace(directory, lambda at: edit(at, lambda manifest: manifest.update(created="later")))
@@ -255,7 +255,7 @@ def test_a_number_is_free_again_once_its_version_was_taken_back(bench: Bench, qu
 def test_a_half_copied_version_is_waited_for(
     bench: Bench, quiet: Callable[[bool], None], log: list[logging.LogRecord]
 ) -> None:
-    """In any order of its files, and with the temporary ones of rsync; then it is refused."""
+    """For any order of its files, and with rsync's temporary files; if it stays incomplete, it is refused."""
     quiet(False)
     whole = copy_version(bench.root / "iris" / "1", bench.root)
     parts = {path.name: path.read_bytes() for path in whole.iterdir()}
@@ -290,7 +290,7 @@ def test_a_half_copied_version_is_waited_for(
 def test_what_fails_in_another_way_is_refused(
     bench: Bench, quiet: Callable[[bool], None], log: list[logging.LogRecord]
 ) -> None:
-    """It must not end the process; and it is tried again, for it may have been the machine's fault."""
+    """It must not end the process. It is tried again, because the machine may be the reason."""
 
     def fail(directory: Path, heartbeat: object = None) -> Model:
         raise MemoryError
@@ -307,7 +307,7 @@ def test_what_fails_in_another_way_is_refused(
 def test_where_there_can_be_no_trial_it_is_tried_again(
     bench: Bench, quiet: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch, soon: bool
 ) -> None:
-    """It is no fault of the version; the watcher has it looked at once more by itself, as it is waited for."""
+    """The version has no fault. It counts as waiting, so that the watcher has it tried again."""
 
     def fork() -> int:
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
@@ -327,7 +327,7 @@ def test_where_there_can_be_no_trial_it_is_tried_again(
 
 
 def test_what_is_whole_and_wrong_is_not_waited_for(bench: Bench, quiet: Callable[[bool], None]) -> None:
-    """No more of a file would make it right: a manifest of another release, a fault of the service."""
+    """More files would not help. Examples: a manifest of another release, a fault of the service."""
 
     def fail(directory: Path, heartbeat: object = None) -> Model:
         raise MemoryError
@@ -347,7 +347,7 @@ def test_what_is_whole_and_wrong_is_not_waited_for(bench: Bench, quiet: Callable
 
 
 def test_what_serves_no_more_is_released(bench: Bench, quiet: Callable[[bool], None]) -> None:
-    """Nothing keeps a model that was taken back."""
+    """No reference to a removed model stays."""
     copy_version(bench.root / "iris" / "1", bench.root)
     bench.repository.refresh()
     runtime = weakref.ref(bench.repository.get().runtime)
@@ -359,7 +359,7 @@ def test_what_serves_no_more_is_released(bench: Bench, quiet: Callable[[bool], N
 
 
 def test_between_versions_and_files_the_process_goes_on(bench: Bench, quiet: Callable[[bool], None]) -> None:
-    """Many small models may take as long as a large one."""
+    """Many small models may take as long as one large model."""
     calls: list[int] = []
     bench.repository.refresh(lambda: calls.append(1))
     assert len(calls) == 3  # it is new, so that its two files are read once more
@@ -371,11 +371,11 @@ def test_between_versions_and_files_the_process_goes_on(bench: Bench, quiet: Cal
 
 
 def test_a_trial_lets_its_process_go_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is to be done meanwhile is done while a model hangs, and may end the wait."""
+    """The heartbeat runs while a model hangs, and may end the wait."""
     import threading
 
     class Enough(BaseException):
-        """It has hung for long enough."""
+        """The test has waited long enough."""
 
     def enough() -> None:
         raise Enough

@@ -1,4 +1,4 @@
-"""Only what verifies is served, and what does not is told."""
+"""Only verified versions serve, and the reasons of all other versions are told."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.versions import BROKEN, copy_version, edit, flipped
 
 @pytest.fixture
 def root(iris_dir: Path, tmp_path: Path) -> Path:
-    """A models directory of the test's own, with iris/1."""
+    """A models directory for one test, with iris/1."""
     shutil.copytree(iris_dir, tmp_path / "models")
     return tmp_path / "models"
 
@@ -31,7 +31,7 @@ def opened(root: Path, **settings: object) -> ModelRepository:
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_version_is_refused_and_the_lower_one_serves(root: Path, name: str) -> None:
-    """With a reason that says what is wrong with it."""
+    """The reason says what is wrong with the version."""
     breaks, reason = BROKEN[name]
     breaks(copy_version(root / "iris" / "1", root))
     repository = opened(root)
@@ -54,7 +54,7 @@ def test_the_highest_version_serves_and_others_by_number(root: Path) -> None:
 
 
 def test_only_names_and_numbers_of_the_contract_count(root: Path) -> None:
-    """Whatever else lies in the directory is passed over."""
+    """All other files and directories are ignored."""
     for name in ("0", "01", "1234567890", "latest", ".3.x", "+4", "٣"):
         shutil.copytree(root / "iris" / "1", root / "iris" / name)
     for name in (".hidden", "_x", "a b", "x" * 64, "ünde"):
@@ -68,7 +68,7 @@ def test_only_names_and_numbers_of_the_contract_count(root: Path) -> None:
 
 
 def test_the_default_is_the_named_one_or_the_only_one_or_iris(root: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """And where there is none of these, the sentence says what there is."""
+    """Otherwise the sentence lists the models."""
     (root / "iris").rename(root / "moved")
     edit(root / "moved" / "1", lambda manifest: manifest.update(name="moved"))
     assert opened(root).get().name == "moved"
@@ -86,7 +86,7 @@ def test_the_default_is_the_named_one_or_the_only_one_or_iris(root: Path, caplog
 
 
 def test_refused_and_unknown_versions_differ(root: Path) -> None:
-    """One is not ready, the other is not there."""
+    """A refused version is not ready (503); an unknown version does not exist (404)."""
     (copy_version(root / "iris" / "1", root) / SKOPS).unlink()
     repository = opened(root)
 
@@ -97,7 +97,7 @@ def test_refused_and_unknown_versions_differ(root: Path) -> None:
 
 
 def test_a_refresh_finds_what_is_new_and_drops_what_is_gone(root: Path) -> None:
-    """Models that were handed out before go on answering."""
+    """A model that was handed out before goes on answering."""
     repository = opened(root)
     before = repository.get()
     copy_version(root / "iris" / "1", root)
@@ -113,7 +113,7 @@ def test_a_refresh_finds_what_is_new_and_drops_what_is_gone(root: Path) -> None:
 
 
 def accidents() -> dict[str, Callable[[Path], object]]:
-    """What may happen to the models directory as a whole."""
+    """Accidents that may happen to the whole models directory."""
 
     def emptied(root: Path) -> None:
         shutil.rmtree(root)
@@ -132,7 +132,7 @@ def accidents() -> dict[str, Callable[[Path], object]]:
 
 @pytest.mark.parametrize("name", accidents())
 def test_an_accident_changes_nothing(root: Path, name: str) -> None:
-    """What served goes on serving, and when the directory is back, it is as before."""
+    """All models go on serving. When the directory is back, the state is as before."""
     repository = opened(root)
     before = repository.get()
     shutil.copytree(root, root.with_name("kept"))
@@ -154,12 +154,12 @@ def test_an_accident_changes_nothing(root: Path, name: str) -> None:
 
 
 def test_a_model_that_cannot_be_read_serves_on(root: Path) -> None:
-    """Its neighbours are looked at as ever."""
+    """The other models are still refreshed."""
     copy_version(root / "iris" / "1", root, "other", 1)
     repository = opened(root)
     before = repository.get("iris")
     shutil.move(root / "iris", root / ".iris")
-    (root / "iris").symlink_to("iris")  # cannot be followed, by root neither
+    (root / "iris").symlink_to("iris")  # a link in a circle, which root cannot follow either
     copy_version(root / "other" / "1", root, "other", 2)
     repository.refresh()
 
@@ -169,7 +169,7 @@ def test_a_model_that_cannot_be_read_serves_on(root: Path) -> None:
 
 
 def test_a_model_that_is_gone_was_taken_back(root: Path) -> None:
-    """As a version is, while others are still there."""
+    """If other models are still there."""
     copy_version(root / "iris" / "1", root, "other", 1)
     repository = opened(root)
     shutil.rmtree(root / "other")
@@ -179,7 +179,7 @@ def test_a_model_that_is_gone_was_taken_back(root: Path) -> None:
 
 
 def test_a_new_model_that_is_broken_does_not_end_readiness(root: Path) -> None:
-    """At a start it does."""
+    """At the start, readiness needs a version of each model."""
     repository = opened(root)
     flipped(copy_version(root / "iris" / "1", root, "other", 1) / ONNX)
     repository.refresh()
@@ -192,7 +192,7 @@ def test_a_new_model_that_is_broken_does_not_end_readiness(root: Path) -> None:
 
 
 def test_another_scikit_learn_refuses_only_what_scikit_learn_serves(root: Path) -> None:
-    """Its pickles are its own business; a converted model is judged by its golden rows."""
+    """Only the estimator depends on the release of scikit-learn. Golden rows check a converted model."""
     edit(root / "iris" / "1", lambda manifest: manifest["versions"].update({"scikit-learn": "1.0.2"}))
 
     assert opened(root).get().version == 1
@@ -201,7 +201,7 @@ def test_another_scikit_learn_refuses_only_what_scikit_learn_serves(root: Path) 
 
 
 def test_another_python_refuses_nothing(root: Path) -> None:
-    """Neither format depends on it."""
+    """Neither format depends on Python's release."""
     edit(root / "iris" / "1", lambda manifest: manifest["versions"].update(python="2.7.18"))
 
     assert opened(root).get().version == 1
@@ -209,7 +209,7 @@ def test_another_python_refuses_nothing(root: Path) -> None:
 
 
 def test_what_hangs_at_load_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process that loads is not kept waiting."""
+    """The process that loads does not wait for it."""
     import threading
 
     from service.repository import loader
@@ -222,7 +222,7 @@ def test_what_hangs_at_load_is_refused(root: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_what_crashes_at_load_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process that loads survives it."""
+    """The process that loads survives."""
     import os
 
     from service.repository import loader
@@ -233,7 +233,7 @@ def test_what_crashes_at_load_is_refused(root: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_skops_file_with_an_unlisted_type_is_refused(root: Path) -> None:
-    """The operator's list decides, not the file."""
+    """The operator's list decides."""
     import skops.io
 
     versions.rewrite(root / "iris" / "1", SKOPS, skops.io.dumps({"x": Path("/etc/passwd")}))
@@ -261,7 +261,7 @@ def test_a_skops_file_with_an_unlisted_type_is_refused(root: Path) -> None:
 def test_a_manifest_that_cannot_be_is_refused_with_a_sentence(
     root: Path, change: Callable[[dict[str, Any]], object], reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Without a traceback, and without what a terminal would obey."""
+    """The sentence has neither a traceback nor control characters of a terminal."""
     edit(root / "iris" / "1", change)
     refused = opened(root).entry("iris").refused["1"]
 

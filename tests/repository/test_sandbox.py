@@ -1,4 +1,4 @@
-"""The kernel refuses what a process gave up; these tests do it in children."""
+"""The kernel refuses the rights that a process gave up. The tests check this in children."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 
 def attempts(inside: Path, outside: Path, port: int) -> dict[str, Callable[[], object]]:
-    """What a model's code might do."""
+    """Things that a model's code could try."""
     return {
         "write inside": lambda: (inside / "new").write_text("x"),
         "rename inside": lambda: (inside / "new").rename(inside / "newer"),
@@ -39,7 +39,7 @@ def attempts(inside: Path, outside: Path, port: int) -> dict[str, Callable[[], o
 
 
 def succeeded(calls: dict[str, Callable[[], object]]) -> list[str]:
-    """The names of those that the kernel lets be done."""
+    """The names of the attempts that the kernel allowed."""
     done = []
     for name, call in calls.items():
         try:
@@ -51,7 +51,7 @@ def succeeded(calls: dict[str, Callable[[], object]]) -> list[str]:
 
 
 def in_child(work: Callable[[], object]) -> str:
-    """What a forked child makes of it, as text."""
+    """Run a function in a forked child, and return its result as text."""
     source, sink = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -68,7 +68,7 @@ def in_child(work: Callable[[], object]) -> str:
 
 @pytest.fixture
 def places(tmp_path: Path) -> tuple[Path, Path]:
-    """A directory that may be written, and one that may not, with a file."""
+    """A directory that may be written, and another directory with a file, which may not."""
     inside, outside = tmp_path / "inside", tmp_path / "outside"
     inside.mkdir()
     outside.mkdir()
@@ -77,7 +77,7 @@ def places(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_only_what_was_named_is_written(places: tuple[Path, Path]) -> None:
-    """Programs, connections and signals are refused, too, and so they are to children and threads."""
+    """Programs, connections and signals are refused, too; also in child processes and threads."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         calls = attempts(*places, listener.getsockname()[1])
 
@@ -91,7 +91,7 @@ def test_only_what_was_named_is_written(places: tuple[Path, Path]) -> None:
 
 
 def test_one_file_is_named_for_writing(places: tuple[Path, Path]) -> None:
-    """And no other beside it."""
+    """No other file can be written."""
 
     def work() -> list[str]:
         assert sandbox.enter([places[1] / "old"])
@@ -101,7 +101,7 @@ def test_one_file_is_named_for_writing(places: tuple[Path, Path]) -> None:
 
 
 def test_connections_are_a_right_of_their_own() -> None:
-    """Which traces need."""
+    """Traces need connections."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
 
@@ -112,7 +112,7 @@ def test_connections_are_a_right_of_their_own() -> None:
 
 
 def test_no_program_gives_back_what_was_given_up() -> None:
-    """A set-user-id program runs as its caller, on kernels without Landlock, too."""
+    """A set-user-id program runs with its caller's rights, also on kernels without Landlock."""
 
     def work() -> str:
         sandbox.enter()
@@ -122,7 +122,7 @@ def test_no_program_gives_back_what_was_given_up() -> None:
 
 
 def test_without_landlock_nothing_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A trial's files cannot grow all the same."""
+    """A trial still cannot make files grow."""
     monkeypatch.setattr(sandbox, "landlock_version", lambda: 0)
 
     def writes() -> None:

@@ -1,4 +1,4 @@
-"""A version that serves by a slower runtime than the one before does not do so silently."""
+"""If a version serves by a slower runtime than the version before, a warning says so."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.support import versions
 
 
 def leave_to_scikit_learn(manifest: dict[str, Any]) -> None:
-    """Have a manifest say that the proof does not hold."""
+    """Make a manifest say that the proof does not hold."""
     manifest.update(runtime="sklearn", proof={"holds": False, "reason": "3 labels differ"})
 
 
 @pytest.fixture
 def home(iris_dir: Path, tmp_path: Path) -> Path:
-    """Version 1 serves by ONNX Runtime, version 2 by scikit-learn, version 3 too."""
+    """Version 1 serves by ONNX Runtime, versions 2 and 3 by scikit-learn."""
     for number in (1, 2, 3):
         directory = versions.copy_version(iris_dir / "iris" / "1", tmp_path / "models", version=number)
         if number > 1:
@@ -31,7 +31,7 @@ def home(iris_dir: Path, tmp_path: Path) -> Path:
 
 
 def test_it_is_said_with_the_figures(home: Path) -> None:
-    """What a row takes by both, and why."""
+    """The warning has the time of a row by both runtimes, and the reason."""
     sentence = slower(home / "2")
 
     assert sentence is not None
@@ -40,7 +40,7 @@ def test_it_is_said_with_the_figures(home: Path) -> None:
 
 
 def test_the_first_and_those_after_are_not_named(home: Path) -> None:
-    """They serve by the runtime of the one before."""
+    """A version is only compared with the version before."""
     assert slower(home / "1") is None
     assert slower(home / "3") is None
 
@@ -48,7 +48,7 @@ def test_the_first_and_those_after_are_not_named(home: Path) -> None:
 def test_check_and_the_log_warn(
     home: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Once for the version that is slower."""
+    """There is one warning, for the slower version."""
     with caplog.at_level(logging.WARNING, "service"):
         repository = open_repository(Settings(models_dir=home.parent))
         repository.refresh()

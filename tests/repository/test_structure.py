@@ -1,4 +1,4 @@
-"""A model file is refused if a part of it is not as scikit-learn makes it; all that scikit-learn makes is loaded."""
+"""A model file is refused if a part is not as scikit-learn makes it. Every file that scikit-learn makes is loaded."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from tests.support.crafted import LABELS, ROWS, VALUES
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", crafted.CRAFTED)
 def test_a_crafted_file_is_refused_with_a_sentence(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though all types in it are listed; it writes no file."""
+    """All types in it are listed, but it is refused. It writes no file."""
     monkeypatch.chdir(tmp_path)
     craft, reason = crafted.CRAFTED[name]
     content = crafted.content(craft())
@@ -59,7 +59,7 @@ def test_a_crafted_file_is_refused_with_a_sentence(name: str, tmp_path: Path, mo
 
 
 def test_every_check_is_of_a_class_that_there_is() -> None:
-    """Were scikit-learn to rename one, its parts would no longer be checked."""
+    """If scikit-learn renamed a class, its parts would no longer be checked."""
     kinds = [kind for _, kind in all_estimators()] + [BSpline, csr_array, BallTree, KDTree, Tree]
     names = {each.__name__ for kind in kinds for each in kind.__mro__}
 
@@ -67,7 +67,7 @@ def test_every_check_is_of_a_class_that_there_is() -> None:
 
 
 def answers_in_child(estimator: Any, rows: Any) -> str:
-    """What a forked child says of rows: it may end by a signal."""
+    """The answer of a forked child to rows; a signal may end the child."""
     content = skops.io.dumps(estimator)
 
     def work() -> None:
@@ -78,7 +78,7 @@ def answers_in_child(estimator: Any, rows: Any) -> str:
 
 
 def test_an_index_outside_a_sparse_table_is_no_index_in_memory() -> None:
-    """A part gives more values than there are rows, which only shows when it is asked."""
+    """A part gives more values than there are rows. This only shows when it computes."""
     model = OneVsRestClassifier(LogisticRegression()).fit(ROWS, np.c_[LABELS == 0, LABELS == 1].astype(int))
     assert answers_in_child(model, ROWS) == "answered (60, 2)"
     model.estimators_[0] = LogisticRegression().fit(ROWS, np.arange(60) % 30)
@@ -87,7 +87,7 @@ def test_an_index_outside_a_sparse_table_is_no_index_in_memory() -> None:
 
 
 def test_threads_of_the_machine_that_fitted_it_are_not_taken_over() -> None:
-    """Nor is any number that somebody wrote there."""
+    """An attacker could write any number of threads into the file."""
     model = BisectingKMeans(3).fit(ROWS)
     del model.cluster_centers_
     model._n_threads = 10**6  # noqa: SLF001
@@ -120,7 +120,7 @@ LEGITIMATE = {
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", LEGITIMATE)
 def test_what_scikit_learn_makes_is_loaded_and_answers_as_before(name: str) -> None:
-    """Functions, arguments, searches and kernels where scikit-learn has them."""
+    """Also functions, arguments, searches and kernels, at the places where scikit-learn has them."""
     rows = np.abs(np.c_[LABELS, ROWS]).round(1)
     model = LEGITIMATE[name].fit(rows, np.abs(VALUES).round())
     loaded = load_skops(skops.io.dumps(model), trusted_types())
@@ -131,7 +131,7 @@ def test_what_scikit_learn_makes_is_loaded_and_answers_as_before(name: str) -> N
 def test_a_file_that_attacks_is_refused_by_the_service_and_writes_nothing(
     iris_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The version before it serves; the reason is told to the operator."""
+    """The version before it serves, and the operator gets the reason."""
     monkeypatch.chdir(tmp_path)
     root = tmp_path / "models"
     versions.copy_version(iris_dir / "iris" / "1", root, version=1)

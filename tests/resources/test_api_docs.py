@@ -1,4 +1,4 @@
-"""/docs and its files: from this host alone, under a strict policy, and only if they are wanted."""
+"""/docs and its files come from this host alone, under a strict policy, and can be switched off."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FILES = {
 
 @pytest.mark.parametrize("path", FILES)
 def test_files_are_sent_with_a_strict_policy(iris: falcon.testing.TestClient, path: str) -> None:
-    """Scripts of this host alone and none inline; no other host at all; never in a frame."""
+    """Only scripts of this host, and no inline scripts; no other host; never in a frame."""
     result = iris.simulate_get(path)
     assert (result.status_code, result.headers["content-type"]) == (200, FILES[path])
     policy = dict(each.strip().split(" ", 1) for each in result.headers["content-security-policy"].split(";"))
@@ -42,7 +42,7 @@ def test_files_are_sent_with_a_strict_policy(iris: falcon.testing.TestClient, pa
 
 @pytest.mark.parametrize("path", FILES)
 def test_a_file_that_the_client_has_is_not_sent_again(iris: falcon.testing.TestClient, path: str) -> None:
-    """It asks each time, with the ETag."""
+    """The browser asks each time, with the ETag, and gets 304."""
     etag = iris.simulate_get(path).headers["etag"]
     again = iris.simulate_get(path, headers={"If-None-Match": etag})
     other = iris.simulate_get(path, headers={"If-None-Match": '"other"'})
@@ -53,7 +53,7 @@ def test_a_file_that_the_client_has_is_not_sent_again(iris: falcon.testing.TestC
 
 
 def test_the_page_loads_its_own_files_alone(iris: falcon.testing.TestClient) -> None:
-    """By relative addresses, so that it works behind a path prefix; there is no script inside it."""
+    """By relative addresses, so that the page works behind a path prefix. The page holds no script."""
     page = iris.simulate_get("/docs").text
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
 
@@ -71,7 +71,7 @@ def test_other_names_are_404(iris: falcon.testing.TestClient, name: str) -> None
 def test_without_the_package_it_is_404_with_a_sentence(
     iris: falcon.testing.TestClient, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The document is there all the same."""
+    """The OpenAPI document is still there."""
     monkeypatch.setattr(api_docs, "find_spec", lambda name: None)
 
     assert "requirements-docs.txt" in assert_problem(iris.simulate_get(path), 404)["detail"]
@@ -80,7 +80,7 @@ def test_without_the_package_it_is_404_with_a_sentence(
 
 @pytest.mark.parametrize("path", [*FILES, "/openapi.json"])
 def test_docs_can_be_switched_off(iris_dir: Path, path: str) -> None:
-    """DOCS=0: nothing is there, and the API is."""
+    """With DOCS=0 the pages are gone, and the API stays."""
     client = make_client(Settings.from_environ({"MODELS_DIR": str(iris_dir), "DOCS": "0"}))
 
     assert_problem(client.simulate_get(path), 404)
@@ -88,7 +88,7 @@ def test_docs_can_be_switched_off(iris_dir: Path, path: str) -> None:
 
 
 def test_with_keys_the_page_is_open_and_holds_nothing_of_a_model(iris_dir: Path, tmp_path: Path) -> None:
-    """The document, which does, needs a key."""
+    """The document describes the models, so it needs a key."""
     (tmp_path / "keys").write_text(new_key("ada")[1])
     client = make_client(Settings(models_dir=iris_dir, api_keys_file=tmp_path / "keys"))
 
@@ -102,7 +102,7 @@ def test_with_keys_the_page_is_open_and_holds_nothing_of_a_model(iris_dir: Path,
 
 
 def test_nobody_pays_for_what_nobody_asks_for(iris_dir: Path) -> None:
-    """Modules of the document are imported by the first request for it; the package of Swagger UI never is."""
+    """The first request for the document imports its modules. The package of Swagger UI is never imported."""
     assert importlib.util.find_spec("drf_spectacular_sidecar")
     script = f"""
 import sys

@@ -39,19 +39,19 @@ TYPES = {"csv": "text/csv", "lines": LINES, "named lines": LINES}
 
 
 def split(frame: pd.DataFrame) -> str:
-    """As MLflow's client writes a DataFrame, but for its gaps: null."""
+    """The body that MLflow's client writes for a DataFrame, but with null for missing values."""
     index = frame.index.tolist()
     return json.dumps({"dataframe_split": {"columns": list(frame.columns), "index": index, "data": cells(frame)}})
 
 
 def reversed_split(frame: pd.DataFrame) -> str:
-    """With its columns in another order, and behind the data."""
+    """The same body with the columns in another order, and with the names behind the data."""
     turned = frame.iloc[:, ::-1]
     return json.dumps({"params": {}, "dataframe_split": {"data": cells(turned), "columns": list(turned.columns)}})
 
 
 def tensors(frame: pd.DataFrame) -> str:
-    """As the Open Inference Protocol has them."""
+    """The body of the Open Inference Protocol."""
     inputs = [
         {
             "name": name,
@@ -79,11 +79,11 @@ SHAPES: dict[str, Callable[[pd.DataFrame], str]] = {
     "lines": lambda frame: "\n".join(map(json.dumps, cells(frame))),
     "named lines": lambda frame: frame.to_json(orient="records", lines=True),
 }
-"""Every way to write a table."""
+"""All ways to write a table."""
 
 
 def frame_of(name: str) -> pd.DataFrame:
-    """The rows that a shipped model was made of."""
+    """The rows that a shipped model was made from."""
     if name == "penguins":
         return load_penguins()[PENGUINS]
     bunch = load_iris(as_frame=True) if name == "iris" else load_diabetes(as_frame=True, scaled=False)
@@ -97,7 +97,7 @@ def estimator_of(name: str) -> Any:
 
 
 def expected(name: str, frame: pd.DataFrame) -> list[Any]:
-    """What scikit-learn itself predicts, in the model's own labels."""
+    """The predictions of scikit-learn itself, in the model's own labels."""
     estimator = estimator_of(name)
     if name != "iris":
         return list(estimator.predict(frame))
@@ -105,7 +105,7 @@ def expected(name: str, frame: pd.DataFrame) -> list[Any]:
 
 
 def near(predictions: list[Any]) -> Any:
-    """Numbers as near as ONNX comes to them."""
+    """The same numbers, with the tolerance of ONNX."""
     return predictions if isinstance(predictions[0], str) else pytest.approx(predictions, rel=1e-6)
 
 
@@ -129,7 +129,7 @@ def invoke(client: Client, body: str | bytes, content_type: str = "", accept: st
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_gets_scikit_learns_answer(shipped: tuple[str, Client], shape: str) -> None:
-    """For all rows of each sample, gaps and categories with them."""
+    """For all rows of each sample, also rows with missing values and categories."""
     name, client = shipped
     frame = frame_of(name)
     result = invoke(client, SHAPES[shape](frame), TYPES.get(shape, ""))
@@ -142,7 +142,7 @@ def test_every_shape_gets_scikit_learns_answer(shipped: tuple[str, Client], shap
 
 
 def test_the_answer_is_that_of_prediction(penguins: Client) -> None:
-    """All its members, whatever brought the rows."""
+    """All members are the same, for every format of the rows."""
     frame = frame_of("penguins").head(5)
     answer = penguins.simulate_post("/prediction", body=json.dumps({"instances": cells(frame)})).json
 
@@ -165,10 +165,10 @@ FRAMES = st.lists(st.tuples(*(CELLS[name] for name in PENGUINS)), min_size=1, ma
 
 @given(frame=FRAMES)
 def test_five_ways_to_write_a_frame_are_one(penguins: Client, frame: pd.DataFrame) -> None:
-    """Split, records, columns, CSV and JSON lines get equal answers, with columns in any order."""
+    """Split, records, columns, CSV and JSON lines get the same answers, with columns in any order."""
     shapes = ("split", "records", "columns", "csv", "named lines")
     bodies = {shape: SHAPES[shape](frame) for shape in shapes if shape != "named lines"}
-    # pandas rounds what it writes as JSON to 15 digits.
+    # pandas rounds numbers in JSON to 15 digits
     bodies["named lines"] = "\n".join(map(json.dumps, shuffled(frame)))
     results = [invoke(penguins, body, TYPES.get(shape, "")) for shape, body in bodies.items()]
 
@@ -193,7 +193,7 @@ ASKED = {
 
 @pytest.mark.parametrize("name", [name for name in RECORDED if "gaps" not in name])
 def test_what_real_clients_sent_is_answered(name: str) -> None:
-    """As MLflow's scoring client and boto3's for SageMaker wrote it, to the byte; the answers are scikit-learn's."""
+    """The bodies are those of MLflow's scoring client and of boto3 for SageMaker; the answers are scikit-learn's."""
     model, request = name.partition(":")[0], RECORDED[name]
     client = make_client(Settings(models_dir=ROOT / "models", default_model=model))
     result = client.simulate_post("/invocations", body=request["body"], headers=request["headers"])
@@ -204,7 +204,7 @@ def test_what_real_clients_sent_is_answered(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in RECORDED if "gaps" in name])
 def test_nan_is_no_json(penguins: Client, name: str) -> None:
-    """MLflow's client writes the gaps of a DataFrame as NaN, which is refused; null is taken."""
+    """MLflow's client writes missing values of a DataFrame as NaN, which is refused. null is taken."""
     request = RECORDED[name]
 
     assert_problem(invoke(penguins, request["body"]), 400)
@@ -238,7 +238,7 @@ def read(result: falcon.testing.Result) -> list[Any]:
     ],
 )
 def test_the_answer_has_the_type_that_accept_asks_for(penguins: Client, accept: str, content_type: str) -> None:
-    """And says so; without Accept it is JSON."""
+    """The content type says so. Without Accept the answer is JSON."""
     frame = ASKED["penguins"]
     result = invoke(penguins, split(frame), accept=accept)
 
@@ -248,12 +248,12 @@ def test_the_answer_has_the_type_that_accept_asks_for(penguins: Client, accept: 
 
 @pytest.mark.parametrize(("accept", "status"), [("text/html", 406), ("application/json;q=0", 406), ("json", 400)])
 def test_other_types_are_406(penguins: Client, accept: str, status: int) -> None:
-    """Before the body is looked at; an Accept that cannot be read is 400."""
+    """The body is not read. A malformed Accept is 400."""
     assert_problem(invoke(penguins, "", accept=accept), status)
 
 
 def test_json_lines_say_what_get_prediction_says(penguins: Client) -> None:
-    """One object a row, without the model's name and version."""
+    """Each line is the answer to one row, without the model's name and version."""
     query = {"island": "Dream", "bill_length_mm": 40, **dict.fromkeys(PENGUINS[2:], "")}
     one = penguins.simulate_get("/prediction", params=query).json
     (line,) = invoke(penguins, '["Dream", 40, null, null, null, null]', LINES, LINES).text.splitlines()
@@ -262,7 +262,7 @@ def test_json_lines_say_what_get_prediction_says(penguins: Client) -> None:
 
 
 def test_labels_and_numbers_as_csv(tmp_path: Path) -> None:
-    """Strings are quoted where CSV asks for it, other labels are their JSON, several outputs stand side by side."""
+    """Strings are quoted as CSV needs it, other labels are written as JSON, and several outputs are several columns."""
     rows, target = load_iris(return_X_y=True)
     for name, labels in (("texts", ['a,"b"', "ß\n"]), ("flags", [False, True])):
         save_model(
@@ -297,7 +297,7 @@ def test_labels_and_numbers_as_csv(tmp_path: Path) -> None:
     ],
 )
 def test_headers_of_a_body(iris: Client, headers: dict[str, str], status: int) -> None:
-    """Parameters of the content type do not count; no compression is taken."""
+    """Parameters of the content type are ignored. Compressed bodies are refused."""
     result = iris.simulate_post("/invocations", body=split(ASKED["iris"]), headers=headers)
 
     assert result.status_code == status
@@ -315,7 +315,7 @@ def frame_body(columns: str = NAMES, data: str = f"[{ROW}]", more: str = "") -> 
 
 
 def column_body(**columns: str) -> str:
-    """Columns of iris by name, one row each but for these."""
+    """Columns of iris by name with one row each; the given columns replace others."""
     given = {**dict.fromkeys(IRIS_FEATURES, "[1]"), **columns}
     return f'{{"inputs": {{{", ".join(f"{json.dumps(name)}: {value}" for name, value in given.items() if value)}}}}}'
 
@@ -406,7 +406,7 @@ NOT_TAKEN: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("name", NOT_TAKEN)
 def test_what_the_model_does_not_take_is_422_with_a_pointer(iris: Client, name: str) -> None:
-    """The pointer names the first value at fault; malformed tensors are 422 here, too, for they are JSON."""
+    """The pointer names the first wrong value. Malformed tensors are JSON, so they are 422 here, too."""
     body, pointer = NOT_TAKEN[name]
 
     assert_problem(invoke(iris, body), 422, pointer)
@@ -434,7 +434,7 @@ def test_what_the_model_does_not_take_is_422_with_a_pointer(iris: Client, name: 
     ids=lambda body: repr(body[:60]),
 )
 def test_what_is_not_json_is_400(iris: Client, body: str | bytes) -> None:
-    """Whatever else is wrong with it."""
+    """For a body that also has other faults."""
     assert "pointer" not in assert_problem(invoke(iris, body), 400)
 
 
@@ -467,12 +467,12 @@ def test_what_is_not_json_is_400(iris: Client, body: str | bytes) -> None:
 def test_faults_of_json_lines_name_the_line(
     iris: Client, lines: str, status: int, pointer: str | None, detail: str
 ) -> None:
-    """The pointer is that into the line; what is not JSON comes before what the model does not take."""
+    """The pointer starts at the line. A line that is not JSON comes before a line that the model does not take."""
     assert assert_problem(invoke(iris, lines, LINES), status, pointer)["detail"] == detail
 
 
 def test_a_key_repeated_on_a_line_is_refused(iris: Client) -> None:
-    """Where the line has all features, too."""
+    """Also if the line has all features."""
     line = json.dumps(dict.fromkeys(IRIS_FEATURES, 1))
 
     assert invoke(iris, line, LINES).status_code == 200
@@ -481,7 +481,7 @@ def test_a_key_repeated_on_a_line_is_refused(iris: Client) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_limits_hold_for_every_shape(iris_dir: Path, shape: str) -> None:
-    """A row or a byte too much is 413."""
+    """A row or a byte beyond the limit is 413."""
     rows, body = pd.DataFrame([[1.5] * 4] * 3, columns=IRIS_FEATURES), SHAPES[shape]
     most = len(body(rows.head(2)))
     exact = make_client(Settings(models_dir=iris_dir, max_rows=2, max_body_bytes=most))
@@ -494,7 +494,7 @@ def test_limits_hold_for_every_shape(iris_dir: Path, shape: str) -> None:
 
 
 def test_a_model_may_call_its_features_as_tensors_are_called(tmp_path: Path) -> None:
-    """Then objects of these are rows."""
+    """Objects with these names are rows then."""
     rows = pd.DataFrame(load_iris().data[:, :3], columns=["name", "shape", "datatype"])
     save_model(LogisticRegression(max_iter=2000).fit(rows, load_iris().target), rows, name="m", root=tmp_path)
     client = make_client(Settings(models_dir=tmp_path))
@@ -503,7 +503,7 @@ def test_a_model_may_call_its_features_as_tensors_are_called(tmp_path: Path) -> 
 
 
 def test_whole_numbers_flags_and_texts_arrive_as_they_are(tmp_path: Path) -> None:
-    """By every shape: the model is given the same table."""
+    """For every format, the model gets the same table."""
     client, runtime = make_mixed(tmp_path)
     row = {"age": 1.5, "siblings": 2, "smokes": True, "size": "", "city": "42", "note": 'a "b",\n\u2028é'}
     frame = pd.DataFrame([row, {**row, "age": None, "city": None, "smokes": False}])
@@ -517,7 +517,7 @@ def test_whole_numbers_flags_and_texts_arrive_as_they_are(tmp_path: Path) -> Non
 
 
 def test_ping_is_readiness(iris: Client, tmp_path: Path) -> None:
-    """200 where all models serve, else 503; no key is asked for."""
+    """200 if all models serve, else 503. It needs no key."""
     keys = tmp_path / "keys"
     keys.write_text("secret\n")
     assert iris.simulate_get("/ping").status_code == 200
@@ -540,7 +540,7 @@ def test_ping_is_readiness(iris: Client, tmp_path: Path) -> None:
     ],
 )
 def test_vertex_ai_chooses_the_paths(iris_dir: Path, predict: str, health: str) -> None:
-    """It may choose those that there are anyway."""
+    """Vertex AI may also choose paths that exist anyway."""
     environ = {"MODELS_DIR": str(iris_dir), "AIP_PREDICT_ROUTE": predict, "AIP_HEALTH_ROUTE": health}
     client = make_client(Settings.from_environ(environ))
     body = json.dumps({"instances": [[5.1, 3.5, 1.4, 0.2]], "parameters": {"confidence": 0.5}})
@@ -552,7 +552,7 @@ def test_vertex_ai_chooses_the_paths(iris_dir: Path, predict: str, health: str) 
 
 @pytest.mark.parametrize("route", ["predict", "/", "/{name}", "/a b", "/a//b", "/a/"])
 def test_a_path_that_cannot_be_is_refused_at_the_start(route: str) -> None:
-    """With the name of the variable."""
+    """The sentence names the variable."""
     with pytest.raises(SettingsError, match=r"^AIP_PREDICT_ROUTE: "):
         Settings.from_environ({"AIP_PREDICT_ROUTE": route})
 
@@ -582,14 +582,14 @@ def test_any_body_gets_an_answer_of_the_contract(penguins: Client, body: str | b
 def test_any_body_with_a_piece_replaced_does_so_too(
     penguins: Client, frame: pd.DataFrame, shape: str, start: float, length: int, piece: bytes
 ) -> None:
-    """Whatever its shape was."""
+    """For a body of every format."""
     body = SHAPES[shape](frame).encode()
     at = int(start * len(body))
     check(invoke(penguins, body[:at] + piece + body[at + length :], TYPES.get(shape, "")))
 
 
 def check(result: falcon.testing.Result) -> None:
-    """The answer is one of the contract's."""
+    """Check that the answer keeps the contract."""
     assert result.status_code in {200, 400, 422}
     if result.status_code != 200:
         assert_problem(result, result.status_code)
@@ -598,7 +598,7 @@ def check(result: falcon.testing.Result) -> None:
 @pytest.mark.parametrize("first", ["1", "null", "[]", '"x"', "[[1, 2, 3, 4]]", '{"sepal_length": [1]}', "[{}]"])
 @pytest.mark.parametrize("last", ['{"sepal_length": [1]}', "[]", '[{"name": "x", "shape": [1], "datatype": "FP64"}]'])
 def test_inputs_that_appear_twice_are_refused(iris: falcon.testing.TestClient, first: str, last: str) -> None:
-    """Whatever form each has; neither is taken for the other, and none is a fault of ours."""
+    """For every form of the two members. Neither is used, and the answer is not a 500."""
     result = iris.simulate_post("/invocations", body=f'{{"inputs": {first}, "inputs": {last}}}')
 
     assert_problem(result, 422)

@@ -61,7 +61,7 @@ def mixed(tmp_path: Path) -> Mixed:
 
 
 def tensor(data: Any = None, shape: Any = (1, 4), datatype: str = "FP64", name: str = "x", **members: Any) -> Any:
-    """An input; with no data, the members say where they are."""
+    """An input. If there are no data, the members say where they are."""
     given = {} if data is None else {"data": data}
     return {"name": name, "shape": shape, "datatype": datatype, **given, **members}
 
@@ -76,13 +76,13 @@ def infer(
 
 
 def infer_binary(client: Client, request: dict[str, Any], content: bytes, path: str = "iris") -> falcon.testing.Result:
-    """The same with binary data behind the JSON."""
+    """POST a body with binary data behind the JSON."""
     head = json.dumps(request).encode()
     return infer(client, head + content, path, Inference_Header_Content_Length=str(len(head)))
 
 
 def ask(client: Client, path: str, tensors: dict[str, NDArray[Any]], binary: bool, **options: Any) -> Any:
-    """What Triton's client writes and reads, without its connection."""
+    """Send a request as Triton's client writes and reads it, without its connection."""
     inputs = []
     for name, array in tensors.items():
         inputs.append(triton.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype)))
@@ -103,7 +103,7 @@ def outputs(result: falcon.testing.Result) -> dict[str, Any]:
 
 @pytest.mark.parametrize("binary", [True, False])
 def test_every_row_of_the_sample_gets_scikit_learns_answer(served: Served, binary: bool) -> None:
-    """Labels, non-ASCII ones too, and probabilities, through the client's own encoding."""
+    """Labels (also non-ASCII ones) and probabilities, in the client's own encoding."""
     labels, probabilities = served.expected(served.rows)
     result = ask(served.client, served.name, {"x": served.rows}, binary)
 
@@ -112,7 +112,7 @@ def test_every_row_of_the_sample_gets_scikit_learns_answer(served: Served, binar
 
 
 def test_all_forms_of_a_matrix_are_the_same_rows(served: Served) -> None:
-    """Flat, nested, binary, one tensor for each column: the same numbers come out, to the bit."""
+    """Flat, nested, binary, and one tensor for each column give the same numbers, to the bit."""
     rows = served.rows[:3]
     request = {"inputs": [tensor(rows.tolist(), rows.shape)], "outputs": [{"name": "predict_proba"}]}
     expected = outputs(infer(served.client, request, served.name))
@@ -126,7 +126,7 @@ def test_all_forms_of_a_matrix_are_the_same_rows(served: Served) -> None:
 
 
 def test_the_answer_names_the_model_and_echoes_the_id(iris: Client) -> None:
-    """With and without a version in the path."""
+    """For paths with and without a version."""
     for path in ("iris", "iris/versions/1"):
         answer = infer(iris, {"id": "é", "inputs": [tensor(ROW)]}, path).json
         assert (answer["model_name"], answer["model_version"], answer["id"]) == ("iris", "1", "é")
@@ -134,7 +134,7 @@ def test_the_answer_names_the_model_and_echoes_the_id(iris: Client) -> None:
 
 
 def test_outputs_are_those_asked_for_in_that_order(iris: Client) -> None:
-    """Each in its form; nothing asked for is all that there is."""
+    """Each output has its requested form. If the request names no outputs, the answer has all."""
     wanted = [{"name": "predict_proba", "parameters": {"binary_data": True}}, {"name": "predict"}]
     result = infer(iris, {"inputs": [tensor(ROW)], "outputs": wanted})
     length = int(result.headers["inference-header-content-length"])
@@ -153,7 +153,7 @@ def test_outputs_are_those_asked_for_in_that_order(iris: Client) -> None:
 
 
 def test_an_outputs_own_wish_beats_the_requests(iris: Client) -> None:
-    """binary_data against binary_data_output."""
+    """`binary_data` of an output beats `binary_data_output` of the request."""
     request = {
         "inputs": [tensor(ROW)],
         "parameters": {"binary_data_output": True},
@@ -163,7 +163,7 @@ def test_an_outputs_own_wish_beats_the_requests(iris: Client) -> None:
 
 
 def test_unknown_members_and_parameters_are_tolerated(iris: Client) -> None:
-    """Clients send model names, content types, timeouts and nulls."""
+    """Clients also send model names, content types, timeouts and nulls."""
     request = {
         "model_name": "iris",
         "inputs": [tensor(ROW, parameters={"content_type": "np", "extra": [1]}, comment=None)],
@@ -192,7 +192,7 @@ def test_unknown_members_and_parameters_are_tolerated(iris: Client) -> None:
     ],
 )
 def test_a_repeated_member_is_400(iris: Client, body: str, pointer: str | None) -> None:
-    """One of the two would be ignored without a word; a long name is not repeated to the caller."""
+    """Otherwise one of the two would be ignored silently. The error does not repeat a long name."""
     text = json.dumps(tensor(ROW))
     body = body.replace("INPUT_MEMBERS", text[1:-1]).replace("INPUT", text).replace("LONG", "x" * 101)
 
@@ -201,7 +201,7 @@ def test_a_repeated_member_is_400(iris: Client, body: str, pointer: str | None) 
 
 @pytest.mark.parametrize("text", ["a:b", '":', '{"id":1,"id":2}'])
 def test_what_looks_like_a_member_in_a_string_is_none(mixed: Mixed, text: str) -> None:
-    """Colons in data, in names and in ids."""
+    """Colons in data, in names and in ids are no members."""
     tensors = [tensor([value], (1,), kind, name) for name, kind, value in MIXED_ROW]
     tensors[-1]["data"] = [text]
     answer = infer(mixed[0], {"inputs": tensors, "id": text}, "mixed")
@@ -211,7 +211,7 @@ def test_what_looks_like_a_member_in_a_string_is_none(mixed: Mixed, text: str) -
 
 
 def test_members_that_are_not_known_are_so_many_at_most(iris: Client) -> None:
-    """Each is looked at, which takes microseconds; as many as a body may hold would take seconds."""
+    """Checking a member takes microseconds. A body could hold so many that checking all would take seconds."""
     request = {"inputs": [tensor(ROW)], "parameters": {f"x{i}": i for i in range(900)}}
     assert infer(iris, request).status_code == 200
     request["parameters"] = {f"x{i}": i for i in range(1100)}
@@ -219,7 +219,7 @@ def test_members_that_are_not_known_are_so_many_at_most(iris: Client) -> None:
 
 
 def test_the_content_type_is_never_looked_at(iris: Client) -> None:
-    """The header alone says where the JSON ends."""
+    """Only the header with the length says where the JSON ends."""
     body = json.dumps({"inputs": [tensor(ROW)]})
     for content_type in ("application/octet-stream", "text/csv", "nonsense", "application/json; charset=latin-1"):
         result = iris.simulate_post("/v2/models/iris/infer", body=body, content_type=content_type)
@@ -227,7 +227,7 @@ def test_the_content_type_is_never_looked_at(iris: Client) -> None:
 
 
 def test_classification_ranks_the_classes(served: Served) -> None:
-    """The best n, as value:index:label; more than there are is all."""
+    """The best n classes, as value:index:label. If n is larger than the number of classes, the answer has all."""
     row = served.rows[:1]
     request = {
         "inputs": [tensor(row.tolist(), (1, row.shape[1]))],
@@ -259,7 +259,7 @@ def test_classification_ranks_the_classes(served: Served) -> None:
     ],
 )
 def test_labels_keep_their_kind(tmp_path: Path, classes: tuple[Any, ...], datatype: str, label: Any) -> None:
-    """Numbers and flags are tensors of their own datatype; classes of several kinds are the text of their JSON."""
+    """Numbers and booleans have tensors of their own datatype. Classes of several types become JSON texts."""
     client, _ = make_mixed(tmp_path, (Feature("a", "float"),), classes=classes)
     request = {"inputs": [tensor([1], [1])], "outputs": [{"name": "predict"}]}
     (output,) = infer(client, request, "mixed").json["outputs"]
@@ -272,7 +272,7 @@ def test_labels_keep_their_kind(tmp_path: Path, classes: tuple[Any, ...], dataty
 
 
 def test_values_are_tensors_of_their_width() -> None:
-    """Regressors give FP64, clusterers and detectors of outliers INT64; several outputs are columns."""
+    """Regressors give FP64; clusterers and outlier detectors give INT64. Several outputs are columns."""
     feature = Feature("a", "float")
     for task, values, datatype, width in (
         ("regressor", np.array([[0.5, 1.5]], np.float32), "FP64", 2),
@@ -291,7 +291,7 @@ def test_values_are_tensors_of_their_width() -> None:
 @pytest.mark.parametrize("binary", [True, False])
 @pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
 def test_mixed_columns_reach_the_model_unchanged(mixed: Mixed, binary: bool, shape: tuple[int, ...]) -> None:
-    """Numbers, flags, gaps, empty and non-ASCII strings, in any order of the tensors."""
+    """Numbers, booleans, missing values, empty and non-ASCII strings, in any order of the tensors."""
     client, recorder = mixed
     tensors = {name: column.reshape(shape) for name, column in reversed(COLUMNS.items())}
     if not binary:
@@ -309,7 +309,7 @@ def test_mixed_columns_reach_the_model_unchanged(mixed: Mixed, binary: bool, sha
 
 
 def test_tensors_and_instances_are_the_same_table(mixed: Mixed) -> None:
-    """JSON with nulls, binary, and the rows of /v1."""
+    """For JSON with nulls, for binary data, and for the rows of /v1."""
     client, recorder = mixed
     rows = [list(row) for row in zip(*(column.tolist() for column in COLUMNS.values()), strict=True)]
     rows[1][0] = rows[0][4] = None
@@ -328,7 +328,7 @@ def test_tensors_and_instances_are_the_same_table(mixed: Mixed) -> None:
 
 
 def test_metadata_of_mixed_columns(mixed: Mixed) -> None:
-    """One tensor for each column; a number that may be missing is FP64, whatever it is else."""
+    """There is one tensor for each column. A number that may be missing is always FP64."""
     client, _ = mixed
     metadata = client.simulate_get("/v2/models/mixed").json
 
@@ -348,7 +348,7 @@ def test_metadata_of_mixed_columns(mixed: Mixed) -> None:
 
 
 def test_classification_of_two_classes_reads_the_score_both_ways(mixed: Mixed) -> None:
-    """The decision function of two classes is one number: the second's, and the first's turned round."""
+    """The decision function of two classes is one number: the score of the second class. The first has its negative."""
     client, _ = mixed
     inputs = [
         tensor(column.tolist()[:1], [1], datatype, name)
@@ -381,7 +381,7 @@ def test_classification_of_two_classes_reads_the_score_both_ways(mixed: Mixed) -
     ],
 )
 def test_columns_that_the_model_does_not_take(mixed: Mixed, change: dict[str, Any], status: int, pointer: str) -> None:
-    """Names, values and categories are 422; datatypes and lengths that disagree are 400."""
+    """Wrong names, values and categories are 422; datatypes and lengths that contradict each other are 400."""
     kinds = ("FP64", "INT64", "BOOL", "BYTES", "BYTES", "BYTES")
     columns: dict[str, Any] = {
         name: (name, kind, column.tolist()) for (name, column), kind in zip(COLUMNS.items(), kinds, strict=True)
@@ -395,7 +395,7 @@ def test_columns_that_the_model_does_not_take(mixed: Mixed, change: dict[str, An
 
 
 def test_a_missing_number_in_binary_data_is_nan(mixed: Mixed, iris: Client) -> None:
-    """It is taken where the model takes missing values, and refused like a null where not; so is infinity."""
+    """If the model takes no missing values, it is refused as null is. Infinity is refused, too."""
     for value in (np.nan, np.inf, -np.inf):
         content = np.array([1.0, 2.0, value, 4.0]).tobytes()
         result = infer_binary(iris, {"inputs": [tensor(parameters={"binary_data_size": 32})]}, content)
@@ -403,7 +403,7 @@ def test_a_missing_number_in_binary_data_is_nan(mixed: Mixed, iris: Client) -> N
 
 
 def test_one_column_alone_may_have_any_name(tmp_path: Path) -> None:
-    """A model of one feature takes [n] and [n, 1]."""
+    """A model of one feature takes the shapes [n] and [n, 1]."""
     for feature, datatype, value in ((Feature("a", "float"), "FP32", 1.5), (Feature("a", "text"), "BYTES", "ü")):
         client, recorder = make_mixed(tmp_path, (feature,))
         for shape in ([1], [1, 1]):
@@ -415,7 +415,7 @@ def test_one_column_alone_may_have_any_name(tmp_path: Path) -> None:
 
 
 def test_flags_and_whole_numbers_in_a_matrix(tmp_path: Path) -> None:
-    """A matrix of any datatype is held to what its columns are."""
+    """For any datatype of the matrix, each column must keep to its type."""
     features = (Feature("whole", "int"), Feature("flag", "bool"), Feature("gap", "float", missing=True))
     client, _ = make_mixed(tmp_path, features)
 
@@ -444,18 +444,18 @@ def test_bfloat16_is_read_from_binary_data(iris: Client) -> None:
 
 
 class Source(io.BytesIO):
-    """A body that keeps the pieces that were read of it."""
+    """A body that keeps the pieces that were read."""
 
     pieces: list[bytes]
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read, and keep what was read."""
+        """Read a piece, and keep it."""
         self.pieces = [*getattr(self, "pieces", []), super().read(size)]
         return self.pieces[-1]
 
 
 def test_a_binary_matrix_is_not_copied(tmp_path: Path) -> None:
-    """What the runtime gets is the memory that the body was read into, aligned wherever the JSON ends."""
+    """The runtime computes with the memory that the body was read into, aligned for every length of the JSON."""
     client, recorder = make_mixed(tmp_path, (Feature("a", "float"), Feature("b", "float")))
     head = json.dumps({"inputs": [tensor(shape=(2, 2), parameters={"binary_data_size": 32})]})
     for length in range(len(head), len(head) + 9):
@@ -474,7 +474,7 @@ def test_a_binary_matrix_is_not_copied(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "GZIP"])
 def test_compressed_bodies(iris: Client, coding: str) -> None:
-    """The header counts bytes of the body before it was compressed."""
+    """The header gives the length of the JSON before compression."""
     pack = gzip.compress if coding.lower() == "gzip" else zlib.compress
     head = json.dumps({"inputs": [tensor(parameters={"binary_data_size": 32})]}).encode()
     body = pack(head + np.array(ROW).tobytes())
@@ -491,7 +491,7 @@ def test_compressed_bodies(iris: Client, coding: str) -> None:
 
 
 def test_what_grows_past_the_limit_is_413(iris_dir: Path) -> None:
-    """Bodies, decompressed bodies and rows."""
+    """For bodies, decompressed bodies and rows."""
     client = make_client(Settings(models_dir=iris_dir, max_body_bytes=1000, max_rows=3))
 
     assert_problem(infer(client, b"x" * 1001), 413)
@@ -505,7 +505,7 @@ def test_what_grows_past_the_limit_is_413(iris_dir: Path) -> None:
 @pytest.mark.parametrize("shape", ["[1, 4]", "[1, 2000000]", "[100000, 4]", "[4611686018427387904, 4]"])
 @pytest.mark.parametrize("piece", ["0", "[]", '""', '"\\\\"', "{}", "null", "[[0]]", "true"])
 def test_bodies_that_lie_cost_no_memory(iris: Client, datatype: str, shape: str, piece: str) -> None:
-    """Two megabytes of whatever, under any shape, are refused for a few times their own size."""
+    """Two megabytes of any content, with any shape, take only a few times their own size until they are refused."""
     data = ",".join([piece] * (2_100_000 // (len(piece) + 1)))
     body = f'{{"inputs": [{{"name": "x", "shape": {shape}, "datatype": "{datatype}", "data": [{data}]}}]}}'.encode()
     tracemalloc.start()
@@ -522,7 +522,7 @@ def test_bodies_that_lie_cost_no_memory(iris: Client, datatype: str, shape: str,
 
 @pytest.mark.parametrize("header", ["abc", "-1", "1.5", "", "1, 1", "9" * 30, "+1", "٣", "217", "1000000000000"])
 def test_headers_that_are_no_length_of_the_json(iris: Client, header: str) -> None:
-    """No number, or more than the body has."""
+    """The header is no number, or is longer than the body."""
     body = json.dumps({"inputs": [tensor(ROW)]}).ljust(216)
     result = iris.simulate_post("/v2/models/iris/infer", body=body, headers={HEADER: header})
 
@@ -530,7 +530,7 @@ def test_headers_that_are_no_length_of_the_json(iris: Client, header: str) -> No
 
 
 def test_a_raw_request_is_one_row(iris: Client, mixed: Mixed) -> None:
-    """A header of 0: the body is the tensor, and the outputs come as binary data."""
+    """If the header is 0, the body is the tensor, and the outputs are binary data."""
     content = np.array(ROW).tobytes()
     result = infer(iris, content, Inference_Header_Content_Length="0")
 
@@ -587,7 +587,7 @@ def test_a_raw_request_is_one_row(iris: Client, mixed: Mixed) -> None:
     ],
 )
 def test_what_is_no_inference_request_is_400(iris: Client, body: Any, pointer: str) -> None:
-    """With a sentence, and a pointer to the fault."""
+    """The error has a sentence and a pointer to the fault."""
     if isinstance(body, dict):
         try:
             body = json.dumps(body)
@@ -613,7 +613,7 @@ def test_what_is_no_inference_request_is_400(iris: Client, body: Any, pointer: s
     ],
 )
 def test_what_is_not_json_is_400(iris: Client, body: bytes) -> None:
-    """Whatever else it might be."""
+    """For a body that also has other faults."""
     assert assert_problem(infer(iris, body), 400)["detail"].startswith("The body")
 
 
@@ -635,12 +635,12 @@ def test_what_is_not_json_is_400(iris: Client, body: bytes) -> None:
     ],
 )
 def test_tensors_that_the_model_does_not_take(iris: Client, request_: dict[str, Any], status: int) -> None:
-    """Names, widths and values are 422, datatypes 400."""
+    """Wrong names, widths and values are 422, wrong datatypes 400."""
     assert_problem(infer(iris, request_), status)
 
 
 def test_numbers_too_large_for_any_arithmetic_are_422(iris: Client) -> None:
-    """They are JSON and numbers."""
+    """They are valid JSON."""
     body = json.dumps({"inputs": [tensor([1, 2, 3, 4])]}).replace("4]}", "1e400]}")
 
     assert_problem(infer(iris, body), 422, "/inputs/0/data/3")
@@ -648,7 +648,7 @@ def test_numbers_too_large_for_any_arithmetic_are_422(iris: Client) -> None:
 
 @pytest.mark.parametrize("size", [0, 31, 33, 64, 2**40])
 def test_binary_lengths_that_disagree(iris: Client, size: int) -> None:
-    """What is announced, what the shape asks for and what there is."""
+    """The announced length, the length by the shape, and the real length must agree."""
     content = np.array(ROW).tobytes()
     result = infer_binary(iris, {"inputs": [tensor(parameters={"binary_data_size": size})]}, content)
     assert_problem(result, 400)
@@ -657,7 +657,7 @@ def test_binary_lengths_that_disagree(iris: Client, size: int) -> None:
 
 
 def test_unknown_models_and_versions(iris: Client) -> None:
-    """404 on every path, with the type that clients read errors from."""
+    """404 on every path, with the content type in which clients read errors."""
     for path in ("nope", "iris/versions/2", "iris/versions/x"):
         for result in (
             infer(iris, {"inputs": [tensor(ROW)]}, path),
@@ -670,7 +670,7 @@ def test_unknown_models_and_versions(iris: Client) -> None:
 
 
 def test_what_clients_ask_first(iris: Client) -> None:
-    """Health, metadata, index, configuration; HEAD where GET."""
+    """Health, metadata, index, configuration; HEAD works as GET."""
     answers = {
         "/v2/health/live": {"live": True},
         "/v2/health/ready": {"ready": True},
@@ -692,7 +692,7 @@ def test_what_clients_ask_first(iris: Client) -> None:
 
 
 def test_the_index_lists_what_serves_and_what_was_refused(tmp_path: Path) -> None:
-    """With the kind of its fault; `ready` leaves out what does not serve. Nothing is loaded over HTTP."""
+    """Refused versions have the kind of their fault; `ready` leaves them out. Nothing can be loaded over HTTP."""
 
     def refuse(directory: Path, heartbeat: object = None) -> Any:
         raise Refused("it is broken") if directory.name == "3" else Incomplete("it is half there")
@@ -722,7 +722,7 @@ def test_the_index_lists_what_serves_and_what_was_refused(tmp_path: Path) -> Non
 
 
 def test_a_model_may_be_called_stats(tmp_path: Path) -> None:
-    """Its metadata are then where the statistics of all models were."""
+    """The path of the statistics then answers the model's metadata."""
     (tmp_path / "stats" / "1").mkdir(parents=True)
     client, _ = make_mixed(tmp_path)
 
@@ -757,7 +757,7 @@ REQUESTS = st.fixed_dictionaries(
 
 @given(REQUESTS, st.binary(max_size=64), st.none() | st.integers(-2, 3))
 def test_no_request_is_a_fault_of_ours(iris: Client, request_: Any, content: bytes, off: int | None) -> None:
-    """Any members, any bytes behind them, with a header that is right, wrong or missing: an answer, or a sentence."""
+    """For any members, any binary data, and a right, wrong or missing header: an answer or an error sentence."""
     head = json.dumps(request_, allow_nan=False).encode() if finite(request_) else b"{}"
     headers = {} if off is None else {HEADER: str(max(len(head) + off, 0))}
     body = head if off is None else head + content

@@ -17,13 +17,13 @@ from tests.support.app import assert_problem, make_client
 
 
 def test_the_process_answers(iris: falcon.testing.TestClient) -> None:
-    """Liveness needs no model; / is what KServe's client asks."""
+    """Liveness needs no model. KServe's client asks at /."""
     assert iris.simulate_get("/healthz").status_code == 200
     assert iris.simulate_get("/").json == {"status": "alive"}
 
 
 def test_ready_with_what_serves(iris: falcon.testing.TestClient) -> None:
-    """Each model with its versions."""
+    """The answer has each model with its versions."""
     result = iris.simulate_get("/readyz")
 
     assert result.status_code == 200
@@ -31,7 +31,7 @@ def test_ready_with_what_serves(iris: falcon.testing.TestClient) -> None:
 
 
 def test_no_model_is_not_ready(tmp_path: Path) -> None:
-    """All of nothing is not enough."""
+    """A service without models must not look ready."""
     for directory in (tmp_path, tmp_path / "nowhere"):
         client = make_client(Settings(models_dir=directory))
 
@@ -41,7 +41,7 @@ def test_no_model_is_not_ready(tmp_path: Path) -> None:
 
 
 def test_a_model_without_a_good_version_is_not_ready(iris_dir: Path, tmp_path: Path) -> None:
-    """One good model does not hide a bad one; the kind of its fault is told, and its requests are 503."""
+    """A ready model does not hide another that is not. The answer has the kind of fault."""
     shutil.copytree(iris_dir / "iris", tmp_path / "iris")
     shutil.copytree(iris_dir / "iris", tmp_path / "flowers")
     client = make_client(Settings(models_dir=tmp_path))
@@ -58,7 +58,7 @@ PROBES = ("/readyz", "/ping", "/v2/health/ready", "/my-health")
 
 
 def test_any_model_may_be_enough(iris_dir: Path, tmp_path: Path) -> None:
-    """With READY=any every probe is 200 while one model serves; the details still name the refused one."""
+    """With READY=any every probe is 200 while one model serves. The details still name the refused model."""
     shutil.copytree(iris_dir / "iris", tmp_path / "iris")
     shutil.copytree(iris_dir / "iris", tmp_path / "flowers")
     client = make_client(Settings(models_dir=tmp_path, ready="any", aip_health_route="/my-health"))
@@ -80,7 +80,7 @@ def test_any_is_not_none(iris_dir: Path, tmp_path: Path) -> None:
 
 
 SECRETS = ("/srv/secret", "hunter2", "ValueError")
-"""A path, the content of a file and a library's words."""
+"""Reasons with a path, the content of a file, and a library's text."""
 
 
 @pytest.mark.parametrize("kind", [Refused, Incomplete, ValueError], ids=["refused", "waited for", "another exception"])
@@ -88,7 +88,7 @@ SECRETS = ("/srv/secret", "hunter2", "ValueError")
 def test_reasons_are_for_the_operator_alone(
     kind: type[Exception], path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Anybody may ask, and learns which kind of fault it is; the log has the rest."""
+    """Clients only learn the kind of fault. The log has the reason."""
 
     def load(directory: Path, heartbeat: object = None) -> Model:
         raise kind(f"model.skops: {SECRETS}")

@@ -19,7 +19,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,imag
     [BROWSER, "text/html", "text/*", "text/html;q=0.8, application/json;q=0.7", "application/json;q=0.9, text/html"],
 )
 def test_who_prefers_html_gets_the_page(iris: falcon.testing.TestClient, accept: str) -> None:
-    """With its own policy, and for HEAD without the body."""
+    """It has its own policy. HEAD gets no body."""
     for result in (
         iris.simulate_get("/", headers={"Accept": accept}),
         iris.simulate_head("/", headers={"Accept": accept}),
@@ -47,7 +47,7 @@ def test_who_prefers_html_gets_the_page(iris: falcon.testing.TestClient, accept:
     ],
 )
 def test_all_others_get_json(iris: falcon.testing.TestClient, accept: str | None) -> None:
-    """Whoever likes both as much, too, and whoever sends what cannot be read: a probe never fails for that."""
+    """Also clients that accept both equally or send a malformed Accept: a probe must not fail for that."""
     result = iris.simulate_get("/", headers={} if accept is None else {"Accept": accept})
 
     assert result.json == {"status": "alive"}
@@ -57,7 +57,7 @@ def test_all_others_get_json(iris: falcon.testing.TestClient, accept: str | None
 
 
 def test_each_file_of_the_page_is_served(iris: falcon.testing.TestClient) -> None:
-    """With its type, and HEAD says the same."""
+    """It has its content type; HEAD has the same headers."""
     files = [path for path in DIRECTORY.iterdir() if path.is_file() and path.name != "index.html"]
     assert files
     for path in files:
@@ -71,7 +71,7 @@ def test_each_file_of_the_page_is_served(iris: falcon.testing.TestClient) -> Non
 
 
 def test_what_a_browser_has_is_not_sent_again(iris: falcon.testing.TestClient) -> None:
-    """304 for its ETag, among others and made weak by a proxy, too; a file that has changed is sent."""
+    """304 for its ETag, also in a list, and if a proxy made it weak. A changed file is sent."""
     for path, headers in (("/static/page.js", {}), ("/", {"Accept": BROWSER})):
         etag = iris.simulate_get(path, headers=headers).headers["etag"]
         for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):
@@ -84,12 +84,12 @@ def test_what_a_browser_has_is_not_sent_again(iris: falcon.testing.TestClient) -
     "name", ["", "nothing.js", "index.html", "../app.py", "..%2Fapp.py", "%2e%2e%2fapp.py", "..\\app.py", "/etc/passwd"]
 )
 def test_nothing_else_is_served(iris: falcon.testing.TestClient, name: str) -> None:
-    """However it is written."""
+    """For every way to write the path."""
     assert_problem(iris.simulate_get(f"/static/{name}"), 404)
 
 
 def test_without_docs_there_is_no_page(iris_dir: Path) -> None:
-    """DOCS=0 leaves the probe's answer, for browsers, too."""
+    """With DOCS=0, browsers also get the answer of the probe."""
     client = make_client(Settings(models_dir=iris_dir, docs=False))
 
     assert client.simulate_get("/", headers={"Accept": BROWSER}).json == {"status": "alive"}

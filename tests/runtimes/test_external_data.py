@@ -1,4 +1,4 @@
-"""ONNX models that keep tensors in other files are found, wherever the tensor is."""
+"""ONNX models that keep tensors in other files are found, for every place of such a tensor."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DATA = np.arange(4, dtype=np.float32)
 
 
 def elsewhere(location: str = "data.bin", name: str = "w") -> TensorProto:
-    """A tensor in a file."""
+    """A tensor that is kept in a file."""
     tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
     tensor.external_data.add(key="location", value=location)
     return tensor
@@ -51,7 +51,7 @@ def sparse(values: TensorProto, indices: TensorProto) -> SparseTensorProto:
 
 
 def in_a_subgraph() -> ModelProto:
-    """A condition, one of whose branches has the tensor."""
+    """A condition; one of its branches has the tensor."""
     output = helper.make_tensor_value_info("o", TensorProto.FLOAT, [4])
     branch = helper.make_graph([helper.make_node("Identity", ["v"], ["o"])], "b", [], [output], [elsewhere(name="v")])
     condition = helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(np.array(True)))
@@ -81,7 +81,7 @@ def sparse_initializer(values: TensorProto, indices: TensorProto) -> ModelProto:
 
 
 def in_training() -> ModelProto:
-    """What a model is trained with."""
+    """A part of the model that is only used for training."""
     made = model(tensor=numpy_helper.from_array(DATA, "w"))
     made.training_info.add(algorithm=GraphProto(initializer=[elsewhere()]))
     return made
@@ -106,7 +106,7 @@ PLACES: dict[str, Callable[[], ModelProto]] = {
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_tensor_in_a_file_is_refused(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though the file is there."""
+    """Even if the file exists."""
     monkeypatch.chdir(tmp_path)
     DATA.tofile("data.bin")
 
@@ -115,7 +115,7 @@ def test_a_tensor_in_a_file_is_refused(place: str, tmp_path: Path, monkeypatch: 
 
 
 def test_a_version_with_external_data_does_not_serve(iris_dir: Path, tmp_path: Path) -> None:
-    """Nor can it be packaged."""
+    """It cannot be packaged either."""
     from service.packaging.save_onnx import save_onnx
 
     directory = versions.copy_version(iris_dir / "iris" / "1", tmp_path / "models", version=1)
@@ -127,7 +127,7 @@ def test_a_version_with_external_data_does_not_serve(iris_dir: Path, tmp_path: P
 
 
 def test_the_word_alone_is_no_reason(iris_dir: Path) -> None:
-    """A feature may be called location, and so may a key of anything else."""
+    """A feature may have the name `location`, and other keys may, too."""
     made = onnx.load(iris_dir / "iris" / "1" / ONNX)
     made.metadata_props.add(key="location", value="Kew")
     manifest = read(iris_dir / "iris" / "1")
@@ -140,7 +140,7 @@ def test_the_word_alone_is_no_reason(iris_dir: Path) -> None:
 
 
 def descriptors(message: Any) -> Iterator[Any]:
-    """A message and all that it can hold."""
+    """A message type, and all message types that it can hold."""
     found, pending = {message.name: message}, [message]
     while pending:
         for field in pending.pop().fields:
@@ -151,7 +151,7 @@ def descriptors(message: Any) -> Iterator[Any]:
 
 
 def test_every_field_that_can_hold_a_tensor_is_known() -> None:
-    """By onnx' own description of its messages."""
+    """By onnx' own description of its message types."""
     links = {
         message.name: {field.number: field.message_type.name for field in message.fields if field.message_type}
         for message in descriptors(ModelProto.DESCRIPTOR)
@@ -170,13 +170,13 @@ def test_every_field_that_can_hold_a_tensor_is_known() -> None:
 
 
 def varint(value: int, length: int) -> bytes:
-    """A number in more bytes than it needs."""
+    """A number in more bytes than necessary."""
     return bytes([value >> 7 * i & 0x7F | 0x80 for i in range(length - 1)] + [value >> 7 * (length - 1)])
 
 
 @pytest.mark.parametrize("tag", [b"\x6a", varint(0x6A, 3)], ids=["short", "long"])
 def test_a_number_may_be_written_in_many_ways(tag: bytes) -> None:
-    """Protobuf takes them all."""
+    """Protobuf accepts all of these forms."""
     tensor = tag + b"\x0c\x0a\x08location\x12\x00"
     content = b"\x3a" + varint(2 + len(tensor), 2) + b"\x2a" + bytes([len(tensor)]) + tensor
 
@@ -186,7 +186,7 @@ def test_a_number_may_be_written_in_many_ways(tag: bytes) -> None:
 
 @given(st.binary(max_size=60).map(lambda noise: b"\x3a" + noise))
 def test_bytes_of_any_kind_are_walked_to_an_end(noise: bytes) -> None:
-    """They are no model, or they are told as protobuf tells them."""
+    """The walk ends for any bytes. If protobuf finds such a tensor in them, the walk finds one, too."""
     try:
         found = keeps_data_elsewhere(noise)
     except ValueError as ex:
@@ -200,6 +200,6 @@ def test_bytes_of_any_kind_are_walked_to_an_end(noise: bytes) -> None:
 
 
 def test_the_other_format_of_onnx_runtime_is_refused() -> None:
-    """It could name files, too, and needs no parsing."""
+    """The format could also name files, so only protobuf is read."""
     with pytest.raises(Exception, match=r"(?i)protobuf parsing failed"):
         onnx_session(b"\x20\x00\x00\x00ORTM" + bytes(64))

@@ -1,4 +1,4 @@
-"""Runtimes: a table in, a prediction out."""
+"""Runtimes turn a table into a prediction."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def sklearn(directory: Path, signature: Signature) -> Runtime:
 
 @pytest.mark.parametrize("make", [onnx, sklearn])
 def test_a_prediction_has_labels_and_probabilities(iris_dir: Path, make: Make) -> None:
-    """Labels as positions in the classes, probabilities as float64, a row each."""
+    """Labels are positions in the classes. Probabilities are float64, with a row for each row of the table."""
     directory = iris_dir / "iris" / "1"
     signature = read(directory).signature
     rows = load_iris().data
@@ -53,7 +53,7 @@ def test_a_prediction_has_labels_and_probabilities(iris_dir: Path, make: Make) -
 
 @pytest.mark.parametrize("make", [onnx, sklearn])
 def test_arithmetic_that_overflows_is_refused(iris_dir: Path, make: Make) -> None:
-    """Never a label with NaN behind it."""
+    """So there is never a label that was computed with NaN."""
     directory = iris_dir / "iris" / "1"
     with pytest.raises(InvalidInput):
         make(directory, read(directory).signature).predict(Table(1, np.full((1, 4), 1.7e308)))
@@ -64,7 +64,7 @@ def signature(task: Any, *outputs: Output, classes: tuple[Any, ...] | None = Non
 
 
 def test_a_classifier_without_probabilities_has_scores() -> None:
-    """Its decision function."""
+    """The scores are its decision function."""
     rows, labels = load_iris(return_X_y=True)
     estimator = LinearSVC(random_state=0).fit(rows, labels)
     takes = signature("classifier", Output("predict"), Output("decision_function", 3), classes=(0, 1, 2))
@@ -76,7 +76,7 @@ def test_a_classifier_without_probabilities_has_scores() -> None:
 
 
 def test_a_regressor_has_values() -> None:
-    """One for each row, or a list where it has several outputs."""
+    """One number for each row, or a list if there are several outputs."""
     rows = load_iris().data
     takes = signature("regressor", Output("predict"))
     for target in (rows[:, 0], rows[:, :2]):
@@ -89,7 +89,7 @@ def test_a_regressor_has_values() -> None:
 
 @pytest.mark.parametrize("outlier", [-1, 99])
 def test_a_label_that_is_no_class_is_refused(outlier: int) -> None:
-    """It would be that of another class."""
+    """Otherwise it would become the label of another class."""
     rows, labels = load_iris(return_X_y=True)
     estimator = RadiusNeighborsClassifier(1.0, outlier_label=outlier).fit(rows, labels)
     takes = signature("classifier", Output("predict"), classes=("a", "b", "c"))
@@ -101,7 +101,7 @@ def test_a_label_that_is_no_class_is_refused(outlier: int) -> None:
 
 
 def test_classes_may_be_in_any_order() -> None:
-    """A label's position is that in the classes."""
+    """A label is a position in the classes, in their order."""
 
     class Unsorted:
         classes_ = np.array(["low", "mid", "high"], dtype=object)
@@ -116,7 +116,7 @@ def test_classes_may_be_in_any_order() -> None:
 
 
 def test_a_graph_that_fails_on_a_row_is_no_fault_of_ours(iris_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The table fits the signature, and still the graph cannot compute with it: the caller is told."""
+    """The table fits the signature, but the graph cannot compute with it. The client gets an error."""
     directory = iris_dir / "iris" / "1"
     runtime = onnx(directory, read(directory).signature)
 
@@ -129,7 +129,7 @@ def test_a_graph_that_fails_on_a_row_is_no_fault_of_ours(iris_dir: Path, monkeyp
 
 
 def test_labels_that_are_no_positions_are_refused(iris_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A graph from elsewhere may say true and false."""
+    """A graph from another converter may answer true and false."""
     directory = iris_dir / "iris" / "1"
     runtime = onnx(directory, signature("classifier", Output("predict"), classes=("a", "b")))
     monkeypatch.setattr(runtime, "run", lambda table: [np.array([True])])
@@ -140,7 +140,7 @@ def test_labels_that_are_no_positions_are_refused(iris_dir: Path, monkeypatch: p
 
 @pytest.mark.parametrize("times", [1, 50])
 def test_a_label_without_a_class_is_refused(iris_dir: Path, times: int) -> None:
-    """In a small table and a large one: the third of two classes is none, and no position counts from the end."""
+    """In a small and a large table: position 2 of two classes does not exist, and -1 does not count from the end."""
     directory = iris_dir / "iris" / "1"
     takes = signature("classifier", Output("predict"), classes=("a", "b"))
     runtime = onnx(directory, takes)
@@ -155,14 +155,14 @@ def test_a_label_without_a_class_is_refused(iris_dir: Path, times: int) -> None:
 @pytest.mark.parametrize("size", [1, FEW, FEW + 1])
 @pytest.mark.parametrize(("label", "known"), [(-1, False), (0, True), (2, True), (3, False)])
 def test_positions_are_those_of_classes(label: int, known: bool, size: int) -> None:
-    """Wherever among the labels it stands."""
+    """For each position among the labels."""
     labels = np.ones(size, dtype=np.int64)
     labels[-1] = label
     assert _among(frozenset(range(3)), labels) is known
 
 
 def test_several_values_are_never_one(iris_dir: Path) -> None:
-    """A matrix of probabilities is no single score."""
+    """A matrix of probabilities is not one score."""
     directory = iris_dir / "iris" / "1"
     outputs = Output("predict"), Output("decision_function")
     runtime = onnx(directory, signature("classifier", *outputs, classes=(0, 1, 2)))
@@ -171,7 +171,7 @@ def test_several_values_are_never_one(iris_dir: Path) -> None:
 
 
 def test_a_session_holds_no_file(iris_dir: Path) -> None:
-    """What was read is released once there is a session."""
+    """The file's content is freed once the session exists."""
     version = iris_dir / "iris" / "1"
     content = (version / ONNX).read_bytes()
     before = sys.getrefcount(content)

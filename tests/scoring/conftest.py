@@ -29,7 +29,7 @@ NAMES = (*SHIPPED, "forest", "scores", "targets", "clusters")
 
 @pytest.fixture(scope="session")
 def six(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models directory: numbers, categories with gaps, trees in float32, scores, two targets, clusters."""
+    """A models directory: numbers, categories with missing values, trees in float32, scores, two targets, clusters."""
     root = tmp_path_factory.mktemp("six")
     for name in SHIPPED:
         shutil.copytree(ROOT / "models" / name, root / name)
@@ -49,17 +49,17 @@ def six(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", params=NAMES)
 def name(request: pytest.FixtureRequest) -> str:
-    """Each of the six."""
+    """The name of each of the six models."""
     return str(request.param)
 
 
 @pytest.fixture(scope="session")
 def model(six: Path, name: str) -> Model:
-    """The model, as it is loaded without a server."""
+    """The model, loaded as `predict` loads it, without a server."""
     return Loader(Settings(), RowDecoders)(six / name / "1")
 
 
 @pytest.fixture(scope="session")
 def client(six: Path, name: str) -> falcon.testing.TestClient:
-    """The service with that model for its default."""
+    """The service with that model as its default."""
     return make_client(Settings(models_dir=six, default_model=name))

@@ -1,4 +1,4 @@
-"""Files scored without a server: the answers of the service, whatever the format, the chunks and the processes."""
+"""Files scored without a server get the service's answers, for every format, chunk size and number of processes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FORMATS: tuple[Format, ...] = ("csv", "jsonl", "parquet", "arrow")
 
 
 def write(path: Path, rows: list[Row]) -> Path:
-    """Write rows in the format of a path's suffix."""
+    """Write rows in the format of the path's suffix."""
     match format_of(str(path), None):
         case "csv":
             path.write_bytes(csv_of(rows))
@@ -57,7 +57,7 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def run(model: Model, source: Path, target: Path, **options: Any) -> Summary:
-    """Score one file to another."""
+    """Score one file into another."""
     forms: dict[str, Any] = {
         "input_format": format_of(str(source), None),
         "output_format": format_of(str(target), None),
@@ -66,7 +66,7 @@ def run(model: Model, source: Path, target: Path, **options: Any) -> Summary:
 
 
 def served(client: TestClient, rows: list[Row]) -> list[dict[str, Any]]:
-    """What the service answers to each row, all sent in one body of CSV."""
+    """The service's answer to each row; all rows are sent in one body of CSV."""
     headers = {"Content-Type": "text/csv", "Accept": "application/jsonlines"}
     answer = client.simulate_post("/invocations", body=csv_of(rows), headers=headers)
     assert answer.status_code == 200, answer.text
@@ -96,7 +96,7 @@ def _flat(answer: dict[str, Any]) -> list[tuple[str, Any]]:
 def test_the_answers_are_those_of_the_service(
     form: Format, jobs: int, model: Model, client: falcon.testing.TestClient, tmp_path: Path
 ) -> None:
-    """Bit by bit, if as many rows are scored together."""
+    """Bit by bit, if the service gets the same rows together."""
     rows = rows_of(model.signature, ROWS)
     source, target = write(tmp_path / f"in.{form}", rows), tmp_path / f"out.{form}"
     summary = run(model, source, target, chunk_rows=ROWS, jobs=jobs)
@@ -110,7 +110,7 @@ def test_the_answers_are_those_of_the_service(
 
 @pytest.mark.parametrize("chunk_rows", [1, 7, 100])
 def test_the_size_of_chunks_does_not_matter(chunk_rows: int, model: Model, tmp_path: Path) -> None:
-    """Labels are the same, and numbers as near as the arithmetic is precise."""
+    """Labels are the same, and numbers agree within the precision of the model's arithmetic."""
     source = write(tmp_path / "in.csv", rows_of(model.signature, ROWS))
     run(model, source, tmp_path / "whole.csv", chunk_rows=ROWS)
     run(model, source, tmp_path / "parts.csv", chunk_rows=chunk_rows, jobs=2)
@@ -128,7 +128,7 @@ def test_the_size_of_chunks_does_not_matter(chunk_rows: int, model: Model, tmp_p
 @pytest.mark.parametrize("target", FORMATS)
 @pytest.mark.parametrize("source", FORMATS)
 def test_every_format_becomes_every_other(source: Format, target: Format, six: Path, tmp_path: Path) -> None:
-    """With the same predictions, and an id that is kept."""
+    """With the same predictions, and with a column `id` that is kept."""
     model = load(six, "penguins")
     rows = [{"id": f"row {i}", **row} for i, row in enumerate(rows_of(model.signature, 50))]
     run(model, write(tmp_path / f"in.{source}", rows), tmp_path / f"out.{target}", keep=("id", "island"))
@@ -160,7 +160,7 @@ IRIS = "sepal_length,sepal_width,petal_length,petal_width\n"
 
 
 def scored_text(model: Model, directory: Path, text: str, **options: Any) -> tuple[str, list[dict[str, Any]]]:
-    """What becomes of CSV, and of the rows in it that are refused."""
+    """The scored file of some CSV, and the list of refused rows."""
     (directory / "in.csv").write_text(text, newline="")
     errors = directory / "errors.jsonl"
     run(model, directory / "in.csv", directory / "out.csv", errors=str(errors), **options)
@@ -170,7 +170,7 @@ def scored_text(model: Model, directory: Path, text: str, **options: Any) -> tup
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("chunk_rows", [1, 3, 100])
 def test_refused_rows_are_told_and_the_others_scored(jobs: int, chunk_rows: int, iris: Model, tmp_path: Path) -> None:
-    """By the line in the file, whatever the chunk."""
+    """By the line in the file, for every size of chunks."""
     lines = ["5.1,3.5,1.4,0.2", "5.1,x,1.4,0.2", "5.1,3.5", "", "1e400,1,1,1", "5.1,,1.4,0.2", "6.2,3.4,5.4,2.3"]
     text, errors = scored_text(iris, tmp_path, IRIS + "\n".join(lines), jobs=jobs, chunk_rows=chunk_rows)
 
@@ -188,7 +188,7 @@ def test_refused_rows_are_told_and_the_others_scored(jobs: int, chunk_rows: int,
 
 
 def test_lines_are_counted_over_quoted_cells(iris: Model, tmp_path: Path) -> None:
-    """A cell may hold commas, quotes and ends of lines; it is kept as it was."""
+    """A cell may hold commas, quotation marks and line ends, and is kept unchanged."""
     rows = ['"one, two\nthree",5.1,3.5,1.4,0.2', '"say ""hi""",x,3.5,1.4,0.2', "plain,6.2,3.4,5.4,2.3"]
     text, errors = scored_text(iris, tmp_path, "note," + IRIS + "\n".join(rows) + "\n", chunk_rows=1, keep=("note",))
 
@@ -201,7 +201,7 @@ def test_lines_are_counted_over_quoted_cells(iris: Model, tmp_path: Path) -> Non
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("start", ["", "\ufeff"])
 def test_lines_end_as_they_do_anywhere(end: str, start: str, iris: Model, tmp_path: Path) -> None:
-    """Unix, Windows and old Macs; with a byte order mark or without."""
+    """Line ends of Unix, Windows and old Macs; with and without a byte order mark."""
     text, errors = scored_text(iris, tmp_path, start + (IRIS + "5.1,3.5,1.4,0.2\n6.2,3.4,5.4,2.3\n").replace("\n", end))
 
     assert errors == []
@@ -209,7 +209,7 @@ def test_lines_end_as_they_do_anywhere(end: str, start: str, iris: Model, tmp_pa
 
 
 def test_columns_are_found_by_name_or_position(iris: Model, tmp_path: Path) -> None:
-    """Others may be beside them; without a header they are the features in their order."""
+    """Other columns may be beside them. Without a header the columns are the features in their order."""
     turned = "petal_width,id,petal_length,sepal_width,sepal_length\n0.2,17,1.4,3.5,5.1\n"
     by_name, _ = scored_text(iris, tmp_path, turned)
     by_position, _ = scored_text(iris, tmp_path, "5.1,3.5,1.4,0.2\n")
@@ -231,7 +231,7 @@ def test_columns_are_found_by_name_or_position(iris: Model, tmp_path: Path) -> N
     ],
 )
 def test_a_file_that_cannot_be_scored_is_told_in_a_sentence(text: str, said: str, iris: Model, tmp_path: Path) -> None:
-    """And nothing is written."""
+    """Nothing is written."""
     with pytest.raises(ScoringError, match=said):
         scored_text(iris, tmp_path, text)
     assert not (tmp_path / "out.csv").exists()
@@ -239,14 +239,14 @@ def test_a_file_that_cannot_be_scored_is_told_in_a_sentence(text: str, said: str
 
 
 def test_strict_ends_at_the_first_refused_row(iris: Model, tmp_path: Path) -> None:
-    """And leaves nothing."""
+    """No file is left."""
     with pytest.raises(ScoringError, match=r"Line 3: sepal_length must be a number\. Nothing was written"):
         scored_text(iris, tmp_path, IRIS + "1,1,1,1\nx,1,1,1\n", strict=True)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["in.csv"]
 
 
 def test_json_lines_may_have_other_members(iris: Model, tmp_path: Path) -> None:
-    """They stay; a key that is there twice is refused, wherever it is."""
+    """The other members are kept. An object with a repeated key is refused, at every depth."""
     whole = {"id": 7, "sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
     rest = '"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}'
     lines = [
@@ -266,7 +266,7 @@ def test_json_lines_may_have_other_members(iris: Model, tmp_path: Path) -> None:
 
 
 def test_arithmetic_that_overflows_refuses_that_row_alone(six: Path, tmp_path: Path) -> None:
-    """The model takes the numbers, but has no answer for them."""
+    """The model takes the numbers, but cannot compute an answer."""
     model = load(six, "targets")
     (tmp_path / "in.csv").write_text("a,b,c\n1,2,3\n1.7e308,1.7e308,1\n4,5,6\n")
     summary = run(model, tmp_path / "in.csv", tmp_path / "out.csv")
@@ -275,7 +275,7 @@ def test_arithmetic_that_overflows_refuses_that_row_alone(six: Path, tmp_path: P
 
 
 def test_rows_of_parquet_are_counted_from_one(iris: Model, tmp_path: Path) -> None:
-    """There are no lines."""
+    """Parquet has no lines, so rows are named by number."""
     frame = pd.DataFrame(rows_of(iris.signature, 10))
     frame.loc[6, "petal_width"] = np.nan
     frame.to_parquet(tmp_path / "in.parquet")
@@ -287,7 +287,7 @@ def test_rows_of_parquet_are_counted_from_one(iris: Model, tmp_path: Path) -> No
 
 
 def test_a_column_of_another_type_is_told_before_anything_is_scored(iris: Model, tmp_path: Path) -> None:
-    """With the type that it has."""
+    """The sentence names the type of the column."""
     frame = pd.DataFrame(rows_of(iris.signature, 10)).astype({"petal_width": str})
     frame.to_parquet(tmp_path / "in.parquet")
     with pytest.raises(ScoringError, match=r"petal_width must be a number; its column is (large_)?string"):
@@ -295,7 +295,7 @@ def test_a_column_of_another_type_is_told_before_anything_is_scored(iris: Model,
 
 
 def interrupted(pids: list[int]) -> Callable[[object], None]:
-    """A report that presses Ctrl-C at the second chunk."""
+    """A report of progress that sends Ctrl-C at the second chunk."""
     calls: list[object] = []
     before = children()
 
@@ -310,7 +310,7 @@ def interrupted(pids: list[int]) -> Callable[[object], None]:
 
 @pytest.fixture
 def _heeds_interrupts() -> Iterator[None]:
-    """A process in the background of a shell ignores Ctrl-C; this one does not."""
+    """A background process of a shell ignores Ctrl-C, so the test sets Python's own handler."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -319,7 +319,7 @@ def _heeds_interrupts() -> Iterator[None]:
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.usefixtures("_heeds_interrupts")
 def test_an_interrupt_leaves_no_half_file_and_no_process(form: Format, iris: Model, tmp_path: Path) -> None:
-    """What was there before stays."""
+    """An earlier file stays."""
     source = write(tmp_path / f"in.{form}", rows_of(iris.signature, 100))
     target = tmp_path / f"out.{form}"
     target.write_text("before")
@@ -338,7 +338,7 @@ def test_an_interrupt_leaves_no_half_file_and_no_process(form: Format, iris: Mod
 
 
 def test_a_process_that_dies_is_told_in_a_sentence(iris: Model, tmp_path: Path) -> None:
-    """As the kernel kills one for want of memory."""
+    """Example: the kernel kills a process because memory is short."""
     source = write(tmp_path / "in.csv", rows_of(iris.signature, 1000))
     before = children()
 
@@ -355,7 +355,7 @@ def test_a_process_that_dies_is_told_in_a_sentence(iris: Model, tmp_path: Path) 
 
 
 def test_memory_does_not_grow_with_the_file(iris: Model, tmp_path: Path) -> None:
-    """Four times the rows are more chunks, each as large as before."""
+    """If there are four times as many rows, there are more chunks, each of the same size."""
     peaks = []
     for count in (100_000, 400_000):
         (tmp_path / "in.csv").write_text(IRIS + "5.1,3.5,1.4,0.2\n" * count)

@@ -48,10 +48,10 @@ _LEFT_OUT = {
 collect_ignore = list(_LEFT_OUT)
 
 POLL_SECONDS = 0.1
-"""How often the service that the fixture `watching` starts looks for new models."""
+"""How often the service of the fixture `watching` looks for new models."""
 
 WATCHER = b"service.processes.watcher"
-"""What names the watcher in its command line."""
+"""A part of the watcher's command line."""
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -62,7 +62,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _PORTS = iter(random.Random(os.getpid()).sample(range(20_000 + 1000 * _WORKER, 21_000 + 1000 * _WORKER), 1000))  # noqa: S311
-"""Ports below those of outgoing connections. Each pytest worker has a thousand, and gives none out twice."""
+"""Ports below those of outgoing connections. Each pytest worker has a thousand ports, and uses each port once."""
 
 
 def free_port() -> int:
@@ -75,7 +75,7 @@ def free_port() -> int:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait for a condition; fail where it does not come true in time."""
+    """Wait for a condition; fail if it does not come true in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
@@ -108,7 +108,7 @@ class Gunicorn:
             )
 
     def answers(self) -> bool:
-        """Whether it answers."""
+        """Whether the service answers."""
         assert self.process.poll() is None, self.log.read_text()
         try:
             with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as response:
@@ -117,11 +117,11 @@ class Gunicorn:
             return False
 
     def workers(self) -> list[int]:
-        """The process ids of its workers; while a model is on trial, the trial's is among them."""
+        """The process ids of its workers. During a trial, the trial's process id is among them."""
         return [pid for pid, command in self._children() if WATCHER not in command]
 
     def watchers(self) -> list[int]:
-        """The process ids of its watcher: one or none."""
+        """The process ids of its watcher: one id or none."""
         return [pid for pid, command in self._children() if WATCHER in command]
 
     def _children(self) -> Iterator[tuple[int, bytes]]:
@@ -131,7 +131,7 @@ class Gunicorn:
                 yield int(pid), Path(f"/proc/{pid}/cmdline").read_bytes()
 
     def memory(self) -> dict[str, float]:
-        """The PSS of its parts in MB: what a process has alone, and its share of what others have, too."""
+        """The PSS of each part in MB: its private memory, and its share of the shared memory."""
         pids = {"master": [self.process.pid], "workers": self.workers(), "watcher": self.watchers()}
         return {part: sum(map(_pss, each)) for part, each in pids.items()}
 
@@ -140,7 +140,7 @@ class Gunicorn:
         self.process.send_signal(number)
 
     def stop(self) -> int:
-        """Stop it as an engine does; its exit status."""
+        """Stop it as a container engine does; return its exit status."""
         self.process.terminate()
         return self.process.wait(40)
 
@@ -150,7 +150,7 @@ class Gunicorn:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop it, whatever happened."""
+        """Stop it, even after a failure."""
         if self.process.poll() is None:
             self.stop()
 
@@ -175,14 +175,14 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Gunicorn]]:
 
 @pytest.fixture
 def root(iris_dir: Path, tmp_path: Path) -> Path:
-    """A models directory of the test's own, with iris/1."""
+    """A models directory for one test, with iris/1."""
     shutil.copytree(iris_dir, tmp_path / "models")
     return tmp_path / "models"
 
 
 @pytest.fixture
 def watching(serve: Callable[..., Gunicorn], root: Path) -> Gunicorn:
-    """A service of two workers that watches that directory."""
+    """A service of two workers that watches the directory `root`."""
     server = serve(MODELS_DIR=root, MODELS_POLL_SECONDS=POLL_SECONDS, WEB_CONCURRENCY=2)
     wait_until(lambda: len(server.workers()) == 2 and len(server.watchers()) == 1)
     return server
@@ -197,7 +197,7 @@ def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def nginx(gunicorn: str) -> Iterator[str]:
-    """The URL of an nginx before that Gunicorn."""
+    """The URL of an nginx in front of that Gunicorn."""
     from tests.support.nginx import Nginx
 
     with Nginx(int(gunicorn.rpartition(":")[2])) as server:
@@ -206,13 +206,13 @@ def nginx(gunicorn: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module", params=["gunicorn", "nginx"])
 def base_url(request: pytest.FixtureRequest) -> str:
-    """Where clients find the service; each parameter is a fixture that starts it."""
+    """The address of the service for clients; each parameter is a fixture that starts it."""
     url: str = request.getfixturevalue(request.param)
     return url
 
 
 @pytest.fixture(scope="session")
 def kserve_python() -> Path:
-    """The interpreter of KServe's client, in its own environment, made where it is not there yet."""
+    """The interpreter of KServe's client, in its own environment, which is made if it does not exist."""
     subprocess.run(["make", "-s", ".venv-kserve/.ready"], cwd=ROOT, check=True)
     return ROOT / ".venv-kserve" / "bin" / "python"

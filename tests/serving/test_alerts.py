@@ -1,4 +1,4 @@
-"""The alerts, by Prometheus' own tool: what they are made of, when they fire, and what they then say."""
+"""The alerts, tested by Prometheus' own tool: their series, the time at which they fire, and their text."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
         "30% of the values of colour are no category of iris.",
     ),
 }
-"""For each alert: the series that are otherwise, the labels that it then has, and its summary."""
+"""For each alert: the series that differ from the quiet state, the labels of the alert, and its summary."""
 
 NO_MODEL = {
     "NoVersionServes": (
@@ -107,7 +107,7 @@ NO_MODEL = {
 
 
 def promtool(*arguments: str, stdin: str | None = None) -> str:
-    """What promtool says; it must find no fault."""
+    """The output of promtool, which must find no fault."""
     assert PROMTOOL is not None
     ended = subprocess.run([PROMTOOL, *arguments], input=stdin, capture_output=True, text=True, check=False, timeout=60)
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -115,7 +115,7 @@ def promtool(*arguments: str, stdin: str | None = None) -> str:
 
 
 def fired(alert: str, labels: dict[str, str], summary: str) -> dict[str, Any]:
-    """An alert as promtool expects it."""
+    """An alert in the form that promtool expects."""
     (text,) = re.findall(rf"- alert: {alert}\n((?:(?! +- alert).*\n)+)", ALERTS)
     (severity,) = re.findall(r"severity: (\w+)", text)
     (description,) = re.findall(r"description: >-\n((?: {12}.*\n)+)", text)
@@ -126,7 +126,7 @@ def fired(alert: str, labels: dict[str, str], summary: str) -> dict[str, Any]:
 
 
 def check(tmp_path: Path, changes: dict[str, str], expected: dict[str, dict[str, Any]]) -> None:
-    """Let two hours pass with these series; the expected alerts fire then, and no others."""
+    """Let two hours pass with these series. Then the expected alerts fire, and no others."""
     series = [{"series": name, "values": values} for name, values in {**WELL, **changes}.items()]
     alerts = [
         {"eval_time": "2h", "alertname": name, "exp_alerts": [expected[name]] if name in expected else []}
@@ -134,18 +134,18 @@ def check(tmp_path: Path, changes: dict[str, str], expected: dict[str, dict[str,
     ]
     tests = [{"interval": "15s", "input_series": series, "alert_rule_test": alerts}]
     path = tmp_path / "test.yaml"
-    path.write_text(json.dumps({"rule_files": [str(CONF / "alerts.yaml")], "tests": tests}))  # JSON is YAML
+    path.write_text(json.dumps({"rule_files": [str(CONF / "alerts.yaml")], "tests": tests}))  # JSON is valid YAML
     promtool("test", "rules", str(path))
 
 
 def test_promtool_finds_no_fault() -> None:
-    """Neither in the rules, all of which are tried here, nor in the example that names them."""
+    """It finds none in the rules, all of which are tried here, and none in the example that names them."""
     assert f"SUCCESS: {len(CASES)} rules found" in promtool("check", "rules", str(CONF / "alerts.yaml"))
     assert "is valid prometheus config" in promtool("check", "config", str(CONF / "prometheus.yaml"))
 
 
 def test_what_is_exposed_is_well_made(gunicorn: str) -> None:
-    """Names, types and units are as Prometheus wants them."""
+    """Names, types and units follow Prometheus' rules."""
     with urllib.request.urlopen(f"{gunicorn}/prediction") as response:
         response.read()
     with urllib.request.urlopen(f"{gunicorn}/metrics") as response:
@@ -153,7 +153,7 @@ def test_what_is_exposed_is_well_made(gunicorn: str) -> None:
 
 
 def test_no_alert_fires_where_all_is_well(tmp_path: Path) -> None:
-    """Nor for what is short, rare, or a probe's."""
+    """Short faults, rare faults and probes do not fire alerts either."""
     check(tmp_path, {}, {})
 
 
@@ -161,6 +161,6 @@ def test_no_alert_fires_where_all_is_well(tmp_path: Path) -> None:
 def test_an_alert_fires_for_its_reason_alone(
     tmp_path: Path, alert: str, case: tuple[dict[str, str], dict[str, str], str]
 ) -> None:
-    """And says what it found."""
+    """The summary has the values that it found."""
     changes, labels, summary = case
     check(tmp_path, changes, {alert: fired(alert, labels, summary)})

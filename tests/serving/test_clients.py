@@ -40,7 +40,7 @@ def client(base_url: str) -> Iterator[triton.InferenceServerClient]:
 
 
 def inputs(tensors: Tensors, binary: bool = True, module: Any = triton) -> list[Any]:
-    """The client's inputs of these arrays."""
+    """The client's inputs for these arrays."""
     found = []
     for name, array in tensors.items():
         datatype = "BYTES" if array.dtype.kind == "O" else np_to_triton_dtype(array.dtype)
@@ -69,7 +69,7 @@ def test_the_default_call_is_binary_both_ways(client: triton.InferenceServerClie
 
 
 def test_json_both_ways_with_an_id_and_one_output(client: triton.InferenceServerClient, example: Example) -> None:
-    """Line 2: the id comes back, and nothing but what was asked for."""
+    """Line 2: the id comes back, and the answer holds only the requested output."""
     wanted = [triton.InferRequestedOutput("predict", binary_data=False)]
     result = client.infer(example.name, inputs(example.tensors, binary=False), outputs=wanted, request_id="42")
 
@@ -86,7 +86,7 @@ def test_json_both_ways_with_an_id_and_one_output(client: triton.InferenceServer
 def test_forms_may_differ(
     client: triton.InferenceServerClient, example: Example, binary_in: bool, binary_out: tuple[bool, ...]
 ) -> None:
-    """Line 3: inputs and each output have their own form; outputs come in the order in which they are asked for."""
+    """Line 3: inputs and each output have their own form. The outputs have the order of the request."""
     names = list(reversed(example.expected))
     wanted = [
         triton.InferRequestedOutput(name, binary_data=binary) for name, binary in zip(names, binary_out, strict=False)
@@ -103,7 +103,7 @@ def test_forms_may_differ(
 def test_compressed_requests(
     client: triton.InferenceServerClient, example: Example, algorithm: str, binary: bool
 ) -> None:
-    """Line 4: the header counts the JSON before it was compressed."""
+    """Line 4: the header gives the length of the JSON before compression."""
     for answer in (None, algorithm):
         result = client.infer(
             example.name,
@@ -128,7 +128,7 @@ def test_a_tensor_for_each_column(
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int64, np.int8, np.uint16, np.bool_])
 def test_other_datatypes_are_cast(client: triton.InferenceServerClient, example: Example, dtype: type) -> None:
-    """Line 7: what fits in another datatype gets the answer of its float64."""
+    """Line 7: values of another datatype get the same answer as in float64."""
     narrow = {name: cast(array, dtype) for name, array in example.tensors.items()}
     wide = {name: cast(array, np.float64) for name, array in narrow.items()}
     expected = outputs(client.infer(example.name, inputs(wide)))
@@ -139,12 +139,12 @@ def test_other_datatypes_are_cast(client: triton.InferenceServerClient, example:
 
 
 def cast(array: NDArray[Any], dtype: type) -> NDArray[Any]:
-    """The same strings, or small numbers of another kind, none of them missing."""
+    """The same strings, or small numbers of another datatype, none of them missing."""
     return array if array.dtype.kind == "O" else (np.nan_to_num(array) % 2).astype(dtype)
 
 
 def test_faults_reach_the_caller(client: triton.InferenceServerClient, example: Example) -> None:
-    """Lines 8b and 9, and too many rows: the status, and a sentence."""
+    """Lines 8b and 9, and too many rows: the client shows the status and a sentence."""
     tensors = example.tensors
     many = {name: np.resize(array, (100_001, *array.shape[1:])) for name, array in tensors.items()}
     wrong = {"nope": np.zeros((2, 1)), "neither": np.zeros((2, 1))}
@@ -186,7 +186,7 @@ def test_everything_about_the_server_and_its_models(client: triton.InferenceServ
 
 
 def test_metadata_are_enough_to_build_a_request(client: triton.InferenceServerClient, example: Example) -> None:
-    """A client that knows nothing else sends what it reads there."""
+    """A client without other knowledge sends a request made from the metadata."""
     for tensor in client.get_model_metadata(example.name)["inputs"]:
         array = example.tensors[tensor["name"]]
         datatype = "BYTES" if array.dtype.kind == "O" else np_to_triton_dtype(array.dtype)
@@ -220,14 +220,14 @@ def test_the_asynchronous_client(base_url: str, example: Example) -> None:
 
 
 def in_a_loop(call: Coroutine[Any, Any, list[Any]]) -> list[Any]:
-    """What a coroutine gives, in a thread of its own: a browser of other tests keeps a loop in this one."""
+    """The result of a coroutine, run in its own thread: other tests with a browser keep a loop in this thread."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, call).result()
 
 
 @pytest.fixture(scope="module")
 def kserve_answers(base_url: str, kserve_python: Path) -> Any:
-    """What KServe's client says of a model; one run for each server and model."""
+    """The output of KServe's client for a model; one run for each server and model."""
 
     @cache
     def run(name: str) -> Any:
@@ -273,7 +273,7 @@ def test_kserves_client_on_v1(kserve_answers: Any, example: Example) -> None:
 
 @pytest.mark.parametrize("binary", [True, False])
 def test_mlservers_batch_client(base_url: str, example: Example, binary: bool) -> None:
-    """Line 13: `mlserver infer` joins eight requests, calls all of it JSON, and parts the answer by rows."""
+    """Line 13: `mlserver infer` joins eight requests, calls everything JSON, and splits the answer by rows."""
     tensors = {name: array[:20] for name, array in example.tensors.items()}
 
     async def call() -> list[Any]:

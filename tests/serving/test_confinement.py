@@ -1,4 +1,4 @@
-"""What the code that a worker runs may do, beside a real gunicorn."""
+"""The rights of code in a worker of a real gunicorn."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def extend(app):
 
 
 def test_an_extension_may_connect_and_read_and_no_more(serve: Callable[..., Gunicorn], tmp_path: Path) -> None:
-    """If the kernel has Landlock; else the log says that nothing is refused."""
+    """If the kernel has Landlock. Otherwise the log says that nothing is refused."""
     (tmp_path / "my_extension.py").write_text(MODULE)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -1,4 +1,4 @@
-"""The files of the counters, while workers and versions come and go: neither more nor larger."""
+"""The files of the counters stay as many and as large, while workers and versions come and go."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ REQUESTS, KILLS = 2000, 20
 
 
 def scrape(server: Gunicorn) -> str:
-    """What /metrics says."""
+    """The text of /metrics."""
     with urllib.request.urlopen(f"{server.url}/metrics", timeout=30) as response:
         text: str = response.read().decode()
     return text
 
 
 def sizes(directory: Path) -> dict[str, int]:
-    """The files by name; those of what is in hand go with their worker."""
+    """The sizes of the files by name. The files of gauges are left out, because they end with their worker."""
     return {path.name: path.stat().st_size for path in directory.iterdir() if "_live" not in path.name}
 
 
@@ -39,27 +39,27 @@ def kill(server: Gunicorn) -> None:
 
 
 def roll_out(server: Gunicorn) -> None:
-    """Send SIGHUP, and wait until there are two other workers."""
+    """Send SIGHUP, and wait for two new workers."""
     before = set(server.workers())
     server.signal(signal.SIGHUP)
     wait_until(lambda: not before & set(server.workers()) and len(server.workers()) == 2)
 
 
 def predicted(server: Gunicorn, version: int = 1) -> float:
-    """The rows that were predicted by a version; 0 also where it is not shown."""
+    """The rows that a version predicted; 0 if the version is not shown."""
     found = re.search(rf'^inference_rows_total{{model="iris",version="{version}"}} (.+)$', scrape(server), re.MULTILINE)
     return float(found[1]) if found else 0
 
 
 def predict(server: Gunicorn, requests: int) -> None:
-    """Have the default model predict its example row so many times."""
+    """Have the default model predict its example row this many times."""
     for _ in range(requests):
         with urllib.request.urlopen(f"{server.url}/prediction", timeout=30) as response:
             assert response.status == 200
 
 
 def test_without_their_directory_the_service_goes_on(tmp_path: Path) -> None:
-    """Something may clean up shared memory; workers that start from then on begin at 0, in a directory that is ours."""
+    """Another program may clean up shared memory. Workers that start later begin at 0, in a new private directory."""
     directory = tmp_path / "metrics"
     with Gunicorn(tmp_path / "log", {"WEB_CONCURRENCY": "2", DIRECTORY: str(directory)}) as server:
         predict(server, 10)
@@ -78,7 +78,7 @@ def test_without_their_directory_the_service_goes_on(tmp_path: Path) -> None:
 
 
 def test_without_space_the_service_goes_on(tmp_path: Path) -> None:
-    """What has no place is not counted."""
+    """Series without space are not counted."""
     (tmp_path / "full.py").write_text(
         "import errno\nimport os\n\n"
         "from service.app import main as build\n\n"
@@ -94,19 +94,19 @@ def test_without_space_the_service_goes_on(tmp_path: Path) -> None:
 
         assert 'model_loads_total{model="iris"} 1.0' in scrape(server)
         assert predicted(server) == 0
-        assert server.log.read_text().count("No space left on device") == 5  # once a worker
+        assert server.log.read_text().count("No space left on device") == 5  # once for each worker
         assert server.stop() == 0
 
 
 def test_a_version_that_comes_back_begins_at_0(tmp_path: Path) -> None:
-    """Wherever it was counted before."""
+    """Also in slots that counted it before."""
     models = tmp_path / "models"
     shutil.copytree(ROOT / "models" / "iris", models / "iris")
     copy_version(models / "iris" / "1", models, version=2)
     with Gunicorn(tmp_path / "log", {"WEB_CONCURRENCY": "2", "MODELS_DIR": str(models)}) as server:
         predict(server, 20)
         wait_until(lambda: predicted(server, 2) == 20)
-        for taken in range(3):  # each leaves it in other slots
+        for taken in range(3):  # each rollout leaves it in other slots
             (models / "iris" / "2").rename(tmp_path / "2")
             for _ in range(taken + 1):
                 roll_out(server)
@@ -119,7 +119,7 @@ def test_a_version_that_comes_back_begins_at_0(tmp_path: Path) -> None:
 
 
 def test_a_request_that_took_too_long_is_no_success(tmp_path: Path) -> None:
-    """Its worker is ended, which is seen of its status."""
+    """Its worker is ended, and the request is counted with the status 500."""
     (tmp_path / "slow.py").write_text(
         "import time\n\n"
         "from service.app import main as build\n\n"
@@ -146,7 +146,7 @@ def test_two_thousand_requests_and_twenty_kills_leave_all_as_it_was(tmp_path: Pa
     with Gunicorn(tmp_path / "log", {"WEB_CONCURRENCY": "2", DIRECTORY: str(directory)}) as server:
         with Load(server.port) as load:
             wait_until(both_count)
-            wait_until(lambda: 'route="/metrics"' in scrape(server))  # it is counted once it is answered
+            wait_until(lambda: 'route="/metrics"' in scrape(server))  # a request is counted once it is answered
             before, shown = sizes(directory), scrape(server)
             for _ in range(KILLS):
                 kill(server)
@@ -159,7 +159,7 @@ def test_two_thousand_requests_and_twenty_kills_leave_all_as_it_was(tmp_path: Pa
 
 
 def test_versions_that_are_gone_leave_nothing(tmp_path: Path) -> None:
-    """They are not shown from the reload on, and no file has them after the next; so files are what they were."""
+    """They are not shown after the reload. After the next reload no file holds them, so files have their old size."""
     models, directory = tmp_path / "models", tmp_path / "metrics"
     shutil.copytree(ROOT / "models" / "iris", models / "iris")
     environ = {"WEB_CONCURRENCY": "2", "MODELS_DIR": str(models), DIRECTORY: str(directory)}

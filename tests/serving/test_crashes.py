@@ -1,4 +1,4 @@
-"""Requests that crash workers, and requests that take long, behind nginx: what becomes of them, and of others."""
+"""Requests that crash workers and requests that take long, behind nginx, and their effect on other requests."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def main():
 
 
 class Faulty:
-    """A service with a path that crashes the worker, and one that takes as long as one likes."""
+    """A service with a path that crashes the worker, and a path that takes as long as the test likes."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -61,12 +61,12 @@ class Faulty:
         self.arguments = ("--pythonpath", str(directory), "faulty:main()")
 
     def started(self) -> list[int]:
-        """The workers that have begun to answer at these paths: they say so in the log, as they may write no file."""
+        """The workers that have begun to answer at these paths. The log shows them: workers may write no file."""
         logs = sorted(self._directory.glob("log-*"))
         return [int(pid) for log in logs for pid in re.findall(r"^started (\d+)$", log.read_text(), re.MULTILINE)]
 
     def release(self) -> None:
-        """Let one request that takes long end."""
+        """Let one long request end."""
         with self._fifo.open("wb") as file:
             file.write(b"x")
 
@@ -79,7 +79,7 @@ def faulty(tmp_path: Path) -> Faulty:
 
 @contextmanager
 def replicas(faulty: Faulty, log: Path, *, number: int, workers: int) -> Iterator[tuple[Nginx, list[Gunicorn]]]:
-    """So many replicas of it, each with so many workers, behind one nginx."""
+    """This many replicas of it, each with this many workers, behind one nginx."""
     with ExitStack() as stack:
         environ = {"WEB_CONCURRENCY": str(workers)}
         started = [
@@ -96,7 +96,7 @@ def replicas(faulty: Faulty, log: Path, *, number: int, workers: int) -> Iterato
 
 
 def add_replica(nginx: Nginx, port: int) -> None:
-    """Write another replica wherever nginx' configuration has the first one."""
+    """Add another replica at each place at which nginx' configuration has the first one."""
     configuration = nginx.prefix / "nginx.conf"
     lines = [
         line + line.replace(f":{nginx.upstream} ", f":{port} ") * (f" 127.0.0.1:{nginx.upstream} " in line)
@@ -110,7 +110,7 @@ def add_replica(nginx: Nginx, port: int) -> None:
 def test_a_request_crashes_at_most_two_workers_of_a_replica(
     faulty: Faulty, tmp_path: Path, number: int, workers: int, by: str
 ) -> None:
-    """Its client gets a 500 with its id; other requests, with the same body or the same id, are tried as ever."""
+    """Its client gets 500 with the request id. Requests with the same body or the same id are still tried."""
     with replicas(faulty, tmp_path, number=number, workers=workers) as (nginx, started):
         for attempt in range(5):
             before = len(faulty.started())
@@ -126,14 +126,14 @@ def test_a_request_crashes_at_most_two_workers_of_a_replica(
 
 
 def crashes_counted(server: Gunicorn) -> int:
-    """How many answers of 500 a replica has counted."""
+    """The number of answers with status 500 that a replica has counted."""
     text = get(server.port, "/metrics").body.decode()
     found = re.search(r'_count\{[^}]*route="unknown",status="500"[^}]*\} (\d+)', text)
     return int(found[1]) if found else 0
 
 
 def test_a_worker_that_is_killed_loses_no_request(faulty: Faulty, tmp_path: Path) -> None:
-    """However often, if the requests differ: a client may give all of its requests one id."""
+    """Also after many kills, if the requests differ, even if a client gives all of them one id."""
     with replicas(faulty, tmp_path, number=1, workers=2) as (nginx, (server,)), ThreadPoolExecutor() as pool:
         for attempt in range(4):
             answer = pool.submit(get, nginx.port, f"/long?{attempt}", X_Request_ID="always-the-same")
@@ -147,7 +147,7 @@ def test_a_worker_that_is_killed_loses_no_request(faulty: Faulty, tmp_path: Path
 
 @pytest.mark.parametrize("kept", [True, False], ids=["kept connections", "new connections"])
 def test_others_are_answered_while_all_workers_are_busy_for_long(faulty: Faulty, tmp_path: Path, kept: bool) -> None:
-    """Whoever had a connection to one of them; what takes long is not ended, and there are no more workers after it."""
+    """Also requests on connections to busy workers. Long requests are not ended, and the added workers end later."""
     with replicas(faulty, tmp_path, number=1, workers=2) as (nginx, (server,)), ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor())
         others = [kept_connection(stack, port) for port in (server.port, nginx.port) for _ in range(20 * kept)]
@@ -177,7 +177,7 @@ def healthy(client: socket) -> bool:
 
 
 def kept_connection(stack: ExitStack, port: int) -> socket:
-    """A connection on which a request was answered; some end, because the request took long on a busy machine."""
+    """A connection on which a request was answered. On a busy machine some close, because the request took long."""
     while True:
         client = stack.enter_context(connect(port))
         client.sendall(HEALTH)

@@ -41,20 +41,20 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
-    """One Gunicorn for all tests that leave it as it was."""
+    """One Gunicorn for all tests that do not change it."""
     with Gunicorn(tmp_path_factory.mktemp("gunicorn") / "log", {}) as running:
         yield running
 
 
 @pytest.fixture
 def root(iris_dir: Path, tmp_path: Path) -> Path:
-    """A models directory of the test's own, with iris/1."""
+    """A models directory for one test, with iris/1."""
     shutil.copytree(iris_dir, tmp_path / "models")
     return tmp_path / "models"
 
 
 def ask(server: Gunicorn, path: str, body: bytes | None = None) -> Any:
-    """The JSON answer to a request that must succeed."""
+    """The JSON answer to a request; the request must succeed."""
     request = urllib.request.Request(f"{server.url}{path}", body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as response:
         assert response.status == 200
@@ -72,7 +72,7 @@ def ask(server: Gunicorn, path: str, body: bytes | None = None) -> Any:
     ],
 )
 def test_platforms_choose_the_port(environ: dict[str, str], address: str) -> None:
-    """On all addresses then; without them the service is reached from its own host only."""
+    """The service then listens on all addresses; without a platform's port only on its own host."""
     shown = subprocess.run(
         [str(GUNICORN), "-c", "conf/gunicorn.py", "--print-config"],
         cwd=ROOT,
@@ -87,7 +87,7 @@ def test_platforms_choose_the_port(environ: dict[str, str], address: str) -> Non
 
 
 def exchange(server: Gunicorn, request: bytes) -> bytes:
-    """Send bytes, then the end of the stream; all that comes back."""
+    """Send bytes, then end the stream; return all received bytes."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
         with suppress(OSError):  # the answer may come before all is sent
             connection.sendall(request)
@@ -96,7 +96,7 @@ def exchange(server: Gunicorn, request: bytes) -> bytes:
 
 
 def received(connection: socket.socket) -> bytes:
-    """All that comes until the peer closes."""
+    """All bytes that come until the peer closes."""
     with suppress(ConnectionResetError), connection.makefile("rb") as stream:
         return stream.read()
     return b""
@@ -104,10 +104,10 @@ def received(connection: socket.socket) -> bytes:
 
 @contextmanager
 def in_hand(server: Gunicorn) -> Iterator[Callable[[], Any]]:
-    """A request that a worker is reading; what is yielded sends the rest of it and gives the answer's body."""
+    """A request that a worker is reading. The yielded function sends the rest of it and returns the answer's body."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
         connection.sendall(HEAD + b"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n" % len(BODY) + BODY[:9])
-        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")  # which the worker says, not the kernel
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")  # the worker's 100 Continue shows this, not the kernel
 
         def finish() -> Any:
             connection.sendall(BODY[9:])
@@ -119,12 +119,12 @@ def in_hand(server: Gunicorn) -> Iterator[Callable[[], Any]]:
 
 
 def logged(server: Gunicorn) -> list[dict[str, Any]]:
-    """The events of the log so far; a line that is being written does not count."""
+    """The events of the log so far, without a line that is still being written."""
     return [json.loads(line) for line in server.log.read_text().split("\n")[:-1]]
 
 
 def messages(server: Gunicorn) -> list[str]:
-    """What the log says so far."""
+    """The messages of the log so far."""
     return [event["message"] for event in logged(server)]
 
 
@@ -138,7 +138,7 @@ def check(root: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("runtime", ["onnx", "sklearn"])
 def test_all_of_iris_over_http_as_scikit_learn_says(serve: Serve, runtime: str) -> None:
-    """150 rows at once and one by one, by either runtime: the same labels, probabilities within 1e-6."""
+    """150 rows together and one by one, by each runtime: the same labels, and probabilities within 1e-6."""
     server = serve(RUNTIME=runtime)
     rows = load_iris(as_frame=True).data.set_axis(IRIS_FEATURES, axis="columns")
     estimator = skops.io.load(ROOT / "models" / "iris" / "1" / SKOPS)
@@ -155,7 +155,7 @@ def test_all_of_iris_over_http_as_scikit_learn_says(serve: Serve, runtime: str) 
 
 
 def test_a_chunked_body_is_read(server: Gunicorn) -> None:
-    """Whatever the chunks, the rows are the same."""
+    """For every size of chunks, the rows are the same."""
     with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
         for size in (1, 7, 1000):
             chunks = [BODY[at : at + size] for at in range(0, len(BODY), size)]
@@ -195,7 +195,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_request_is_400_and_no_fault_of_ours(server: Gunicorn, name: str) -> None:
-    """Or there is no answer where nobody can be there to read it; the log tells of no error."""
+    """If the client cannot read an answer any more, there is none. The log has no error."""
     answer = exchange(server, BROKEN[name])
 
     assert answer == b"" or answer.startswith(b"HTTP/1.1 400 "), answer
@@ -206,7 +206,7 @@ def test_a_broken_request_is_400_and_no_fault_of_ours(server: Gunicorn, name: st
     "name", [name for name in BROKEN if name.startswith(("a chunk", "chunks", "a body", "a trai"))]
 )
 def test_a_broken_body_gets_a_problem(server: Gunicorn, name: str) -> None:
-    """What the parser finds only while the body is read is answered in the one shape."""
+    """A fault that the parser finds while it reads the body is answered in the one shape."""
     head, _, body = exchange(server, BROKEN[name]).partition(b"\r\n\r\n")
 
     assert b"application/problem+json" in head
@@ -215,7 +215,7 @@ def test_a_broken_body_gets_a_problem(server: Gunicorn, name: str) -> None:
 
 @pytest.mark.parametrize("framing", ["length", "chunks"])
 def test_twenty_megabytes_are_413(server: Gunicorn, framing: str) -> None:
-    """Whether or not the length is announced."""
+    """With and without an announced length."""
     size = 20 * 1024 * 1024
     start = {"length": HEAD + b"Content-Length: %d\r\n\r\n" % size, "chunks": CHUNKED + b"%x\r\n" % size}[framing]
     head, _, body = exchange(server, start + b" " * size + b"\r\n0\r\n\r\n").partition(b"\r\n\r\n")
@@ -226,7 +226,7 @@ def test_twenty_megabytes_are_413(server: Gunicorn, framing: str) -> None:
 
 @pytest.mark.parametrize("how", ["SIGTERM", "Ctrl-C"])
 def test_a_stop_finishes_what_is_in_hand(serve: Serve, how: str) -> None:
-    """The answer is whole, and the exit status 0; Ctrl-C reaches the workers, too, as on a terminal."""
+    """The answer is complete, and the exit status is 0. On a terminal, Ctrl-C also reaches the workers."""
     server = serve()
     with in_hand(server) as finish:
         if how == "SIGTERM":
@@ -241,7 +241,7 @@ def test_a_stop_finishes_what_is_in_hand(serve: Serve, how: str) -> None:
 
 
 def test_a_killed_worker_is_replaced(serve: Serve) -> None:
-    """The other goes on answering."""
+    """The other worker goes on answering."""
     server = serve(WEB_CONCURRENCY=2)
     wait_until(lambda: len(server.workers()) == 2)
     killed, kept = server.workers()
@@ -254,7 +254,7 @@ def test_a_killed_worker_is_replaced(serve: Serve) -> None:
 
 
 def test_a_rollout_serves_the_new_version_and_loses_no_request(serve: Serve, root: Path) -> None:
-    """On SIGHUP new workers take over; what the old ones have in hand they finish by the old version."""
+    """New workers start at SIGHUP. Old workers finish their requests with the old version."""
     server = serve(MODELS_DIR=root, WEB_CONCURRENCY=2)
     wait_until(lambda: len(server.workers()) == 2)
     before = set(server.workers())
@@ -270,7 +270,7 @@ def test_a_rollout_serves_the_new_version_and_loses_no_request(serve: Serve, roo
 
 
 def test_respawned_workers_serve_what_was_rolled_out(serve: Serve, root: Path) -> None:
-    """A version that came later waits for its SIGHUP, even where a worker dies in between."""
+    """If a new version has no SIGHUP yet, it does not serve, even after a worker dies."""
     server = serve(MODELS_DIR=root, WEB_CONCURRENCY=1)
     copy_version(root / "iris" / "1", root)
     (worker,) = server.workers()
@@ -281,7 +281,7 @@ def test_respawned_workers_serve_what_was_rolled_out(serve: Serve, root: Path) -
 
 
 def test_a_corrupt_newcomer_leaves_the_lower_version_serving(serve: Serve, root: Path) -> None:
-    """At the start as on SIGHUP; the probe tells the kind of fault, the command tells why."""
+    """At the start and at SIGHUP. /readyz tells the kind of fault, and `check` the reason."""
     flipped(copy_version(root / "iris" / "1", root, version=3) / ONNX)
     server = serve(MODELS_DIR=root)
     reason = "model.onnx: its sha256 is not the one in manifest.json"
@@ -300,13 +300,13 @@ def test_a_corrupt_newcomer_leaves_the_lower_version_serving(serve: Serve, root:
     told = {
         "refused": {"3": Fault.FILES},
         "waiting": {"4": Fault.FILES},
-    }  # 4 may still be being copied
+    }  # version 4 may still be being copied
     wait_until(lambda: ask(server, "/prediction")["version"] == 2)
     wait_until(lambda: ask(server, "/readyz")["models"]["iris"].items() >= told.items())
 
 
 def test_the_log_is_one_json_line_an_event(serve: Serve, tmp_path: Path) -> None:
-    """Gunicorn's own events and the service's alike; a fault's traceback stays within its line."""
+    """Both Gunicorn's and the service's events. A traceback stays inside its line."""
     (tmp_path / "faulty.py").write_text(
         "from service.app import main as build\n\n"
         "class Fault:\n    def on_get(self, req, resp):\n        raise RuntimeError('on\\n' + 'purpose')\n\n"
@@ -332,7 +332,7 @@ def test_the_log_is_one_json_line_an_event(serve: Serve, tmp_path: Path) -> None
 def test_workers_are_as_many_as_one_says(
     serve: Serve, arguments: tuple[str, ...], environ: dict[str, int], workers: int
 ) -> None:
-    """The environment overrides the file, and the command line the environment; so does -b, by which all tests ask."""
+    """The environment overrides the file, and the command line overrides the environment; also for -b."""
     server = serve(*arguments, **environ)
 
     wait_until(lambda: len(server.workers()) == workers)
@@ -341,7 +341,7 @@ def test_workers_are_as_many_as_one_says(
 
 @pytest.mark.parametrize("runtime", ["onnx", "sklearn"])
 def test_no_process_has_a_thread_of_a_library(serve: Serve, runtime: str) -> None:
-    """A thread does not survive a fork, and one once kept workers from ending. A worker has one of its own."""
+    """Threads do not survive a fork, and one once kept workers from ending. A worker only has its own second thread."""
     server = serve(RUNTIME=runtime, WEB_CONCURRENCY=2)
     wait_until(lambda: len(server.workers()) == 2)
     ask(server, "/prediction")
@@ -356,7 +356,7 @@ def test_no_process_has_a_thread_of_a_library(serve: Serve, runtime: str) -> Non
 
 @pytest.mark.long
 def test_a_configuration_that_was_run_three_thousand_times_serves(tmp_path: Path) -> None:
-    """Gunicorn runs it again at each SIGHUP, in the process from which it forks all workers."""
+    """At each SIGHUP Gunicorn runs the configuration again, in the process from which it forks all workers."""
     (tmp_path / "again.py").write_text(
         f"import runpy\n\nfor _ in range(3000):\n    found = runpy.run_path({str(ROOT / 'conf' / 'gunicorn.py')!r})\n"
         "globals().update({name: each for name, each in found.items() if not name.startswith('__')})\n"
@@ -370,7 +370,7 @@ def test_a_configuration_that_was_run_three_thousand_times_serves(tmp_path: Path
 
 
 def test_a_converted_model_needs_no_scikit_learn() -> None:
-    """What only some models need is not imported for the others."""
+    """Packages that only some models need are not imported for the others."""
     code = "import sys, service.app; service.app.main(); print(*sys.modules)"
     environ = {**os.environ, "RUNTIME": "onnx"}
     found = subprocess.run(
@@ -399,7 +399,7 @@ def test_a_converted_model_needs_no_scikit_learn() -> None:
     ],
 )
 def test_a_wrong_setting_ends_the_start_with_a_sentence(name: str, value: str) -> None:
-    """It names the variable, and there is no traceback."""
+    """It names the variable, without a traceback."""
     ended = subprocess.run(
         [GUNICORN, "-c", "conf/gunicorn.py", "-b", "127.0.0.1:0"],
         cwd=ROOT, env={**os.environ, name: value}, capture_output=True, text=True, check=False, timeout=60,
@@ -413,7 +413,7 @@ def test_a_wrong_setting_ends_the_start_with_a_sentence(name: str, value: str) -
 
 
 def test_a_model_that_runs_code_cannot_use_the_rights_of_the_service(serve: Serve, tmp_path: Path) -> None:
-    """Its workers write counters and no other file, start no program, and connect to nothing."""
+    """Its workers may write counters and no other files, start no program, and open no connection."""
     home = tmp_path / "home"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         home.mkdir()
@@ -437,7 +437,7 @@ def test_a_model_that_runs_code_cannot_use_the_rights_of_the_service(serve: Serv
 
 
 def test_a_log_is_opened_anew_after_it_was_renamed(serve: Serve, tmp_path: Path) -> None:
-    """Workers keep the right to write where their log is."""
+    """Workers keep the right to write to the directory of their log."""
     home = tmp_path / "logs"
     home.mkdir()
     log = home / "gunicorn.log"
@@ -452,5 +452,5 @@ def test_a_log_is_opened_anew_after_it_was_renamed(serve: Serve, tmp_path: Path)
 
 
 def _log_files(pid: int, log: Path) -> list[Path]:
-    """The descriptors of a process that lead to a file."""
+    """The descriptors of a process that point to a file."""
     return [each for each in Path(f"/proc/{pid}/fd").iterdir() if each.resolve() == log]

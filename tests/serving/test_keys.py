@@ -15,7 +15,7 @@ import pytest
 from tests.serving.conftest import POLL_SECONDS, Gunicorn, wait_until
 
 SECONDS = 2.0
-"""A revoked key is refused after this time at the latest."""
+"""Seconds after which a revoked key must be refused."""
 
 
 def line(name: str, key: str) -> str:
@@ -24,7 +24,7 @@ def line(name: str, key: str) -> str:
 
 
 def status(connection: http.client.HTTPConnection, key: str) -> int:
-    """The status of a request with a key, on a connection that is kept."""
+    """The status of a request with a key, on a kept connection."""
     connection.request("GET", "/prediction", headers={"X-API-Key": key})
     with connection.getresponse() as response:
         response.read()
@@ -32,12 +32,12 @@ def status(connection: http.client.HTTPConnection, key: str) -> int:
 
 
 def connect(server: Gunicorn) -> contextlib.closing[http.client.HTTPConnection]:
-    """A connection that ends with a block."""
+    """A connection that is closed at the end of the block."""
     return contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=10))
 
 
 def ask(server: Gunicorn, key: str) -> int:
-    """The status of a request on a connection of its own."""
+    """The status of a request on its own connection."""
     with connect(server) as connection:
         return status(connection, key)
 
@@ -51,13 +51,13 @@ def keys(tmp_path: Path) -> Path:
 
 
 def replace(keys: Path, content: str) -> None:
-    """Replace the file as a whole."""
+    """Replace the whole file by a rename."""
     keys.with_name("new").write_text(content)
     keys.with_name("new").rename(keys)
 
 
 def test_a_sighup_revokes_a_key_in_every_worker(serve: Callable[..., Gunicorn], keys: Path) -> None:
-    """Those that are about to end, too: kept connections to old workers are refused or closed, never answered."""
+    """Also in workers that are about to end: they refuse kept connections or close them, but never answer."""
     server = serve(API_KEYS_FILE=keys, WEB_CONCURRENCY=2)
     with ExitStack() as stack:
         kept = [stack.enter_context(connect(server)) for _ in range(8)]
@@ -73,7 +73,7 @@ def test_a_sighup_revokes_a_key_in_every_worker(serve: Callable[..., Gunicorn], 
 
 
 def test_the_watcher_has_a_replaced_file_read(serve: Callable[..., Gunicorn], keys: Path) -> None:
-    """No signal is needed."""
+    """Nobody has to send a signal."""
     server = serve(API_KEYS_FILE=keys, MODELS_POLL_SECONDS=POLL_SECONDS)
     wait_until(lambda: len(server.watchers()) == 1)
 
@@ -84,7 +84,7 @@ def test_the_watcher_has_a_replaced_file_read(serve: Callable[..., Gunicorn], ke
 
 
 def test_a_broken_file_keeps_the_keys_and_the_log_says_so(serve: Callable[..., Gunicorn], keys: Path) -> None:
-    """The service goes on."""
+    """The service goes on with the old keys."""
     server = serve(API_KEYS_FILE=keys)
 
     replace(keys, "two words\n")

@@ -1,4 +1,4 @@
-"""What large requests leave behind in a worker."""
+"""Workers give back the memory of large requests."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ ROWS = 100_000
 
 
 def private_mb(pid: int) -> float:
-    """The memory of a process that no other shares."""
+    """The private memory of a process."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
 
 
 def test_large_requests_give_their_memory_back(serve: Callable[..., Gunicorn]) -> None:
-    """After 100,000 rows, binary and JSON, a worker is as small as before, but for a few megabytes."""
+    """After 100,000 rows, binary and JSON, a worker is only a few megabytes larger than before."""
     server = serve(WEB_CONCURRENCY=1)
     (worker,) = server.workers()
     matrix = np.random.default_rng(0).uniform(0.1, 8.0, (ROWS, 4))
@@ -40,7 +40,7 @@ def test_large_requests_give_their_memory_back(serve: Callable[..., Gunicorn]) -
         post(head + matrix.tobytes(), {"Inference-Header-Content-Length": str(len(head))})
         post(json, {})
 
-    assert server.answers()  # so that the worker has let go of what came before
+    assert server.answers()  # so that the worker has freed the last request
 
     assert [worker] == server.workers()
     assert private_mb(worker) - before < 20

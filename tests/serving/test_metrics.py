@@ -1,4 +1,4 @@
-"""What a real Prometheus sees of a service whose workers come and go: every request once."""
+"""A real Prometheus sees each request once, while workers come and go."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def observed(directory: Path, **environ: str) -> Iterator[tuple[Gunicorn, Nginx,
 
 
 def send(nginx: Nginx, answers: int = 200, key: str = "") -> int:
-    """Some load; how many requests it was, none of which failed."""
+    """Send some load; return the number of requests, none of which failed."""
     with Load(nginx.port, key=key) as load:
         load.wait_for_answers(answers)
     assert load.failures == []
@@ -53,14 +53,14 @@ def kill(server: Gunicorn) -> None:
 
 
 def settle(prometheus: Prometheus) -> None:
-    """Wait until nothing is in hand but the scrape itself, and that has been seen."""
+    """Wait until only the scrape itself is in progress, and Prometheus has seen this."""
     prometheus.catch_up()
     wait_until(lambda: [each["value"][1] for each in prometheus.query("inference_requests_in_progress")] == ["1"])
     prometheus.catch_up()
 
 
 def assert_counted(prometheus: Prometheus, least: int, most: int | None = None) -> None:
-    """Each request once, with its two rows, one of each class; a killed worker may have counted some of these only."""
+    """Check that each request counts once, with two rows of two classes; a killed worker may have counted a part."""
     settle(prometheus)
     series = [PREDICTED, *(f'inference_predictions_total{{class="{each}"}}' for each in PREDICTIONS)]
     counted = [*map(prometheus.total, series), prometheus.total("inference_rows_total") / 2]
@@ -68,7 +68,7 @@ def assert_counted(prometheus: Prometheus, least: int, most: int | None = None) 
 
 
 def assert_monotone(prometheus: Prometheus) -> None:
-    """No counter has ever gone back."""
+    """Check that no counter has decreased."""
     histories = prometheus.history(COUNTERS)
     assert histories
     assert {series: values for series, values in histories.items() if values != sorted(values)} == {}
@@ -99,7 +99,7 @@ def test_killed_workers_lose_and_repeat_nothing(tmp_path: Path) -> None:
 
 
 def test_rollouts_lose_and_repeat_nothing(tmp_path: Path) -> None:
-    """SIGHUP replaces the workers under load, and the counters are exact."""
+    """SIGHUP replaces the workers under load, and the counters stay exact."""
     with observed(tmp_path) as (server, nginx, prometheus):
         with Load(nginx.port) as load:
             for _ in range(4):
@@ -116,7 +116,7 @@ def test_rollouts_lose_and_repeat_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_restart_loses_and_repeats_nothing(tmp_path: Path, kept: bool) -> None:
-    """Where a directory is named, the counters go on; else they begin anew, which Prometheus sees."""
+    """In a named directory, the counters go on. Otherwise they begin at 0, which Prometheus recognizes."""
     environ = {"WEB_CONCURRENCY": "2"} | ({DIRECTORY: str(tmp_path / "metrics")} if kept else {})
     with Nginx(free_port()) as nginx, ExitStack() as stack:
         server = stack.enter_context(Gunicorn(tmp_path / "log", environ, port=nginx.upstream))
@@ -135,14 +135,14 @@ def test_a_restart_loses_and_repeats_nothing(tmp_path: Path, kept: bool) -> None
 
 
 def send_one_by_one(nginx: Nginx, requests: int) -> int:
-    """As many requests as are asked for."""
+    """Send this many requests, one after the other."""
     for _ in range(requests):
         assert post(nginx.port, "/prediction", BODY).status == 200
     return requests
 
 
 def test_the_dashboard_shows_something(tmp_path: Path) -> None:
-    """Every query finds series, once there were requests of every kind."""
+    """After requests of every kind, each query finds series."""
     key, line = new_key("ada")
     (tmp_path / "keys").write_text(line)
     with observed(tmp_path, API_KEYS_FILE=str(tmp_path / "keys")) as (_, nginx, prometheus):
@@ -150,7 +150,7 @@ def test_the_dashboard_shows_something(tmp_path: Path) -> None:
         for row in ([50, 3.5, 1.4, 0.2], [1]):
             post(nginx.port, "/prediction", json.dumps({"instances": [row]}).encode(), X_API_Key=key)
         settle(prometheus)
-        # Of this, no shipped model has any: all their categories are closed.
+        # No shipped model can count this: all their categories are closed.
         asked = [query for query in QUERIES if "inference_unknown_categories_total" not in query]
         assert [query for query in asked if not prometheus.query(filled_in(query))] == []
 

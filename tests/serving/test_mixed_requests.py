@@ -1,4 +1,4 @@
-"""A service that is sent right and wrong requests in every protocol."""
+"""A service gets right and wrong requests in every protocol."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bench.mixed_requests import send
 from tests.serving.conftest import Gunicorn
 
 MOST_GROWTH = 24
-"""Megabytes that two workers may have more after 16,000 requests than after 4,000."""
+"""Megabytes by which two workers may be larger after 16,000 requests than after 4,000."""
 
 
 @pytest.mark.long
 def test_workers_do_not_grow(serve: Callable[..., Gunicorn]) -> None:
-    """Each answer has the status that it must have, and half of them are refusals."""
+    """Each answer has the expected status; half of the answers are refusals."""
     server = serve(WEB_CONCURRENCY=2)
     _, faults = send(server.port, 4000)
     before = server.memory()["workers"]

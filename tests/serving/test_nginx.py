@@ -1,4 +1,4 @@
-"""nginx as conf/nginx/start.sh starts it, in front of real Gunicorn."""
+"""Nginx in front of real Gunicorn, started by conf/nginx/start.sh."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.slow import LENGTHS, SlowClients
 from tests.support.wire import assert_problem, connect, exchange, get, post, read_answer
 
 SECONDS = float(os.environ.get("LOAD_SECONDS", "5"))
-"""How long the servers are disturbed."""
+"""Seconds for which the servers are disturbed."""
 
 PATHS = ["/prediction", "/v1", "/v1/models", "/v2", "/v20"]
 LONG = "x" * 9000
@@ -46,14 +46,14 @@ def nginx(gunicorn: Gunicorn) -> Iterator[Nginx]:
 
 @pytest.fixture
 def backend() -> Iterator[socket.socket]:
-    """A listener that answers only what a test writes."""
+    """A listener that answers only the bytes that a test writes."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         listener.settimeout(20)
         yield listener
 
 
 def readable(clients: list[socket.socket], seconds: float) -> set[socket.socket]:
-    """The connections on which something has come; waits for one."""
+    """Wait; return the connections on which bytes have arrived."""
     poll = select.poll()
     for client in clients:
         poll.register(client, select.POLLIN)
@@ -81,7 +81,7 @@ def readable(clients: list[socket.socket], seconds: float) -> set[socket.socket]
     ],
 )
 def test_nginx_own_errors_are_problems(nginx: Nginx, path: str, status: int, request_line: str, headers: str) -> None:
-    """The contract's shape, and its type below /v1 and /v2, whatever nginx refuses by itself."""
+    """Each refusal of nginx itself has the contract's shape, and the contract's type below /v1 and /v2."""
     answer = exchange(nginx.port, f"{request_line.format(path)}\r\n{headers}\r\n".encode("latin-1"))
 
     problem = assert_problem(answer, status, path)
@@ -101,7 +101,7 @@ def test_what_is_no_http_is_400(nginx: Nginx) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_body_past_the_limit_is_413_however_it_comes(nginx: Nginx, path: str) -> None:
-    """Sent whole, and in chunks: the client can read the answer."""
+    """As a whole and in chunks, the client can read the answer."""
     body = bytes(20_000_000)
 
     assert_problem(post(nginx.port, path, body), 413, path)
@@ -113,7 +113,7 @@ def test_a_body_past_the_limit_is_413_however_it_comes(nginx: Nginx, path: str) 
 
 
 def test_the_largest_body_is_the_services_own(nginx: Nginx) -> None:
-    """MAX_BODY_BYTES arrive and are answered; a byte more does not."""
+    """MAX_BODY_BYTES arrive and are answered; one byte more does not."""
     most = Settings().max_body_bytes
 
     assert post(nginx.port, "/prediction", BODY.ljust(most)).status == 200
@@ -121,7 +121,7 @@ def test_the_largest_body_is_the_services_own(nginx: Nginx) -> None:
 
 
 def test_a_large_body_for_nothing_is_refused_at_the_first_attempt(nginx: Nginx) -> None:
-    """The service answers before it has come, and the answer is not lost."""
+    """The service answers before the body has arrived, and the answer is not lost."""
     before = len(nginx.lines())
     for _ in range(30):
         assert_problem(post(nginx.port, "/nope", b"x" * 5_000_000), 404, "/nope")
@@ -156,7 +156,7 @@ def test_a_service_that_does_not_take_connections_is_504(backend: socket.socket)
 
 
 def test_too_many_requests_in_progress_are_503(backend: socket.socket) -> None:
-    """Those past 512 are refused at once, and told when to come back."""
+    """Requests past 512 are refused at once, with a time to come back."""
     with Nginx(backend.getsockname()[1]) as nginx:
         clients = [connect(nginx.port) for _ in range(600)]
         for client in clients:
@@ -187,7 +187,7 @@ def test_too_many_requests_in_progress_are_503(backend: socket.socket) -> None:
     ],
 )
 def test_slow_uploads_deny_nobody(nginx: Nginx, kind: str, others: list[int], addresses: int) -> None:
-    """A thousand clients that never finish a request: others are answered, unless theirs is as long as few may be."""
+    """A thousand clients never finish a request. Others are answered, unless their body is in the same class."""
     with SlowClients(nginx.port, kind, addresses=addresses):
         for path in ("/healthz", "/readyz", "/ping", "/v2/health/live", "/prediction", "/v1/models"):
             assert get(nginx.port, path).status == 200
@@ -197,7 +197,7 @@ def test_slow_uploads_deny_nobody(nginx: Nginx, kind: str, others: list[int], ad
 
 @pytest.mark.parametrize(("kind", "most"), [("900 KB", 128), ("16 MiB", 30), ("chunked", 30)])
 def test_unread_bodies_are_bounded(nginx: Nginx, kind: str, most: int) -> None:
-    """Those past the limit of their class are refused at once, and told when to come back."""
+    """Bodies past the limit of their class are refused at once, with a time to come back."""
     with SlowClients(nginx.port, kind, most + 10) as clients:
         wait_until(lambda: len(clients.refused()) >= 10)
         assert post(nginx.port, "/prediction", BODY.ljust(LENGTHS[kind] or 1_000_000)).status == 503
@@ -210,7 +210,7 @@ def test_unread_bodies_are_bounded(nginx: Nginx, kind: str, most: int) -> None:
 
 
 def test_probes_are_outside_every_limit(backend: socket.socket) -> None:
-    """They reach the service while nothing else does, but not if they bring a body: that may be slow, too."""
+    """They reach the service when no other request does. A probe with a body does not, because a body may be slow."""
     with (
         Nginx(backend.getsockname()[1]) as nginx,
         SlowClients(nginx.port, "300 bytes", 2100),
@@ -229,7 +229,7 @@ def test_probes_are_outside_every_limit(backend: socket.socket) -> None:
 
 @pytest.mark.parametrize("request_line", ["GET /prediction HTTP/1.1", "POST /prediction HTTP/1.1"])
 def test_a_client_may_close_its_side_once_it_has_sent_its_request(nginx: Nginx, request_line: str) -> None:
-    """As `nc -N` does: the answer still comes."""
+    """As `nc -N` does; the answer still arrives."""
     with connect(nginx.port) as client:
         client.sendall(f"{request_line}\r\nHost: a\r\nContent-Length: {len(BODY)}\r\n\r\n".encode() + BODY)
         client.shutdown(socket.SHUT_WR)
@@ -237,7 +237,7 @@ def test_a_client_may_close_its_side_once_it_has_sent_its_request(nginx: Nginx, 
 
 
 def test_a_well_formed_request_id_is_the_clients(nginx: Nginx) -> None:
-    """It reaches the service, comes back once, and is in the log."""
+    """The id reaches the service, comes back once, and is in the log."""
     for given in ("a", "Load.7_x-Y", "z" * 64):
         answer = get(nginx.port, "/nothing", X_Request_ID=given)
         assert assert_problem(answer, 404, "/nothing")["request_id"] == given
@@ -245,7 +245,7 @@ def test_a_well_formed_request_id_is_the_clients(nginx: Nginx) -> None:
 
 
 def test_any_other_request_id_is_replaced(nginx: Nginx) -> None:
-    """The service and the log have the one that nginx made."""
+    """The service and the log have an id that nginx made."""
     for given in ("", "a b", "z" * 65, "a/b", "é", '"'):
         problem = assert_problem(get(nginx.port, "/nothing", X_Request_ID=given), 404, "/nothing")
         assert re.fullmatch("[0-9a-f]{32}", problem["request_id"])
@@ -253,7 +253,7 @@ def test_any_other_request_id_is_replaced(nginx: Nginx) -> None:
 
 
 def test_what_the_service_receives(backend: socket.socket) -> None:
-    """One request id, the trace, and a body with a length, whichever way the client sent it; headers come back once."""
+    """One request id, the trace, and a body with a length, also if the client sent chunks. Headers come back once."""
     with Nginx(backend.getsockname()[1]) as nginx, connect(nginx.port) as client:
         client.sendall(
             b"POST /v2/x?y=%20 HTTP/1.1\r\nHost: a\r\nX-Request-ID: mine\r\ntraceparent: "
@@ -282,7 +282,7 @@ def test_what_the_service_receives(backend: socket.socket) -> None:
 
 
 def test_a_request_starts_when_its_head_arrives(backend: socket.socket) -> None:
-    """Its body may take time, and a client's own word for it does not count."""
+    """The body may take longer. If the client sends its own start time, nginx ignores it."""
     with Nginx(backend.getsockname()[1]) as nginx, connect(nginx.port) as client:
         before = time.time()
         client.sendall(
@@ -302,20 +302,20 @@ def test_a_request_starts_when_its_head_arrives(backend: socket.socket) -> None:
 
 
 def test_metrics_are_closed(nginx: Nginx) -> None:
-    """However the path is written, and without asking the service."""
+    """For every way to write the path. The service gets no request."""
     for path in ("/metrics", "/metrics?x", "/%6detrics", "//metrics", "/x/../metrics", "/./metrics"):
         problem = assert_problem(get(nginx.port, path), 404, path)
         assert nginx.line(problem["request_id"])["upstream"] == ""
 
 
 def test_the_pages_of_errors_cannot_be_asked_for(nginx: Nginx) -> None:
-    """They are internal."""
+    """Their paths are internal."""
     for path in ("/.problem", "/.problem/protocol"):
         assert_problem(get(nginx.port, path), 404, path)
 
 
 def test_each_request_is_one_line_of_json(nginx: Nginx, gunicorn: Gunicorn) -> None:
-    """With all that is needed to follow it, and whatever the client wrote."""
+    """It has all fields to follow the request, with any text of the client."""
     answer = get(nginx.port, '/prediction?"', X_Request_ID="line-1", traceparent=TRACEPARENT, User_Agent='a"\\\xff')
 
     line = nginx.line("line-1")
@@ -329,7 +329,7 @@ def test_each_request_is_one_line_of_json(nginx: Nginx, gunicorn: Gunicorn) -> N
 
 
 def test_probes_are_not_logged_unless_they_fail(nginx: Nginx) -> None:
-    """Only what needs attention is in the log."""
+    """Only probes that need attention are in the log."""
     for path in ("/healthz", "/readyz", "/readyz?x"):
         assert get(nginx.port, path, X_Request_ID="probe").status == 200
     get(nginx.port, "/healthzz", X_Request_ID="probe")
@@ -340,7 +340,7 @@ def test_probes_are_not_logged_unless_they_fail(nginx: Nginx) -> None:
 
 
 def test_every_answer_has_the_security_headers(nginx: Nginx) -> None:
-    """The service's and nginx' own, once each."""
+    """Answers of the service and of nginx have each header once."""
     for path in ("/prediction", "/nothing", "/metrics"):
         answer = get(nginx.port, path)
         assert answer.all("X-Content-Type-Options") == ["nosniff"]
@@ -351,7 +351,7 @@ def test_every_answer_has_the_security_headers(nginx: Nginx) -> None:
 
 
 def test_head_and_body_of_an_answer_come_at_once(gunicorn: Gunicorn) -> None:
-    """A worker cannot be killed between the two."""
+    """So a worker cannot be killed between the two."""
     for _ in range(50):
         with connect(gunicorn.port) as client:
             client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -359,7 +359,7 @@ def test_head_and_body_of_an_answer_come_at_once(gunicorn: Gunicorn) -> None:
 
 
 def test_no_request_fails_while_workers_are_killed(gunicorn: Gunicorn, nginx: Nginx) -> None:
-    """Nginx asks again, and the master replaces the worker."""
+    """Nginx sends the request again, and the master replaces the worker."""
     killed: list[int] = []
 
     def kill_one() -> None:
@@ -376,7 +376,7 @@ def test_no_request_fails_while_workers_are_killed(gunicorn: Gunicorn, nginx: Ng
 
 
 def test_no_request_fails_while_gunicorn_reloads(gunicorn: Gunicorn, nginx: Nginx) -> None:
-    """SIGHUP replaces the workers once they have answered what they have in hand."""
+    """SIGHUP replaces the workers once they have answered their requests."""
     before = set(gunicorn.workers())
 
     with Load(nginx.port) as load:
@@ -388,8 +388,8 @@ def test_no_request_fails_while_gunicorn_reloads(gunicorn: Gunicorn, nginx: Ngin
 
 
 def test_no_request_fails_while_nginx_reloads(nginx: Nginx) -> None:
-    """The old workers answer what they accepted."""
-    # One connection a request: this nginx may be too old for keepalive_min_timeout, which newer ones heed.
+    """The old workers answer their accepted requests."""
+    # One connection for each request: this nginx may be too old for keepalive_min_timeout, which newer releases have.
     with Load(nginx.port, keep_alive=False) as load:
         repeat(nginx.reload, every=1, seconds=SECONDS)
         load.wait_for_answers()
@@ -398,7 +398,7 @@ def test_no_request_fails_while_nginx_reloads(nginx: Nginx) -> None:
 
 
 def test_all_that_was_accepted_is_answered_when_nginx_stops(gunicorn: Gunicorn) -> None:
-    """SIGQUIT, the stop signal of the container, under load: each line of the log is an answer that arrived."""
+    """After SIGQUIT (the container's stop signal) under load, each line of the log is an answer that arrived."""
     with Nginx(gunicorn.port) as nginx, Load(nginx.port, threads=8, keep_alive=False) as load:
         load.wait_for_answers()
         nginx.process.send_signal(signal.SIGQUIT)

@@ -1,4 +1,4 @@
-"""The settings of nginx: conf/nginx/start.sh reads them, or says in a sentence which is wrong."""
+"""The settings of nginx: conf/nginx/start.sh reads them, or names the wrong setting in a sentence."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_wrong_setting_is_a_sentence(name: str, value: str) -> None:
 
 
 def test_a_configuration_that_nginx_does_not_take_is_a_sentence() -> None:
-    """It is tested before nginx starts."""
+    """The configuration is tested before nginx starts."""
     for settings in ({"LISTEN": "99999"}, {"TRUSTED_PROXIES": "10.0.0.0/99"}):
         said = refusal(UPSTREAM="127.0.0.1:1", **settings)
         assert re.fullmatch(r"nginx does not take its configuration: [^\n]+\.\n", said)
@@ -78,19 +78,19 @@ def test_a_configuration_that_nginx_does_not_take_is_a_sentence() -> None:
 
 
 def test_an_empty_setting_counts_as_unset() -> None:
-    """All of them at once give the same file as none of them."""
+    """If all settings are empty, the file is the same as if all are unset."""
     settings = dict.fromkeys(["MAX_BODY_BYTES", "REQUEST_SECONDS", "AIP_HEALTH_ROUTE", "UPSTREAM", "LISTEN"], "")
 
     assert rendered(**settings) == rendered()
 
 
 def test_nothing_of_the_template_is_left() -> None:
-    """Every placeholder has a value, and every line that is there only at times is there or not."""
+    """Every placeholder has a value, and each optional line is either complete or left out."""
     assert re.findall(r"^(?!#).*\$\{.*|^@.*", rendered(), re.MULTILINE) == []
 
 
 def test_the_longest_body_is_a_setting(gunicorn: Gunicorn) -> None:
-    """A byte more is 413, and the sentence has the limit."""
+    """A byte more is 413, and the sentence names the limit."""
     with Nginx(gunicorn.port, MAX_BODY_BYTES=1000) as nginx:
         assert post(nginx.port, "/prediction", BODY.ljust(1000)).status == 200
         problem = assert_problem(post(nginx.port, "/prediction", BODY.ljust(1001)), 413, "/prediction")
@@ -98,20 +98,20 @@ def test_the_longest_body_is_a_setting(gunicorn: Gunicorn) -> None:
 
 
 def test_longer_bodies_are_fewer(gunicorn: Gunicorn) -> None:
-    """As many as fit in the tmpfs of compose.yaml."""
+    """As many as fit into the tmpfs of compose.yaml."""
     with Nginx(gunicorn.port, MAX_BODY_BYTES=100_000_000) as nginx, SlowClients(nginx.port, "16 MiB", 10) as clients:
         wait_until(lambda: len(clients.refused()) >= 5)
         assert len(clients.refused()) == 5
 
 
 def test_the_longest_time_is_a_setting(backend: socket.socket) -> None:
-    """Past it the answer is 504."""
+    """After this time the answer is 504."""
     with Nginx(backend.getsockname()[1], REQUEST_SECONDS=1) as nginx:
         assert_problem(get(nginx.port, "/prediction"), 504, "/prediction")
 
 
 def test_a_probe_of_vertex_ai_is_one(gunicorn: Gunicorn) -> None:
-    """It is outside every limit, and not logged; a path that is like it is neither."""
+    """It has no limit and is not logged. A similar path has limits and is logged."""
     with Nginx(gunicorn.port, AIP_HEALTH_ROUTE="/he.alth") as nginx:
         with SlowClients(nginx.port, "300 bytes", 2100):
             wait_until(lambda: get(nginx.port, "/he_alth").status == 503)
@@ -122,7 +122,7 @@ def test_a_probe_of_vertex_ai_is_one(gunicorn: Gunicorn) -> None:
 
 
 def test_the_service_is_looked_up_by_its_name() -> None:
-    """A newer nginx looks a name up again and again, an older one when it starts; an address is taken as it is."""
+    """A newer nginx repeats the lookup, an older nginx looks once at its start. An address needs no lookup."""
     assert ("resolver" in rendered(UPSTREAM="10.0.0.1:8000")) is False
     named = rendered(UPSTREAM="localhost:8000")
     assert named.count("server localhost:8000") == 4
@@ -130,7 +130,7 @@ def test_the_service_is_looked_up_by_its_name() -> None:
 
 
 def test_time_limits_have_one_source() -> None:
-    """Gunicorn ends a worker after nginx has answered 504, and nginx waits that long at its end."""
+    """Gunicorn ends a worker after nginx has answered 504. At its stop, nginx waits for the same time."""
     limits = gunicorn_settings(REQUEST_SECONDS="100")
     ours = rendered(REQUEST_SECONDS="100")
 
@@ -140,7 +140,7 @@ def test_time_limits_have_one_source() -> None:
 
 
 def gunicorn_settings(**environ: str) -> dict[str, str]:
-    """What Gunicorn makes of conf/gunicorn.py."""
+    """Gunicorn's settings by conf/gunicorn.py."""
     command = [str(GUNICORN), "-c", "conf/gunicorn.py", "--print-config"]
     shown = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environ}, capture_output=True, text=True, check=True, timeout=60
@@ -149,12 +149,12 @@ def gunicorn_settings(**environ: str) -> dict[str, str]:
 
 
 def statuses(port: int, requests: int, source: str = "127.0.0.1", **headers: str) -> list[int]:
-    """The answers to some requests on one connection after another."""
+    """The statuses of some requests, each on a new connection."""
     return [get(port, "/v1/models", source, **headers).status for _ in range(requests)]
 
 
 def test_requests_past_the_rate_of_an_address_are_429(gunicorn: Gunicorn) -> None:
-    """As many as the rate says may come at once; other addresses and probes are not concerned."""
+    """As many requests as the rate says may come at once. Other addresses and probes are not affected."""
     with Nginx(gunicorn.port, RATE_LIMIT="2/m") as nginx:
         assert statuses(nginx.port, 3) == [200, 200, 429]
         answer = get(nginx.port, "/v1/models")
@@ -166,7 +166,7 @@ def test_requests_past_the_rate_of_an_address_are_429(gunicorn: Gunicorn) -> Non
 
 @pytest.mark.parametrize("header", ["Authorization", "X_API_Key"])
 def test_a_key_has_one_rate_at_all_addresses(gunicorn: Gunicorn, header: str) -> None:
-    """Another key at the same address has its own."""
+    """Another key at the same address has its own rate."""
     with Nginx(gunicorn.port, RATE_LIMIT="2/m") as nginx:
         assert statuses(nginx.port, 2, "127.0.0.1", **{header: "Bearer one"}) == [200, 200]
         assert statuses(nginx.port, 1, "127.0.0.2", **{header: "Bearer one"}) == [429]
@@ -174,7 +174,7 @@ def test_a_key_has_one_rate_at_all_addresses(gunicorn: Gunicorn, header: str) ->
 
 
 def test_keys_that_are_made_up_gain_nothing(gunicorn: Gunicorn) -> None:
-    """Of 10,000 requests, each with another key, no more pass than the rate of their address allows."""
+    """If 10,000 requests have different keys, no more of them pass than the rate of their address allows."""
     began = time.monotonic()
     with Nginx(gunicorn.port, RATE_LIMIT="30/m") as nginx:
         answers = Counter(invented_keys(nginx.port, 10_000))
@@ -184,7 +184,7 @@ def test_keys_that_are_made_up_gain_nothing(gunicorn: Gunicorn) -> None:
 
 
 def invented_keys(port: int, number: int) -> Iterator[int]:
-    """The statuses of requests that each have another key."""
+    """The statuses of requests with a different key each."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     for index in range(number):
         connection.request("GET", "/v1/models", headers={"Authorization": f"Bearer key-{index}"})
@@ -195,7 +195,7 @@ def invented_keys(port: int, number: int) -> Iterator[int]:
 
 
 def test_only_a_trusted_proxy_may_name_the_clients_address(gunicorn: Gunicorn) -> None:
-    """Each client behind it has a rate of its own; what others claim to be is not heeded."""
+    """Each client behind it has its own rate. An address that other clients claim is ignored."""
     with Nginx(gunicorn.port, RATE_LIMIT="1/m", TRUSTED_PROXIES="127.0.0.9 10.0.0.0/8") as nginx:
         for client in ("192.0.2.1", "192.0.2.2"):
             forwarded = {"X_Forwarded_For": f"6.6.6.6, {client}, 10.1.1.1", "X_Request_ID": client}
@@ -207,12 +207,12 @@ def test_only_a_trusted_proxy_may_name_the_clients_address(gunicorn: Gunicorn) -
 
 
 def seen(nginx: Nginx, request_id: str) -> list[str]:
-    """The addresses that the log has for some requests."""
+    """The addresses of some requests in the log."""
     return [line["remote_addr"] for line in nginx.lines() if line["request_id"] == request_id]
 
 
 def test_an_address_may_have_few_connections(gunicorn: Gunicorn) -> None:
-    """By default it may have as many as all together."""
+    """By default, an address may have as many as all addresses together."""
     with Nginx(gunicorn.port, CONNECTIONS_PER_ADDRESS=3) as nginx, SlowClients(nginx.port, "300 bytes", 10) as slow:
         wait_until(lambda: len(slow.refused()) == 7)
         assert_problem(get(nginx.port, "/prediction"), 503, "/prediction")
@@ -220,7 +220,7 @@ def test_an_address_may_have_few_connections(gunicorn: Gunicorn) -> None:
 
 
 def test_every_answer_has_the_headers_of_cors_once(gunicorn: Gunicorn) -> None:
-    """Those of the service, and nginx' own errors; for other origins it has none."""
+    """Answers of the service and errors of nginx have them; for other origins they have none."""
     with Nginx(gunicorn.port, CORS_ORIGINS=f"http://localhost:3000, {ORIGIN}", MAX_BODY_BYTES=1000) as nginx:
         for path, length, status in (
             ("/prediction", 100, 200),
@@ -241,7 +241,7 @@ def test_every_answer_has_the_headers_of_cors_once(gunicorn: Gunicorn) -> None:
 
 
 def test_every_origin_may_be_allowed(gunicorn: Gunicorn) -> None:
-    """By a star, which nginx' own errors have, too."""
+    """By `*`, which is also in nginx' own errors."""
     with Nginx(gunicorn.port, CORS_ORIGINS="*") as nginx:
         answer = get(nginx.port, "/metrics", Origin="https://any.example")
         assert answer.all("Access-Control-Allow-Origin") == ["*"]

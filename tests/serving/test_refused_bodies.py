@@ -1,4 +1,4 @@
-"""What large bodies that are refused leave behind in a worker."""
+"""Workers give back the memory of large bodies that are refused."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ LARGE = 8 * 1024 * 1024
 """Bytes of each body."""
 
 MOST_GROWTH = 24
-"""Megabytes that a worker may have more after ten bodies than after three: if each stayed, these would be 56."""
+"""Megabytes by which a worker may grow between the third and the tenth body. If each body stayed, these would be 56."""
 
 
 class Refused(NamedTuple):
-    """A body with the status of its answer; spaces or whole rows make it large."""
+    """A body with the expected status; spaces or whole rows make it large."""
 
     protocol: str
     status: int
@@ -30,7 +30,7 @@ class Refused(NamedTuple):
 
     @property
     def body(self) -> bytes:
-        """All of it."""
+        """The complete body."""
         return self.start + self.filler * ((LARGE - len(self.start) - len(self.end)) // len(self.filler)) + self.end
 
 
@@ -44,7 +44,7 @@ PROTOCOLS = {
     "tensors": ("/v2/models/iris/infer", "application/json"),
     "binary tensors": ("/v2/models/iris/infer", "application/octet-stream"),
 }
-"""The path and the content type of each."""
+"""The path and the content type of each kind of body."""
 
 ROW = b"[5.1,3.5,1.4,0.2]"
 NAMED = b'{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}'
@@ -91,7 +91,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
 
 
 def headers(refused: Refused) -> dict[str, str]:
-    """Those of a body."""
+    """The headers of a body."""
     content_type = PROTOCOLS[refused.protocol][1]
     if refused.protocol != "binary tensors":
         return {"Content_Type": content_type}
@@ -116,7 +116,7 @@ def test_a_worker_does_not_grow_by_refused_bodies(refused: Refused, server: Guni
     for _ in range(10):
         answer = post(server.port, path, body, **headers(refused))
         assert answer.status == refused.status, answer.body
-        assert server.answers()  # so that the worker has let go of what came before
+        assert server.answers()  # so that the worker has freed the last request
         sizes.append(memory(server))
 
     assert sizes[9] - sizes[2] < MOST_GROWTH, sizes

@@ -19,13 +19,13 @@ SERVICE = [sys.executable, "-m", "service"]
 
 
 def reload(server: Gunicorn) -> subprocess.CompletedProcess[str]:
-    """Tell it to look again, and wait."""
+    """Tell the service to look again, and wait."""
     command = [*SERVICE, "reload", "--port", str(server.port)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
 
 
 def test_it_waits_for_the_outcome(serve: Callable[..., Gunicorn], root: Path) -> None:
-    """What serves, what was refused and why; the exit status says whether all is well."""
+    """The output has the serving and the refused versions with reasons. The exit status is 0 if all is well."""
     server = serve(MODELS_DIR=root, WEB_CONCURRENCY=1)
     wait_until(lambda: read(path_of(str(server.port))) is not None)
     copy_version(root / "iris" / "1", root)
@@ -46,7 +46,7 @@ def test_it_waits_for_the_outcome(serve: Callable[..., Gunicorn], root: Path) ->
 
 
 def test_a_stale_file_counts_as_none() -> None:
-    """Of a master that was killed, or whose number is another process' by now."""
+    """Its master was killed, or another process has the master's process id by now."""
     path = path_of("18898")
     state = State(pid=os.getpid(), started="1", address="18898", looks=1, serves={}, refused={}, waiting={})
     try:
@@ -59,7 +59,7 @@ def test_a_stale_file_counts_as_none() -> None:
 
 
 def test_a_terminal_is_told_what_serves(root: Path, tmp_path: Path) -> None:
-    """Where, with how many workers, and what was refused and why."""
+    """The output has the address, the number of workers, and the refused versions with reasons."""
     (copy_version(root / "iris" / "1", root) / "model.onnx").write_bytes(b"")
     port = free_port()
     terminal, inside = pty.openpty()
@@ -72,7 +72,7 @@ def test_a_terminal_is_told_what_serves(root: Path, tmp_path: Path) -> None:
                 shown += os.read(terminal, 4096)
         finally:
             process.terminate()
-            with contextlib.suppress(OSError):  # its other end is closed
+            with contextlib.suppress(OSError):  # the other end is closed
                 while os.read(terminal, 4096):
                     pass
             os.close(terminal)

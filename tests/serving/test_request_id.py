@@ -1,4 +1,4 @@
-"""A request that went wrong is found by the id in its answer: in nginx' log, and in the service's."""
+"""The request id in an answer finds the request in nginx' log and in the service's log."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def main():
     app.add_route("/fault", Fault())
     return app
 """
-"""The service, and a bug: no request is known that causes one."""
+"""The service with a bug, because no request is known that causes one."""
 
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gunicorn, Nginx]]:
-    """A service to which every request is slow, and nginx before it."""
+    """A service that calls every request slow, and nginx in front of it."""
     directory = tmp_path_factory.mktemp("faulty")
     (directory / "faulty.py").write_text(FAULTY)
     (directory / "keys").write_text(KEY)
@@ -57,13 +57,13 @@ def send(nginx: Nginx, path: str) -> Answer:
 
 
 def lines(server: Gunicorn, request_id: str) -> list[dict[str, Any]]:
-    """What the service's log has of a request."""
+    """The lines of the service's log about a request."""
     events = [json.loads(line) for line in server.log.read_text().split("\n")[:-1]]
     return [event for event in events if event.get("request_id") == request_id]
 
 
 def follow(server: Gunicorn, nginx: Nginx, path: str, status: int) -> list[dict[str, Any]]:
-    """From the answer to nginx' line, and to the service's, the last of which tells how long it took."""
+    """Go from the answer to nginx' line and to the service's lines. The last of these has the duration."""
     request_id = assert_problem(send(nginx, path), status, path)["request_id"]
     line = nginx.line(request_id)
     assert (line["status"], line["request"], line["traceparent"]) == (status, f"POST {path} HTTP/1.1", TRACEPARENT)
@@ -75,12 +75,12 @@ def follow(server: Gunicorn, nginx: Nginx, path: str, status: int) -> list[dict[
 
 
 def test_a_bad_request_is_followed_by_its_id(servers: tuple[Gunicorn, Nginx]) -> None:
-    """To the service's line, where it was slow."""
+    """If it was slow, the service has a line about it."""
     assert len(follow(*servers, "/prediction", 422)) == 1
 
 
 def test_a_fault_is_followed_by_its_id(servers: tuple[Gunicorn, Nginx]) -> None:
-    """To its traceback."""
+    """The id leads to the traceback."""
     fault, _ = follow(*servers, "/fault", 500)
     assert fault["level"] == "error"
     assert fault["traceback"].endswith("RuntimeError")
@@ -88,7 +88,7 @@ def test_a_fault_is_followed_by_its_id(servers: tuple[Gunicorn, Nginx]) -> None:
 
 
 def test_nothing_from_the_body_is_logged_and_no_key(servers: tuple[Gunicorn, Nginx]) -> None:
-    """By neither of them, not even if a bug puts both into an error."""
+    """Neither nginx nor the service logs them, even if a bug puts both into an error."""
     server, nginx = servers
     for path, status in (("/prediction", 422), ("/fault", 500)):
         follow(server, nginx, path, status)

@@ -1,4 +1,4 @@
-"""New versions under traffic, and what may happen to processes and directories meanwhile."""
+"""New versions under traffic, and accidents of processes and directories meanwhile."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ Serve = Callable[..., Gunicorn]
 
 
 def messages(server: Gunicorn) -> list[str]:
-    """What the log says so far; every line is an event."""
+    """The messages of the log so far; every line must be an event."""
     return [json.loads(line)["message"] for line in server.log.read_text().split("\n")[:-1]]
 
 
 def exists(pid: int) -> bool:
-    """Whether there is such a process, and it has not ended."""
+    """Whether the process exists, and has not ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -43,7 +43,7 @@ def exists(pid: int) -> bool:
 
 
 def test_workers_killed_during_rollouts_are_replaced(watching: Gunicorn, root: Path) -> None:
-    """By such that serve the new version."""
+    """The new workers serve the new version."""
     for version in (2, 3, 4):
         put(root, version)
         while not serves_or_fails(watching, version):
@@ -56,7 +56,7 @@ def test_workers_killed_during_rollouts_are_replaced(watching: Gunicorn, root: P
 
 
 def kill_workers(server: Gunicorn) -> None:
-    """Kill all, but no model's trial, which is refused then."""
+    """Kill all workers, but not a model's trial: that would refuse the model."""
     told = messages(server)
     for pid in server.workers():
         if f"Booting worker with pid: {pid}" in told:
@@ -64,7 +64,7 @@ def kill_workers(server: Gunicorn) -> None:
 
 
 def serves_or_fails(server: Gunicorn, version: int) -> bool:
-    """The same of a server whose workers are being killed."""
+    """Whether the version serves, on a server whose workers are being killed."""
     assert server.process.poll() is None, server.log.read_text()
     try:
         return serves(server, version)
@@ -73,7 +73,7 @@ def serves_or_fails(server: Gunicorn, version: int) -> bool:
 
 
 def test_a_killed_watcher_is_replaced(watching: Gunicorn, root: Path) -> None:
-    """And what came in between is found."""
+    """The new watcher finds the changes that happened in between."""
     for version in (2, 3):
         (watcher,) = watching.watchers()
         os.kill(watcher, signal.SIGSTOP)
@@ -86,7 +86,7 @@ def test_a_killed_watcher_is_replaced(watching: Gunicorn, root: Path) -> None:
 
 
 def test_the_watcher_ends_with_the_master(watching: Gunicorn) -> None:
-    """Killed or stopped, it leaves nothing behind."""
+    """Also if the master was killed."""
     (watcher,) = watching.watchers()
     workers = watching.workers()
     watching.process.kill()
@@ -97,7 +97,7 @@ def test_the_watcher_ends_with_the_master(watching: Gunicorn) -> None:
 
 
 def test_a_stop_ends_the_watcher(watching: Gunicorn) -> None:
-    """Before the master itself."""
+    """It ends before the master."""
     (watcher,) = watching.watchers()
 
     assert watching.stop() == 0
@@ -105,7 +105,7 @@ def test_a_stop_ends_the_watcher(watching: Gunicorn) -> None:
 
 
 def test_the_watcher_is_a_small_process_of_its_own(watching: Gunicorn) -> None:
-    """It has no socket, no page of the models, and no signal to handle; when all is quiet it sends none."""
+    """It has no socket, no memory of the models, and no signal handlers. If nothing changes, it sends no signal."""
     (watcher,) = watching.watchers()
     wait_until(lambda: b"service.processes.watcher" in Path(f"/proc/{watcher}/cmdline").read_bytes())
     links = [str(path.readlink()) for path in Path(f"/proc/{watcher}/fd").iterdir()]
@@ -117,7 +117,7 @@ def test_the_watcher_is_a_small_process_of_its_own(watching: Gunicorn) -> None:
 
 @pytest.mark.parametrize("what", ["gone", "emptied", "a file"])
 def test_without_its_directory_the_service_goes_on(watching: Gunicorn, root: Path, what: str) -> None:
-    """Also where a worker dies, and until the directory is back; the log says so."""
+    """Also if a worker dies. The log tells of it. Later the directory comes back."""
     root.rename(root.with_name("away"))
     if what == "emptied":
         root.mkdir()
@@ -138,7 +138,7 @@ def test_without_its_directory_the_service_goes_on(watching: Gunicorn, root: Pat
 
 
 def test_a_full_disk_stops_a_copy_and_not_the_service(watching: Gunicorn, root: Path) -> None:
-    """The kernel ends the copy as it does there, by a limit on the size of files; what is whole later is served."""
+    """A limit on the size of files ends the copy, as a full disk does. A later complete copy is served."""
     aside = versions.copy_version(root / "iris" / "1", root.with_name("aside"))
     most = (aside / SKOPS).stat().st_size // 2
     limited = f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most})); "
@@ -153,7 +153,7 @@ def test_a_full_disk_stops_a_copy_and_not_the_service(watching: Gunicorn, root: 
 
 
 def test_a_log_that_cannot_be_written_does_not_stop_the_service(root: Path) -> None:
-    """The disk that it goes to is full."""
+    """The disk of the log is full."""
     port = free_port()
     environ = {**os.environ, "MODELS_DIR": str(root), "MODELS_POLL_SECONDS": str(POLL_SECONDS)}
     command = [str(GUNICORN), "-c", "conf/gunicorn.py", "-b", f"127.0.0.1:{port}"]
@@ -172,7 +172,7 @@ def test_a_log_that_cannot_be_written_does_not_stop_the_service(root: Path) -> N
 
 
 def test_a_copy_in_progress_is_waited_for(watching: Gunicorn, root: Path) -> None:
-    """File by file and piece by piece, as cp writes; it is served when it is whole, and no error is told."""
+    """File by file and piece by piece, as cp writes. The version serves once it is complete, and no error is logged."""
     aside = versions.copy_version(root / "iris" / "1", root.with_name("aside"))
     target = root / "iris" / "2"
     target.mkdir()
@@ -190,7 +190,7 @@ def test_a_copy_in_progress_is_waited_for(watching: Gunicorn, root: Path) -> Non
 
 
 def test_a_rewritten_version_goes_on_as_it_was(watching: Gunicorn, root: Path) -> None:
-    """The probe says so; a respawned worker serves what was loaded first."""
+    """/readyz says so. A respawned worker serves the files that were loaded first."""
     versions.replace(root / "iris" / "1", lambda at: versions.edit(at, lambda m: m.update(classes=["a", "b", "c"])))
     wait_until(lambda: ask(watching, "/readyz")["models"]["iris"]["refused"].get("1") == Fault.REWRITTEN)
     os.kill(watching.workers()[0], signal.SIGKILL)
@@ -212,7 +212,7 @@ def hanging(directory: Path) -> None:
 
 
 def test_while_a_model_hangs_the_master_does_its_work(serve: Serve, root: Path) -> None:
-    """A dead worker is replaced, and a stop is heard."""
+    """The master replaces a dead worker, and obeys a stop."""
     server = serve(MODELS_DIR=root, ALLOW_PICKLE=1, WEB_CONCURRENCY=1)
     (worker,) = server.workers()
     put(root, 2, hanging)
@@ -229,7 +229,7 @@ def test_while_a_model_hangs_the_master_does_its_work(serve: Serve, root: Path) 
 
 @pytest.fixture
 def starting(root: Path, tmp_path: Path) -> Iterator[Gunicorn]:
-    """A service that loads its models: one of them takes its time, and is refused then."""
+    """A service that is loading its models: one model takes long, and is refused later."""
     put(root, 2, hanging)
     environ = {"MODELS_DIR": str(root), "ALLOW_PICKLE": "1", "TRIAL_SECONDS": "6", "WEB_CONCURRENCY": "1"}
     server = Gunicorn(tmp_path / "log", environ)
@@ -242,7 +242,7 @@ def starting(root: Path, tmp_path: Path) -> Iterator[Gunicorn]:
 
 
 def test_a_stop_is_heard_during_the_start(starting: Gunicorn) -> None:
-    """It ends at once, what it tries with it, as one that serves does: with status 0."""
+    """The service and its trial end at once, with status 0, as a running service does."""
     (tried,) = starting.workers()
     starting.signal(signal.SIGTERM)
 
@@ -252,7 +252,7 @@ def test_a_stop_is_heard_during_the_start(starting: Gunicorn) -> None:
 
 
 def test_a_rollout_during_the_start_follows_it(starting: Gunicorn, root: Path) -> None:
-    """What came after the first look at the models is found."""
+    """Versions that came after the first look at the models are found."""
     put(root, 3)
     starting.signal(signal.SIGHUP)
     wait_until(starting.answers, 60)
@@ -264,7 +264,7 @@ def test_a_rollout_during_the_start_follows_it(starting: Gunicorn, root: Path) -
 
 @pytest.fixture(scope="module")
 def threaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Models that scikit-learn computes with OpenMP, each named for its kind."""
+    """Models that scikit-learn computes with OpenMP, each with the name of its kind."""
     root = tmp_path_factory.mktemp("threaded")
     rows = np.random.default_rng(0).normal(size=(600, 4))
     labels = (rows[:, 0] > 0).astype(int)
@@ -291,9 +291,9 @@ def main():
 
 @pytest.mark.parametrize("warm", [False, True], ids=["as it is", "after a prediction in the master"])
 def test_models_that_use_openmp_answer_after_the_fork(serve: Serve, threaded: Path, tmp_path: Path, warm: bool) -> None:
-    """A pool of threads does not survive it; the master makes none, and there is only one thread in any case."""
+    """A fork loses a pool of threads. So the master makes none, and OpenMP has one thread in any case."""
     (tmp_path / "warm.py").write_text(WARM.format(names=["boosting", "neighbors", "means"]))
-    unset = {f"{name}_NUM_THREADS": "" for name in ("OMP", "OPENBLAS", "MKL")}  # as it is out of these tests
+    unset = {f"{name}_NUM_THREADS": "" for name in ("OMP", "OPENBLAS", "MKL")}  # as it is outside of these tests
     arguments = ["--pythonpath", str(tmp_path), "warm:main()"] if warm else []
     server = serve(*arguments, MODELS_DIR=threaded, RUNTIME="sklearn", WEB_CONCURRENCY=2, **unset)
     body = json.dumps({"instances": np.zeros((5000, 4)).tolist()}).encode()
@@ -302,7 +302,7 @@ def test_models_that_use_openmp_answer_after_the_fork(serve: Serve, threaded: Pa
 
 
 def test_add_says_how_it_is_rolled_out(iris_dir: Path, tmp_path: Path) -> None:
-    """In a terminal, in containers, and where the service watches by itself."""
+    """On a terminal, in containers, and for a service that watches its models."""
     rows = np.random.default_rng(0).normal(size=(60, 2))
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(KMeans(2, n_init=1).fit(rows)))
     np.savetxt(tmp_path / "sample.csv", rows, delimiter=",", header="a,b", comments="")

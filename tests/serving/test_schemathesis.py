@@ -1,4 +1,4 @@
-"""Schemathesis asks a real server whatever the OpenAPI document allows, and does not, with all of its checks."""
+"""Schemathesis sends valid and invalid requests by the OpenAPI document to a real server, with all of its checks."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tests.support.described import closed
 
 SEED = os.environ.get("SCHEMATHESIS_SEED", "1")
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "40")
-"""For each operation of the long runs. The seed is fixed, so that none fails by chance; CONTRIBUTING.md has others."""
+"""For each operation of the long runs. The seed is fixed, so that runs do not fail by chance; see CONTRIBUTING.md."""
 
 MAX_ROWS = 40
-"""So few that bodies with too many rows are made, too."""
+"""A small limit, so that there are also bodies with too many rows."""
 
 
 def strict(document: Any) -> Any:
-    """The document, whose answers must have no members that it lacks."""
+    """The document, in a form in which answers may have no unknown members."""
     predictions = {name for name in document["components"]["schemas"] if name.endswith(".Predictions")}
     for name in predictions:
         document["components"]["schemas"][name] = closed(document["components"]["schemas"][name])
@@ -41,7 +41,7 @@ def strict(document: Any) -> Any:
 
 
 def run(directory: Path, models: Path, *options: str, key: str = "", **environ: str) -> str:
-    """The report of schemathesis on a server of these models, which must have found nothing."""
+    """Schemathesis' report on a server of these models. It must have found no fault."""
     given = {"MODELS_DIR": str(models), "MAX_ROWS": str(MAX_ROWS), "WEB_CONCURRENCY": "1", **environ}
     headers = {"X-API-Key": key} if key else {}
     with Gunicorn(directory / "log", given) as server:
@@ -58,21 +58,21 @@ def run(directory: Path, models: Path, *options: str, key: str = "", **environ: 
 
 
 def cases(report: str) -> int:
-    """How many requests were made, each of which passed."""
+    """The number of requests, all of which passed."""
     (generated, passed) = re.findall(r"(\d+) generated, (\d+) passed", report)[0]
     assert generated == passed
     return int(passed)
 
 
 def test_the_shipped_models_do_what_the_document_says(tmp_path: Path) -> None:
-    """For the examples, and for some hundreds of requests that fit it or do not."""
+    """For the examples, and for some hundreds of valid and invalid requests."""
     report = run(tmp_path, ROOT / "models", "--phases=examples,fuzzing", "--max-examples=20", f"--seed={SEED}")
 
     assert cases(report) > 300
 
 
 def test_with_keys_each_operation_asks_for_one(iris_dir: Path, tmp_path: Path) -> None:
-    """Schemathesis leaves out the key, and sends another, once a request was answered."""
+    """After a request was answered, Schemathesis repeats it without the key, and with another key."""
     key, line = new_key("ada")
     (tmp_path / "keys").write_text(line)
     report = run(
@@ -97,8 +97,8 @@ def one_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["shipped", *odd_models.MODELS])
 def test_every_model_does_what_the_document_says(name: str, one_model: Callable[[str], Path], tmp_path: Path) -> None:
-    """For each boundary of each value, and for many requests at random; the report names the seed."""
+    """For each boundary of each value, and for many random requests. The report names the seed."""
     models = ROOT / "models" if name == "shipped" else one_model(name)
-    # The boundaries of 200 features, in rows and in tensors, take hours.
+    # the boundaries of 200 features, in rows and in tensors, take hours
     phases = "examples,fuzzing" if name == "wide" else "examples,coverage,fuzzing,stateful"
     cases(run(tmp_path, models, f"--phases={phases}", f"--max-examples={EXAMPLES}", f"--seed={SEED}"))

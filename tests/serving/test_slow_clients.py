@@ -1,4 +1,4 @@
-"""Without a proxy: clients that send slowly, send much, or take no answer keep nobody waiting."""
+"""Without a proxy: clients that send slowly, send much, or read no answer do not delay others."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def unread(client: socket) -> bytes:
-    """All that has come on a connection so far."""
+    """All bytes that have arrived on a connection so far."""
     client.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         return client.recv(65536)
@@ -53,13 +53,13 @@ def unread(client: socket) -> bytes:
 
 @pytest.mark.parametrize("name", SLOW)
 def test_others_are_answered_before_a_slow_client_is(name: str, serve: Serve) -> None:
-    """However many there are of them."""
+    """For any number of slow clients."""
     port = serve(WEB_CONCURRENCY=1).port
     with ExitStack() as stack:
         clients = [stack.enter_context(connect(port)) for _ in range(100)]
         for client in clients:
             client.sendall(SLOW[name])
-        for _ in range(3):  # the first may be taken before
+        for _ in range(3):  # the first connections may be accepted before
             assert get(port, "/healthz").status == 200
 
         assert {unread(client) for client in clients} <= {b"", CONTINUE}
@@ -67,19 +67,19 @@ def test_others_are_answered_before_a_slow_client_is(name: str, serve: Serve) ->
 
 @pytest.mark.parametrize("name", [name for name in SLOW if name != "nothing"])
 def test_a_request_that_does_not_arrive_in_time_is_408(name: str, serve: Serve) -> None:
-    """The time counts from its first byte, however many others follow."""
+    """The time counts from its first byte, even if more bytes follow."""
     port = serve("--timeout", "2", WEB_CONCURRENCY=1).port
     for path in ("/prediction", "/v1/models/iris:predict"):
         with connect(port) as client:
             client.sendall(SLOW[name].replace(b"/prediction", path.encode(), 1))
-            answer = read_answer(client)  # which passes over a 100
-            short = SLOW[name].count(b" ") < 2  # not even the path has come
+            answer = read_answer(client)  # the loop passes over a 100
+            short = SLOW[name].count(b" ") < 2  # not even the path has arrived
             assert_problem(answer, 408, "/" if short else path)
             assert answer.all("Connection") == ["close"]
 
 
 def test_every_byte_may_come_alone_but_not_for_ever(serve: Serve) -> None:
-    """A client that sends a header now and then is no better than one that sends nothing."""
+    """A client that sends a header now and then is treated like a client that sends nothing."""
     port = serve("--timeout", "2", WEB_CONCURRENCY=1).port
     with connect(port) as client:
         client.sendall(POST)
@@ -110,7 +110,7 @@ AT_ONCE = {
 
 @pytest.mark.parametrize("name", AT_ONCE)
 def test_what_cannot_become_right_is_refused_at_once(name: str, serve: Serve) -> None:
-    """And not only when it has arrived: its client sends no more, and waits."""
+    """The client has stopped sending and waits, so the answer must not wait for the rest."""
     request, status = AT_ONCE[name]
     gunicorn = serve("--timeout", "600", WEB_CONCURRENCY=1)
     for path in ("/prediction", "/v2/models/iris/infer"):
@@ -127,7 +127,7 @@ def test_what_cannot_become_right_is_refused_at_once(name: str, serve: Serve) ->
 
 
 def test_the_largest_body_is_taken_in_chunks_of_any_size(serve: Serve) -> None:
-    """Framing does not count."""
+    """The framing of the chunks does not count."""
     port = serve(WEB_CONCURRENCY=1).port
     head = POST + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     body = BODY.ljust(MOST)
@@ -140,12 +140,12 @@ def test_the_largest_body_is_taken_in_chunks_of_any_size(serve: Serve) -> None:
 
 
 def memory(gunicorn: Gunicorn) -> float:
-    """Megabytes of all workers."""
+    """Megabytes of all workers together."""
     return gunicorn.memory()["workers"]
 
 
 def send_what_is_taken(client: socket, content: memoryview) -> memoryview:
-    """Send what goes without waiting; the rest."""
+    """Send as much as goes without waiting; return the rest."""
     client.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         while content:
@@ -154,7 +154,7 @@ def send_what_is_taken(client: socket, content: memoryview) -> memoryview:
 
 
 def test_large_bodies_wait_for_each_other_and_small_ones_do_not(serve: Serve) -> None:
-    """A hundred bodies that stop before their last byte: memory is bounded, and each is answered once it ends."""
+    """A hundred bodies stop before their last byte. Memory has a limit, and each body is answered once it ends."""
     gunicorn = serve("--timeout", "300", WEB_CONCURRENCY=1)
     before = memory(gunicorn)
     content = memoryview(POST + b"Content-Length: %d\r\n\r\n" % MOST + BODY.ljust(MOST))
@@ -169,7 +169,7 @@ def test_large_bodies_wait_for_each_other_and_small_ones_do_not(serve: Serve) ->
         wait_until(three_are_read, 60)
         assert all(get(gunicorn.port, "/healthz").status == 200 for _ in range(20))
         assert post(gunicorn.port, "/prediction", ROWS).status == 200  # a body of half a megabyte
-        assert memory(gunicorn) - before < 64 + 80  # what one request takes while it is answered
+        assert memory(gunicorn) - before < 64 + 80  # the memory of one request while it is answered
         for client in [client for client, rest in left.items() if not rest]:
             client.setblocking(True)
             client.sendall(content[-1:])
@@ -179,7 +179,7 @@ def test_large_bodies_wait_for_each_other_and_small_ones_do_not(serve: Serve) ->
 
 
 def test_answers_that_are_not_taken_are_bounded(serve: Serve) -> None:
-    """A hundred clients ask for megabytes and read nothing: others are answered, and those that waited longest go."""
+    """A hundred clients ask for megabytes and read nothing. Others are answered; the longest waiting ones end."""
     gunicorn = serve("--timeout", "300", WEB_CONCURRENCY=1)
     before = memory(gunicorn)
     with ExitStack() as stack:
@@ -202,7 +202,7 @@ def test_answers_that_are_not_taken_are_bounded(serve: Serve) -> None:
 
 
 def open_idle(stack: ExitStack, port: int, number: int) -> list[socket]:
-    """So many connections, on which nothing is said."""
+    """This many connections, on which the client sends nothing."""
     return [stack.enter_context(connect(port)) for _ in range(number)]
 
 
@@ -217,7 +217,7 @@ def ended(clients: list[socket]) -> Iterator[bool]:
 
 
 def test_the_longest_idle_connection_makes_room_for_a_new_one(serve: Serve) -> None:
-    """More of them than a worker may have close it to nobody."""
+    """If there are more connections than a worker may have, new clients still get in."""
     port = serve("--worker-connections", "50", WEB_CONCURRENCY=1).port
     with ExitStack() as stack:
         clients = open_idle(stack, port, 120)
@@ -229,12 +229,12 @@ def test_the_longest_idle_connection_makes_room_for_a_new_one(serve: Serve) -> N
 
 
 def test_a_request_that_waits_makes_no_room(serve: Serve) -> None:
-    """Though it came on the longest idle connection, and nobody has looked at it yet."""
+    """The request came on the connection that was idle longest, and the worker has not read it yet."""
     gunicorn = serve("--worker-connections", "20", WEB_CONCURRENCY=1)
     (worker,) = gunicorn.workers()
     with ExitStack() as stack:
         clients = open_idle(stack, gunicorn.port, 19)
-        assert get(gunicorn.port, "/healthz").status == 200  # so all are accepted
+        assert get(gunicorn.port, "/healthz").status == 200  # so that all are accepted
         os.kill(worker, signal.SIGSTOP)
         more = open_idle(stack, gunicorn.port, 10)
         for client in clients[:5]:
@@ -247,7 +247,7 @@ def test_a_request_that_waits_makes_no_room(serve: Serve) -> None:
 
 
 def test_a_lack_of_file_descriptors_ends_no_worker(serve: Serve) -> None:
-    """Idle connections make room; the worker and the connection that is in use stay."""
+    """Idle connections make room. The worker and the connection in use stay."""
     gunicorn = serve(WEB_CONCURRENCY=1)
     (worker,) = gunicorn.workers()
     resource.prlimit(worker, resource.RLIMIT_NOFILE, (64, 64))
@@ -264,7 +264,7 @@ def test_a_lack_of_file_descriptors_ends_no_worker(serve: Serve) -> None:
 
 
 def test_small_requests_go_before_large_ones(serve: Serve) -> None:
-    """One large request has its turn between them, and not all that are there."""
+    """One large request is answered between them, and the other large requests wait."""
     gunicorn = serve(WEB_CONCURRENCY=1)
     (worker,) = gunicorn.workers()
     with ExitStack() as stack:
@@ -285,7 +285,7 @@ def test_small_requests_go_before_large_ones(serve: Serve) -> None:
 
 
 def test_a_deadline_runs_from_the_first_byte(serve: Serve) -> None:
-    """A request that arrives slowly has used it up; the next one on its connection begins anew."""
+    """A request that arrives slowly has used it up. The next request on the connection gets a new deadline."""
     asks = POST + b"X-Request-Timeout-Ms: %d\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
     with connect(serve(WEB_CONCURRENCY=1).port) as client:
         client.sendall(asks % (100, len(BODY)))

@@ -1,4 +1,4 @@
-"""HTTPS: nginx with a certificate, its renewal, and what is wrong with one."""
+"""HTTPS: nginx with a certificate, the renewal of the certificate, and certificates with faults."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GET = "GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 class Secured(Nginx):
-    """nginx with TLS, and the certificate that it began with."""
+    """Nginx with TLS, and its first certificate."""
 
     def __init__(self, upstream: int, directory: Path, authority: Authority, **settings: object) -> None:
         self.directory = directory
@@ -48,12 +48,12 @@ class Secured(Nginx):
             return read_answer(client)
 
     def shown(self) -> str:
-        """The serial number of the certificate that it shows."""
+        """The serial number of the certificate that nginx shows."""
         with self.connect() as client:
             return str((client.getpeercert() or {})["serialNumber"])[-4:].rjust(4, "0")
 
     def curl(self, *arguments: str, **options: str) -> tuple[int, str]:
-        """The status and the version of HTTP that curl sees of /prediction."""
+        """The status and the version of HTTP that curl gets for /prediction."""
         url = f"https://localhost:{self.tls_port}/prediction"
         shown = [
             "-s",
@@ -84,7 +84,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 def open_directory() -> Iterator[Path]:
-    """A directory that others may read; pytest's own they may not."""
+    """A directory that other users may read. They may not read pytest's own directory."""
     with TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -96,7 +96,7 @@ shared_directory = pytest.fixture(scope="module")(open_directory)
 
 @pytest.fixture(scope="module")
 def nginx(gunicorn: Gunicorn, shared_directory: Path, authority: Authority) -> Iterator[Secured]:
-    """Nginx for tests that change nothing."""
+    """Nginx for the tests that do not change it."""
     with Secured(gunicorn.port, shared_directory, authority, HSTS_SECONDS=31536000) as server:
         yield server
 
@@ -111,14 +111,14 @@ def test_a_prediction_comes_over_tls(nginx: Secured) -> None:
 
 
 def test_errors_over_tls_are_problems(nginx: Secured) -> None:
-    """Also that of a client that speaks plain HTTP there."""
+    """Also the error for a client that speaks plain HTTP on this port."""
     assert_problem(nginx.ask("/metrics"), 404, "/metrics")
     assert_problem(exchange(nginx.tls_port, GET.format("/").encode()), 400, "/")
 
 
 @pytest.mark.parametrize("path", ["/prediction?sepal_length=5.1&x=%20", "/readyz", "/"])
 def test_plain_http_leads_to_https(nginx: Secured, path: str) -> None:
-    """The method stays (308), and so do path and query; HSTS is for TLS alone."""
+    """The method stays (308), and so do path and query. Only answers over TLS have HSTS."""
     answer = get(nginx.port, path)
 
     assert answer.status == 308
@@ -128,7 +128,7 @@ def test_plain_http_leads_to_https(nginx: Secured, path: str) -> None:
 
 
 def test_an_authority_finds_its_challenge_on_port_80(nginx: Secured) -> None:
-    """A file in conf/tls/acme, and nothing else of conf/tls."""
+    """Nginx serves files of conf/tls/acme, and no other file of conf/tls."""
     challenges = nginx.directory / "acme" / ".well-known" / "acme-challenge"
     challenges.mkdir(parents=True)
     (challenges / "token").write_text("proof")
@@ -142,7 +142,7 @@ def test_an_authority_finds_its_challenge_on_port_80(nginx: Secured) -> None:
     ("version", "spoken"), [("tls1", False), ("tls1_1", False), ("tls1_2", True), ("tls1_3", True)]
 )
 def test_only_current_versions_of_tls_are_spoken(nginx: Secured, version: str, spoken: bool) -> None:
-    """1.2 and 1.3, however little the client asks for."""
+    """1.2 and 1.3, even if the client also offers older versions."""
     command = ["openssl", "s_client", "-connect", f"127.0.0.1:{nginx.tls_port}", f"-{version}"]
     ended = subprocess.run(
         [*command, "-cipher", "ALL:@SECLEVEL=0"], input="", capture_output=True, text=True, check=False
@@ -152,7 +152,7 @@ def test_only_current_versions_of_tls_are_spoken(nginx: Secured, version: str, s
 
 
 def test_every_cipher_of_tls_1_2_keeps_yesterdays_traffic_secret(nginx: Secured) -> None:
-    """Of all that openssl knows, those with ephemeral keys and authenticated encryption are taken."""
+    """Of all ciphers of openssl, nginx takes only those with ephemeral keys and authenticated encryption."""
     taken = {name for name in openssl("ciphers", "-tls1_2", "ALL:@SECLEVEL=0").strip().split(":") if takes(nginx, name)}
 
     assert taken == {
@@ -161,7 +161,7 @@ def test_every_cipher_of_tls_1_2_keeps_yesterdays_traffic_secret(nginx: Secured)
 
 
 def takes(nginx: Secured, cipher: str) -> bool:
-    """Whether a connection by this cipher alone can be made."""
+    """Whether a connection with this cipher alone can be made."""
     context = nginx.authority.context
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -173,7 +173,7 @@ def takes(nginx: Secured, cipher: str) -> bool:
 
 
 def test_http_2_is_spoken(nginx: Secured) -> None:
-    """To those who ask for it in the handshake; others get HTTP/1.1."""
+    """Clients that ask for it in the handshake get HTTP/2; others get HTTP/1.1."""
     assert nginx.curl() == (200, "2")
     assert nginx.curl("--http1.1") == (200, "1.1")
 
@@ -181,7 +181,7 @@ def test_http_2_is_spoken(nginx: Secured) -> None:
 def test_a_body_without_a_length_counts_as_the_longest(
     gunicorn: Gunicorn, directory: Path, authority: Authority
 ) -> None:
-    """HTTP/2 needs no length; with one it counts by that."""
+    """HTTP/2 needs no length. A body with a length counts in the class of its length."""
     rows = '{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
     with Secured(gunicorn.port, directory, authority, MAX_BODY_BYTES=400_000_000) as nginx:
         assert nginx.curl("-X", "POST", "-T", "-", input=rows) == (200, "2")
@@ -191,7 +191,7 @@ def test_a_body_without_a_length_counts_as_the_longest(
 
 
 def test_the_body_of_a_get_must_be_short(nginx: Secured) -> None:
-    """HTTP/2 does not tell its length, and nobody reads it."""
+    """HTTP/2 does not tell its length, and the service does not read it."""
     assert nginx.curl("-X", "GET", "-T", "-", input="x" * 5000) == (413, "2")
     assert nginx.curl("-X", "GET", "-T", "-", input="x") == (200, "2")
 
@@ -202,7 +202,7 @@ def test_a_certificate_is_renewed_without_a_lost_request(
     """By SIGHUP, under load."""
     with Secured(gunicorn.port, directory, authority) as nginx:
         assert nginx.shown() == nginx.serial
-        # One connection a request: this nginx may be too old for keepalive_min_timeout, which newer ones heed.
+        # One connection for each request: this nginx may be too old for keepalive_min_timeout, which newer ones have.
         with Load(nginx.tls_port, keep_alive=False, tls=authority.context) as load:
             for _ in range(3):
                 serial = authority.issue(directory)
@@ -213,12 +213,12 @@ def test_a_certificate_is_renewed_without_a_lost_request(
 
 
 def broken(directory: Path) -> None:
-    """A certificate that is none."""
+    """A file that is no certificate."""
     (directory / "fullchain.pem").write_text("no certificate")
 
 
 def another(directory: Path) -> None:
-    """Another key."""
+    """The key of another certificate."""
     openssl(
         "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-out", directory / "privkey.pem"
     )
@@ -231,7 +231,7 @@ def closed(directory: Path) -> None:
 
 
 def gone(directory: Path) -> None:
-    """No key."""
+    """The key is missing."""
     (directory / "privkey.pem").unlink()
 
 

@@ -13,7 +13,7 @@ from tests.support.rollouts import BROKEN, Rollouts, all_serve, put
 
 
 def test_twenty_rollouts_lose_no_request(watching: Gunicorn, root: Path, record_property: Any) -> None:
-    """Up and down, three of them broken, under load: each answer is by a version that was served at that moment."""
+    """Up and down, with three broken versions: each answer comes from a version that served at that moment."""
     rollouts = Rollouts(watching, root)
     before = watching.memory()
     with Nginx(watching.port) as nginx, Load(nginx.port) as load:
@@ -41,12 +41,12 @@ def test_twenty_rollouts_lose_no_request(watching: Gunicorn, root: Path, record_
     assert wrong == []
     assert {version for _, _, version in load.versions} == {version for version, _, _ in rollouts.served}
     assert len(rollouts.latencies) + len(BROKEN) == 20
-    assert sum(after.values()) - sum(before.values()) < 16  # MB: what serves no more is released
+    assert sum(after.values()) - sum(before.values()) < 16  # MB: models that no longer serve are released
     record_property("seconds_to_first_answer", sorted(rollouts.latencies))
 
 
 def test_twenty_signals_at_once_lose_no_request(watching: Gunicorn, root: Path) -> None:
-    """However many of them the master takes for one."""
+    """The master may take several of them for one."""
     before = set(watching.workers())
     with Nginx(watching.port) as nginx, Load(nginx.port) as load:
         load.wait_for_answers()

@@ -1,4 +1,4 @@
-"""What Gunicorn itself refuses is answered in the one shape of errors."""
+"""Refusals of Gunicorn itself have the one shape of errors, and connections are kept and closed as they should be."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize("name", MALFORMED)
 def test_what_gunicorn_refuses_is_a_problem_document(name: str, serve: Serve) -> None:
-    """With an id, and without a word of the request."""
+    """With a request id, and without any text of the request."""
     request, status = MALFORMED[name]
     answer = exchange(serve(WEB_CONCURRENCY="1").port, request)
 
@@ -55,7 +55,7 @@ REQUEST = b"POST /prediction HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" 
 
 @contextmanager
 def kept(port: int) -> Iterator[socket]:
-    """A connection that the worker keeps: it closes those whose request took long, as any may on a busy machine."""
+    """A connection that the worker keeps. On a busy machine a request may take long, and its connection closes."""
     while True:
         with connect(port) as client:
             if not closes(client, REQUEST):
@@ -64,7 +64,7 @@ def kept(port: int) -> Iterator[socket]:
 
 
 def closes(client: socket, request: bytes) -> bool:
-    """Whether the answer to a request says that it is the last on its connection."""
+    """Whether the answer to a request says that the connection ends."""
     client.sendall(request)
     answer = read_answer(client)
     assert answer.status == 200
@@ -83,19 +83,19 @@ def test_a_connection_is_kept(serve: Serve) -> None:
 
 
 def test_requests_that_come_together_are_answered_in_turn(serve: Serve) -> None:
-    """Though the last ones make no noise on the socket."""
+    """The later requests are already in the worker's buffer, so the socket shows no event for them."""
     port = serve(WEB_CONCURRENCY="1").port
 
     def both_answered() -> bool:
         with connect(port) as client, client.makefile("rb") as answers:
             client.sendall(REQUEST + REQUEST.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
-            return answers.read().count(b'"Setosa"') == 2 * 2  # as prediction and as class
+            return answers.read().count(b'"Setosa"') == 2 * 2  # as `prediction` and as `class`
 
     wait_until(both_answered)
 
 
 def test_a_client_that_says_nothing_keeps_no_worker(serve: Serve) -> None:
-    """Neither before its first request nor after it."""
+    """Both before its first request and after a request."""
     port = serve(WEB_CONCURRENCY="1").port
     with ExitStack() as stack:
         for number in range(20):
@@ -106,7 +106,7 @@ def test_a_client_that_says_nothing_keeps_no_worker(serve: Serve) -> None:
 
 
 def test_a_connection_is_closed_after_a_long_request(serve: Serve) -> None:
-    """So that the next one finds the first worker that is free."""
+    """So the client's next request reaches the first free worker."""
     body = json.dumps({"instances": [[5.1, 3.5, 1.4, 0.2]] * 20_000}).encode()
     with connect(serve(WEB_CONCURRENCY="1").port) as client:
         client.sendall(b"POST /prediction HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
@@ -117,7 +117,7 @@ def test_a_connection_is_closed_after_a_long_request(serve: Serve) -> None:
 
 
 def test_what_waits_is_counted(serve: Serve) -> None:
-    """A scrape that came with five requests says so."""
+    """A scrape that came together with five requests shows this."""
     gunicorn = serve(WEB_CONCURRENCY="1")
     with ExitStack() as stack:
         clients = [stack.enter_context(kept(gunicorn.port)) for _ in range(6)]
@@ -132,7 +132,7 @@ def test_what_waits_is_counted(serve: Serve) -> None:
 
 
 def test_kept_connections_end_with_the_worker(serve: Serve) -> None:
-    """What comes on them meanwhile is answered, with a word that it is the last; what is idle is closed."""
+    """Requests that still arrive are answered, with `Connection: close`. Idle connections are closed."""
     gunicorn = serve(WEB_CONCURRENCY="1")
     with kept(gunicorn.port) as busy, kept(gunicorn.port) as idle:
         (worker,) = gunicorn.workers()
@@ -143,14 +143,14 @@ def test_kept_connections_end_with_the_worker(serve: Serve) -> None:
 
 
 def test_an_answer_to_a_body_that_was_not_read_arrives(serve: Serve) -> None:
-    """Closing at once would reset the connection, and the answer with it."""
+    """If the worker closed at once, the kernel would reset the connection, and the answer would be lost."""
     port = serve(WEB_CONCURRENCY="1").port
     head = b"POST /prediction HTTP/1.1\r\nHost: a\r\nContent-Length: 20000000\r\n\r\n"
     with connect(port) as client:
         client.sendall(head + b"x" * 300_000)
         wait = poll()
         wait.register(client, POLLRDHUP)
-        wait.poll()  # until it has answered, and sends no more
+        wait.poll()  # until the worker has answered, and sends no more
         client.sendall(b"x" * 300_000)
         answer = read_answer(client)
 
@@ -159,7 +159,7 @@ def test_an_answer_to_a_body_that_was_not_read_arrives(serve: Serve) -> None:
 
 
 def test_a_body_that_has_arrived_unread_costs_no_connection(serve: Serve) -> None:
-    """What is left of it is no request."""
+    """The unread rest of the body is not taken for a request."""
     port = serve(WEB_CONCURRENCY="1").port
 
     def both_answered() -> bool:
@@ -173,7 +173,7 @@ def test_a_body_that_has_arrived_unread_costs_no_connection(serve: Serve) -> Non
 
 
 def test_a_request_that_comes_in_pieces_is_answered(serve: Serve) -> None:
-    """Be they single bytes."""
+    """Also byte by byte."""
     port = serve(WEB_CONCURRENCY="1").port
     with connect(port) as client:
         client.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
@@ -191,7 +191,7 @@ def test_empty_lines_between_requests_are_passed_over(serve: Serve) -> None:
 
 
 def test_a_request_that_waits_when_time_is_over_is_answered(serve: Serve) -> None:
-    """A stopping worker closes what is idle, not what it had no time to look at."""
+    """A stopping worker closes idle connections, but not a connection with a request that it has not read yet."""
     gunicorn = serve(WEB_CONCURRENCY="1")
     with kept(gunicorn.port) as client:
         (worker,) = gunicorn.workers()
@@ -206,7 +206,7 @@ def test_a_request_that_waits_when_time_is_over_is_answered(serve: Serve) -> Non
 
 
 def test_connections_need_not_be_kept(serve: Serve) -> None:
-    """Gunicorn's option for that."""
+    """An option of Gunicorn switches this off."""
     gunicorn = serve("--keep-alive", "0", WEB_CONCURRENCY="1")
     with connect(gunicorn.port) as client:
         assert closes(client, REQUEST)
@@ -225,7 +225,7 @@ OPTIONS = {
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_every_option_of_a_connection_is_heeded(options: bytes, serve: Serve) -> None:
-    """A list of them, in either case, and over several lines (RFC 9110, section 7.6.1)."""
+    """As a list, in upper and lower case, and over several lines (RFC 9110, section 7.6.1)."""
     port = serve(WEB_CONCURRENCY="1").port
     request = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: " + options + b"\r\n\r\n"
 
@@ -258,7 +258,7 @@ SAY = [
 
 
 def test_no_client_says_who_it_is(serve: Serve, tmp_path: Path) -> None:
-    """The address, the scheme and the path are those of the connection and of the first line, whatever headers say."""
+    """Address, scheme and path are those of the connection and of the first line, even if headers say otherwise."""
     (tmp_path / "shown.py").write_text(
         "import json\n\n"
         "NAMES = ('REMOTE_ADDR', 'wsgi.url_scheme', 'SCRIPT_NAME', 'PATH_INFO', 'SERVER_NAME', 'REMOTE_USER')\n\n"
@@ -275,7 +275,7 @@ def test_no_client_says_who_it_is(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_a_fault_outside_of_the_app_is_500_without_a_word_of_the_request(serve: Serve, tmp_path: Path) -> None:
-    """The log has where it happened, and not the message, which may repeat the body; the worker goes on."""
+    """The log says where it happened. It leaves out the message, which may repeat the body. The worker goes on."""
     (tmp_path / "failing.py").write_text(
         "def main():\n    def app(environ, start_response):\n"
         "        if environ['REQUEST_METHOD'] == 'POST':\n"
@@ -295,7 +295,7 @@ def test_a_fault_outside_of_the_app_is_500_without_a_word_of_the_request(serve: 
 
 @pytest.mark.parametrize("arguments", [("--forwarder-headers", "SCRIPT_NAME")])
 def test_headers_of_a_proxy_are_heeded_from_its_address_only(arguments: tuple[str, ...], serve: Serve) -> None:
-    """Without the address, the service does not start: everybody could send them."""
+    """If the address is not set, the service does not start: otherwise every client could send these headers."""
     command = [str(GUNICORN), "-c", "conf/gunicorn.py", "-b", "127.0.0.1:0", *arguments]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     request = b"GET /behind/healthz HTTP/1.1\r\nHost: a\r\nSCRIPT_NAME: /behind\r\nConnection: close\r\n\r\n"
@@ -308,7 +308,7 @@ def test_headers_of_a_proxy_are_heeded_from_its_address_only(arguments: tuple[st
 
 
 def test_tls_is_left_to_the_proxy() -> None:
-    """A sentence says so at the start."""
+    """A sentence at the start says so."""
     command = [str(GUNICORN), "-c", "conf/gunicorn.py", "-b", "127.0.0.1:0", "--certfile", "README.md"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
@@ -317,7 +317,7 @@ def test_tls_is_left_to_the_proxy() -> None:
 
 
 def test_a_syntax_error_is_shown_until_it_is_mended(tmp_path: Path) -> None:
-    """In development, where code is loaded again as it changes."""
+    """In development, code is loaded again at each change."""
     module = tmp_path / "edited.py"
     module.write_text("def broken(:\n")
     with ExitStack() as stack:
@@ -333,7 +333,7 @@ def test_a_syntax_error_is_shown_until_it_is_mended(tmp_path: Path) -> None:
 
 
 def test_a_malformed_request_leaves_no_word_in_the_log(serve: Serve) -> None:
-    """Any client could fill it otherwise."""
+    """Otherwise every client could fill the log."""
     gunicorn = serve(WEB_CONCURRENCY="1")
     for request, _ in MALFORMED.values():
         exchange(gunicorn.port, request)
@@ -343,7 +343,7 @@ def test_a_malformed_request_leaves_no_word_in_the_log(serve: Serve) -> None:
 
 
 def test_as_many_new_connections_are_taken_as_kept_ones_are_busy() -> None:
-    """An idle worker takes one at a turn, a busy one takes one for every four that are busy."""
+    """An idle worker accepts one connection at a time. A busy worker accepts one for every four that are busy."""
     config = Config()
     with ExitStack() as stack:
         listener = stack.enter_context(socket())

@@ -18,7 +18,7 @@ MEMBERS = {"type", "title", "status", "detail", "error", "request_id"}
 
 @dataclass(frozen=True)
 class Served:
-    """A model behind the app, with the estimator that it was made of."""
+    """A model behind the app, with the estimator from which it was made."""
 
     name: str
     classes: list[Any]
@@ -32,7 +32,7 @@ class Served:
         return self.client.simulate_post(path, body=body, **kwargs)
 
     def expected(self, rows: Any) -> tuple[list[Any], NDArray[np.float64]]:
-        """The labels and probabilities that scikit-learn itself gives."""
+        """The labels and probabilities of scikit-learn itself."""
         labels = np.searchsorted(self.estimator.classes_, self.estimator.predict(np.asarray(rows)))
         return [self.classes[label] for label in labels], self.estimator.predict_proba(np.asarray(rows))
 

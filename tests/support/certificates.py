@@ -1,4 +1,4 @@
-"""A certificate authority of the tests, made by openssl."""
+"""A certificate authority for the tests, made by openssl."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Authority:
 
     @property
     def context(self) -> ssl.SSLContext:
-        """That of a client which trusts it alone."""
+        """The context of a client that trusts this authority alone."""
         return ssl.create_default_context(cafile=str(self.certificate))
 
     def issue(self, directory: Path) -> str:
-        """Put a new certificate and its key where nginx looks, by renaming; the serial number."""
+        """Put a new certificate and its key where nginx looks, by a rename; return the serial number."""
         self._issued += 1
         request, serial = self._directory / "request.pem", f"{self._issued:04X}"
         certificate, key = directory / "new.pem", directory / "new.key"

@@ -1,4 +1,4 @@
-"""The processes that a test starts, beside the servers of other tests in the same process."""
+"""The processes that a test starts, without the servers of other tests in the same process."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from pathlib import Path
 
 
 def children() -> set[int]:
-    """The processes that this one has started and that still run; compare with those of before."""
+    """The running child processes of this process. Compare them with those before the test."""
     return {int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()}

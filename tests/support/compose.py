@@ -1,4 +1,4 @@
-"""The containers of compose.yaml, as a project of their own."""
+"""The containers of compose.yaml, as a separate project."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ API_IMAGE = "serving-test-api"
 def docker(
     *arguments: str, check: bool = True, environ: Mapping[str, str] = MappingProxyType({}), given: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a docker command, with `given` as its input; if it fails, show its words."""
+    """Run a docker command with `given` as its input. If it fails, show its output."""
     result = subprocess.run(
         ["docker", *arguments],
         cwd=ROOT,
@@ -34,13 +34,13 @@ def docker(
 
 
 def inspect(name: str) -> dict[str, Any]:
-    """What the engine knows of a container or an image."""
+    """The engine's facts about a container or an image."""
     (found,) = json.loads(docker("inspect", name).stdout)
     return dict(found)
 
 
 class Compose:
-    """docker compose, for one project, with some settings in the environment and others in a file such as .env."""
+    """docker compose for one project, with some settings in the environment and others in a file such as .env."""
 
     project = "serving-test"
 
@@ -49,11 +49,11 @@ class Compose:
         self._options = ["--env-file", str(env_file)] if env_file else []
 
     def __call__(self, *arguments: str) -> str:
-        """Run a command of it."""
+        """Run a command of docker compose."""
         return docker("compose", "-p", self.project, *self._options, *arguments, environ=self._environ).stdout
 
     def up(self, replicas: int = 1) -> None:
-        """Start what does not run, with so many replicas of the service, and wait until all is healthy."""
+        """Start the missing containers, with this many replicas of the service, and wait until all are healthy."""
         self("up", "--detach", "--wait", "--no-recreate", "--scale", f"api={replicas}")
 
     def down(self) -> None:

@@ -1,4 +1,4 @@
-"""Converts in the test's own process: one for each conversion takes longer to start than all the rest."""
+"""Converts in the test's own process, because a process for each conversion takes longer than the conversion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _register() -> None:
 
 
 def convert_here(estimator: Any, signature: Any) -> Any:
-    """Convert as `convert` does, which has a process of its own. The warnings of skl2onnx are dropped."""
+    """Convert as `convert` does, but without a process of its own. The warnings of skl2onnx are dropped."""
     from service.packaging.conversion import child
 
     with warnings.catch_warnings():

@@ -49,11 +49,11 @@ TEXTS = ["a cat", "a dog", "two birds"] * 20
 
 Craft = Callable[[], Any]
 CRAFTED: dict[str, tuple[Craft, str]] = {}
-"""What makes an estimator or a file, and what its refusal says."""
+"""The function that makes an estimator or a file, and a part of its refusal."""
 
 
 def crafted(reason: str) -> Callable[[Craft], Craft]:
-    """Add one, by the words of its function's name."""
+    """Add a craft; its name is that of the function."""
 
     def add(craft: Craft) -> Craft:
         CRAFTED[craft.__name__.replace("_", " ")] = (craft, reason)
@@ -63,12 +63,12 @@ def crafted(reason: str) -> Callable[[Craft], Craft]:
 
 
 def content(made: Any) -> bytes:
-    """The file of what a craft made."""
+    """The content of the file that a craft makes."""
     return made if isinstance(made, bytes) else bytes(skops.io.dumps(made))
 
 
 def altered(estimator: Any, change: Callable[[dict[str, Any]], object], files: dict[str, bytes] | None = None) -> bytes:
-    """The file of an estimator with another schema."""
+    """The file of an estimator with a changed schema."""
     source, target = io.BytesIO(skops.io.dumps(estimator)), io.BytesIO()
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
         schema = json.loads(old.read("schema.json"))
@@ -99,7 +99,7 @@ def plain(value: Any) -> dict[str, Any]:
     return {**node("JsonNode", "builtins.str", json.dumps(value)), "is_json": True}
 
 
-# Calling what is not to be called
+# Calls of functions that must not be called
 
 
 @crafted("StackingRegressor.estimators_ holds a numpy.ndarray, and would be called as an estimator")
@@ -222,7 +222,7 @@ def a_parameter_that_no_fit_takes() -> Any:
     return stack
 
 
-# Building what is not to be built
+# Objects that must not be built
 
 
 @crafted("it would build a List by numpy.mean")
@@ -301,7 +301,7 @@ def a_table_that_expands_without_end() -> bytes:
     return altered(Ridge(), lambda schema: attributes(schema).update(x=made), {"table": table.getvalue()})
 
 
-# Reading files
+# Files that must not be read
 
 
 @crafted("CountVectorizer would read the files that a request names: fit it with input='content'")
@@ -319,11 +319,11 @@ def texts_that_are_files() -> Any:
     return make_pipeline(TfidfVectorizer(input="file"), Ridge())
 
 
-# Leading compiled code out of memory
+# Arrays that lead compiled code out of its memory
 
 
 def _tree(change: Callable[[dict[str, Any]], object]) -> Any:
-    """A decision tree whose state was changed."""
+    """A decision tree with a changed state."""
     model = DecisionTreeRegressor(max_depth=3).fit(ROWS, VALUES)
     state = model.tree_.__getstate__()
     state["nodes"], state["values"] = state["nodes"].copy(), state["values"].copy()
@@ -417,7 +417,7 @@ def boosting_by_trees_of_classes() -> Any:
 
 
 def _histogram(change: Callable[[Any], object], column: int | None = None) -> Any:
-    """A gradient boosting on histograms, one of whose features is a category if it is named."""
+    """A histogram-based gradient boosting model. If a feature is named, it is a category."""
     rows = np.c_[LABELS, ROWS]
     named = None if column is None else [column]
     model = HistGradientBoostingRegressor(max_iter=2, categorical_features=named, min_samples_leaf=2)
@@ -475,7 +475,7 @@ def a_preprocessor_that_leaves_columns_out() -> Any:
 
 
 def _neighbors(change: Callable[[list[Any]], object], **parameters: Any) -> Any:
-    """A model of neighbors whose tree's state was changed."""
+    """A neighbors model with a changed state of its tree."""
     model = KNeighborsRegressor(leaf_size=5, **parameters).fit(ROWS, VALUES)
     state = [each.copy() if isinstance(each, np.ndarray) else each for each in model._tree.__getstate__()]  # noqa: SLF001
     change(state)
@@ -561,7 +561,7 @@ def a_tree_that_doubles_at_each_level() -> Any:
 
 
 def _machine(change: Callable[[Any], object], kind: type = SVC) -> Any:
-    """A support vector machine that was changed."""
+    """A support vector machine with changed attributes."""
     model = kind().fit(ROWS, LABELS)
     change(model)
     return model
@@ -615,7 +615,7 @@ def a_key_in_a_column_far_away() -> Any:
 
 
 def _encoder(change: Callable[[Any], object], **parameters: Any) -> Any:
-    """One-hot categories that were changed."""
+    """A one-hot encoder with changed categories."""
     encoder = OneHotEncoder(**parameters).fit(np.c_[LABELS, LABELS % 2].astype(float))
     change(encoder)
     return make_pipeline(encoder, Ridge())

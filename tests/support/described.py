@@ -31,7 +31,7 @@ class Exchange(NamedTuple):
 
 
 class Described:
-    """A document, and all that tests ask it."""
+    """An OpenAPI document, with the questions that tests ask about it."""
 
     def __init__(self, document: JSON) -> None:
         self.document = document
@@ -39,7 +39,7 @@ class Described:
 
     @classmethod
     def of(cls, client: falcon.testing.TestClient, **headers: str) -> Described:
-        """The document that an app gives."""
+        """The document of an app."""
         result = client.simulate_get("/openapi.json", headers=headers)
         assert result.status_code == 200, result.text
         return cls(result.json)
@@ -55,12 +55,12 @@ class Described:
         return Operation(path, method, self.document["paths"][path][method.lower()])
 
     def examples(self, operation: Operation) -> Iterator[Exchange]:
-        """All example requests of an operation; one without a body if it takes none."""
+        """All example requests of an operation. If it takes no body, one request without a body."""
         query = urlencode({key: _text(value) for key, value in self._pairs(operation).items()})
         shown = operation.content["responses"].get("200", {}).get("content", {})
         bodies = operation.content.get("requestBody", {"content": {"": {"examples": {"": {"value": None}}}}})
         for media_type, media in bodies["content"].items():
-            answers = shown.get(media_type) or shown.get("application/json", {})  # as the answer's type is chosen
+            answers = shown.get(media_type) or shown.get("application/json", {})  # the client chooses the type
             answer = answers.get("examples", {}).get("answer", {}).get("value")
             for example in media.get("examples", {}).values():
                 yield Exchange(operation, example["value"], media_type, query, answer)
@@ -77,7 +77,7 @@ class Described:
         return Draft202012Validator({"components": document["components"], **schema})
 
     def check(self, operation: Operation, result: falcon.testing.Result) -> None:
-        """See that an answer is one of those that the document has for an operation."""
+        """Check that the document describes this answer of an operation."""
         response = operation.content["responses"][str(result.status_code)]
         if "$ref" in response:
             response = self.document["components"]["responses"][response["$ref"].rpartition("/")[2]]
@@ -88,7 +88,7 @@ class Described:
 
 
 def closed(schema: Any) -> Any:
-    """A schema whose objects have the members that it names, and no others."""
+    """A schema whose objects may have only the members that it names."""
     if isinstance(schema, list):
         return [closed(each) for each in schema]
     if not isinstance(schema, dict):

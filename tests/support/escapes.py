@@ -1,4 +1,4 @@
-"""An estimator whose code does what a prediction needs not, to see what a worker lets it."""
+"""An estimator whose code tries what no prediction needs, to show which rights a worker has."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Escapes(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict(self, rows: Any) -> NDArray[np.float64]:
-        """Try."""
+        """Try the three things."""
         home = Path(self.home)
         ways = (
             (home / "written").touch,

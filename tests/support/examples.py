@@ -1,4 +1,4 @@
-"""The shipped models as clients see them: rows as tensors, and what scikit-learn itself says of them."""
+"""The shipped models as clients see them: rows as tensors, and scikit-learn's own answers."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ class Example:
 
     @property
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """What the metadata ask for: one matrix, or a column of shape (rows, 1) for each feature."""
+        """The tensors that the metadata ask for: one matrix, or a column of shape (rows, 1) for each feature."""
         if self.numeric:
             return {"input": np.stack(list(self.columns.values()), axis=1).astype(np.float64)}
         return {name: column[:, None] for name, column in self.columns.items()}
 
     @property
     def instances(self) -> list[list[Any]]:
-        """The rows as V1 has them."""
+        """The rows in the form of V1."""
         return [list(row) for row in zip(*(column.tolist() for column in self.columns.values()), strict=True)]
 
     def check(self, outputs: dict[str, NDArray[Any]]) -> None:
-        """Compare what a client got with what scikit-learn says."""
+        """Compare a client's outputs with scikit-learn's."""
         assert outputs, "no outputs"
         for name, values in outputs.items():
             expected = self.expected[name]
@@ -78,7 +78,7 @@ def iris() -> Example:
 
 
 def penguins() -> Example:
-    """A classifier of numbers and strings; the client's strings cannot be missing, so no row here has a gap."""
+    """A classifier of numbers and strings. The client's strings cannot be missing, so no row has a missing value."""
     table = load_penguins().dropna()
     return _example("penguins", table[list(read(MODELS / "penguins" / "1").signature.names)])
 

@@ -1,4 +1,4 @@
-"""All that /metrics can say, from a service that was asked everything at once."""
+"""All metrics of /metrics, from a service that got requests of every kind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.versions import copy_version
 
 
 class Exposed(Struct, frozen=True):
-    """A metric: its type, its labels, what it says of itself, and the names of its series."""
+    """A metric: its type, its labels, its help text, and the names of its series."""
 
     type: str
     labels: frozenset[str]
@@ -26,7 +26,7 @@ class Exposed(Struct, frozen=True):
 
 
 def exposed(iris: Path, root: Path) -> dict[str, Exposed]:
-    """The metrics by the name that their type gives them."""
+    """The metrics by the names in their TYPE lines."""
     copy_version(iris, root / "models", version=1)
     (root / "keys").write_text("key\n")
     settings, metrics = Settings(models_dir=root / "models", api_keys_file=root / "keys"), Metrics()

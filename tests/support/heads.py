@@ -1,4 +1,4 @@
-"""Requests that a proxy and a server could read differently: shapes of smuggling, and mutations of them."""
+"""Requests that a proxy and a server could read differently: known forms of smuggling, and mutations of them."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _BYTES = [bytes([each]) for each in range(256)] + [b"\r\n", b"\r\n\r\n", b"\n", 
 
 
 def shapes() -> Iterator[bytes]:
-    """First lines, pairs of headers and bodies, each with each, so that every head has a Host first or last."""
+    """All combinations of first lines, pairs of headers and bodies. Host is the first or the last header."""
     for line, one, other, body in product(_LINES, _FIELDS, _FIELDS, _BODIES):
         yield b"\r\n".join([line, b"Host: a", one, other, b"", body])
         yield b"\r\n".join([line, one, other, b"", body])
 
 
 def mutated(random: Random) -> bytes:
-    """A request with up to three changes: a part removed, put in, doubled or replaced."""
+    """A request with up to three changes: a part is removed, inserted, doubled or replaced."""
     fields = random.sample(_FIELDS, random.randrange(4))
     body = random.choice(_BODIES)
     length = b"Content-Length: %d" % len(body)
@@ -59,7 +59,7 @@ def mutated(random: Random) -> bytes:
 
 
 def usual() -> Any:
-    """Gunicorn's settings, as the service has them."""
+    """Gunicorn's settings in the service."""
     cfg = Config()
     for name, value in {
         "secure_scheme_headers": {}, "forwarder_headers": "", "http_parser": "python", "limit_request_line": 8190,
@@ -70,7 +70,7 @@ def usual() -> Any:
 
 
 def by_gunicorn(cfg: Any, content: bytes) -> tuple[Any, ...] | None:
-    """How Gunicorn's own parser reads a request: its parts, its body, and what is left over; None if it refuses."""
+    """A request as Gunicorn's own parser reads it: its parts, its body, and the remaining bytes; None if it refuses."""
     parser = RequestParser(cfg, iter([content]), ("127.0.0.1", 1))
     try:
         request = next(parser)
@@ -87,7 +87,7 @@ def by_gunicorn(cfg: Any, content: bytes) -> tuple[Any, ...] | None:
 
 
 class Differential:
-    """Compares the two ways; `accepted` counts the requests that took the short one."""
+    """Compares both parsers; `accepted` counts the requests that took the short way."""
 
     def __init__(self) -> None:
         self.cfg = usual()
@@ -95,7 +95,7 @@ class Differential:
         self.asked = self.accepted = 0
 
     def agree(self, content: bytes) -> bool:
-        """Whether the short way leaves a request alone, or reads it as Gunicorn does."""
+        """Whether the short way passes the request on, or reads it as Gunicorn does."""
         self.asked += 1
         found = self.plain.parse(bytearray(content))
         if found is None:

@@ -48,7 +48,7 @@ class Load:
         ]
 
     def wait_for_answers(self, number: int = 100) -> None:
-        """Return when so many more requests have been answered."""
+        """Return after this many more requests have been answered."""
         until = len(self.answered) + number
         deadline = time.monotonic() + 30
         while len(self.answered) < until:
@@ -86,7 +86,7 @@ class Load:
             except (OSError, http.client.HTTPException) as ex:
                 self.failures.append((request_id, repr(ex)))
                 connection.close()
-                time.sleep(0.01)  # a server that refuses every connection is not hammered
+                time.sleep(0.01)  # if a server refuses every connection, do not try again at once
                 continue
             if response.status == 200 and json.loads(body)["predictions"] == PREDICTIONS:
                 self.answered.append(request_id)
@@ -97,7 +97,7 @@ class Load:
 
 
 def repeat(action: Callable[[], object], *, every: float, seconds: float) -> int:
-    """Act at a steady pace for a while; how often it was."""
+    """Call a function at a steady pace for a while; return the number of calls."""
     start = time.monotonic()
     times = 0
     while time.monotonic() < start + seconds:

@@ -1,4 +1,4 @@
-"""Kubernetes manifests: rendered as kubectl does, and held against the images and the settings."""
+"""Kubernetes manifests: rendered as kubectl renders them, and compared with the images and the settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Document = dict[str, Any]
 
 
 def render(tools: Path, folder: Path) -> list[Document]:
-    """The documents of an overlay; the tools are those of its environment's bin folder."""
+    """The documents of an overlay. The tools are in the bin folder of their own environment."""
     made = subprocess.run([tools / "kubectl", "kustomize", folder], capture_output=True, text=True, check=True)
     return list(yaml.safe_load_all(made.stdout))
 
@@ -35,7 +35,7 @@ def is_known(document: Document) -> bool:
 
 
 def schema_faults(tools: Path, documents: list[Document], directory: Path) -> list[str]:
-    """The lines of kubernetes-validate that are no success, one document after the other."""
+    """The lines of kubernetes-validate that report no success, for one document after the other."""
     path = directory / "rendered.yaml"
     path.write_text(yaml.safe_dump_all(documents))
     checked = subprocess.run(
@@ -59,7 +59,7 @@ def policy_faults(tools: Path, documents: list[Document], directory: Path) -> li
 
 
 def containers(document: Document) -> Iterator[Document]:
-    """The containers of a document, wherever its kind has them."""
+    """The containers of a document, at the place that its kind has for them."""
     spec = document.get("spec", {})
     for pod in (spec, spec.get("template", {}).get("spec", {}), spec.get("predictor", {})):
         yield from pod.get("initContainers", [])
@@ -67,7 +67,7 @@ def containers(document: Document) -> Iterator[Document]:
 
 
 def project_faults(documents: list[Document], models_dir: Path) -> list[str]:
-    """The places in which manifests and the project disagree: ports, users, paths, variables, times."""
+    """The contradictions between manifests and the project: ports, users, paths, variables, times."""
     settings = Settings(models_dir=models_dir)
     app = create_app(settings, open_repository(settings))
     return [
@@ -177,7 +177,7 @@ _RULES: dict[str, tuple[Callable[[Document], bool], str]] = {
     ),
     "ServiceAccount": (lambda d: d.get("automountServiceAccountToken") is False, "pods get a token without need"),
 }
-"""For each kind, the condition that a document of it has to meet, and the fault if it does not."""
+"""For each kind: the condition that its documents have to meet, and the sentence if they do not."""
 
 
 def _other_faults(document: Document) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A hand-made model of mixed columns, whose runtime keeps the table that it is given."""
+"""A hand-made model of mixed columns. Its runtime keeps each table that it gets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CLASSES = ("no", "yes")
 
 
 class Recorder:
-    """A runtime that answers "yes", and keeps the tables that it is given."""
+    """A runtime that answers "yes" to every row, and keeps the tables that it gets."""
 
     platform = "recorder"
 
@@ -37,7 +37,7 @@ class Recorder:
         self.tables: list[Table] = []
 
     def predict(self, table: Table) -> Prediction:
-        """Answer every row alike."""
+        """Give every row the same answer."""
         self.tables.append(table)
         rows = table.row_count
         return Prediction(np.ones(rows, np.int64), None, np.full(rows, 0.25))
@@ -49,7 +49,7 @@ def make_mixed(
     settings: Settings | None = None,
     classes: tuple[Label, ...] = CLASSES,
 ) -> tuple[falcon.testing.TestClient, Recorder]:
-    """A client of the model `mixed` alone, and its runtime."""
+    """A client of the model `mixed`, which is the only model, and its runtime."""
     settings = settings or Settings(max_rows=50)
     outputs = (Output("predict"), Output("decision_function"))
     manifest = Manifest(

@@ -1,4 +1,4 @@
-"""Parquet files and Arrow streams, right ones and broken ones."""
+"""Valid and broken Parquet files and Arrow streams."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def whole(columns: Mapping[str, Any]) -> list[tuple[str, bytes]]:
 
 
 def mutated(bodies: list[tuple[str, bytes]], count: int, seed: int | str) -> Iterator[tuple[str, bytes]]:
-    """So many broken bodies: bits turned, bytes set, cut, doubled, or taken from another body."""
+    """This many broken bodies: bits are flipped, bytes are set, removed, doubled, or taken from another body."""
     source = random.Random(seed)  # noqa: S311 (faults, no secrets)
     for _ in range(count):
         kind, body = source.choice(bodies)

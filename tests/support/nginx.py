@@ -15,11 +15,11 @@ from typing import Any, Self
 from tests.serving.conftest import NGINX, ROOT, free_port, listens, wait_until
 
 NOBODY = 65534
-"""The user that it runs as where the tests run as root."""
+"""The user of nginx if the tests run as root."""
 
 
 def start(prefix: Path, settings: Mapping[str, object], *options: str, **popen: Any) -> subprocess.Popen[Any]:
-    """Run the script that starts nginx with these settings alone, as a user who is not root."""
+    """Run the script that starts nginx, with only these settings, as a user who is not root."""
     assert NGINX is not None
     shutil.copytree(ROOT / "conf" / "nginx", prefix / "conf", dirs_exist_ok=True)
     if os.geteuid() == 0:
@@ -32,7 +32,7 @@ def start(prefix: Path, settings: Mapping[str, object], *options: str, **popen: 
 
 
 def refusal(**settings: object) -> str:
-    """The words with which the script ends."""
+    """The last words of a script that refuses its settings."""
     with tempfile.TemporaryDirectory() as prefix:
         ended = start(Path(prefix), settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         said: str = ended.communicate(timeout=20)[0]
@@ -63,7 +63,7 @@ class Nginx:
             self.process = start(self.prefix, settings, stdout=stdout, stderr=stderr, start_new_session=True)
 
     def serves(self) -> bool:
-        """Whether nginx has taken the place of the script, and its workers take connections."""
+        """Whether nginx has replaced the script, and its workers accept connections."""
         assert self.process.poll() is None, self.errors.read_text()
         is_nginx = Path(f"/proc/{self.process.pid}/comm").read_text() == "nginx\n"
         return is_nginx and len(self.workers()) >= 2 and listens(self.port)
@@ -74,7 +74,7 @@ class Nginx:
         return [json.loads(line) for line in text.splitlines()]
 
     def line(self, request_id: str) -> dict[str, Any]:
-        """The one line of a request; it is written just after the answer."""
+        """The log line of a request; nginx writes it just after the answer."""
         wait_until(lambda: any(line["request_id"] == request_id for line in self.lines()))
         (line,) = [line for line in self.lines() if line["request_id"] == request_id]
         return line

@@ -1,4 +1,4 @@
-"""Models that are hard to describe: odd names, many features, texts, gaps, and answers of every kind."""
+"""Models that are hard to describe: odd names, many features, texts, missing values, and answers of every kind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.zoo import convert_in_process
 
 ROWS = 60
 NAMES = ["größe", 'the "x"', "a/b~1", "class", "名前", "🍎", "{name}", "instances"]
-"""Names that are no identifiers, or that mean something in JSON pointers, templates and bodies."""
+"""Names that are no identifiers, or that have a meaning in JSON pointers, templates and bodies."""
 
 Made = tuple[Any, Any]
 """A fitted estimator, and the rows that it was fitted on."""
@@ -45,7 +45,7 @@ def names() -> Made:
 
 
 def mixed() -> Made:
-    """Categories, whole numbers, flags and gaps; some categories are numbers."""
+    """Categories, whole numbers, booleans and missing values; some categories are numbers."""
     rows = pd.DataFrame(
         {
             "name": _classes(["rot", "grün", "", "blau"]),

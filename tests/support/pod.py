@@ -1,4 +1,4 @@
-"""A pod of conf/kubernetes/base, by hand: two containers that share a network namespace and a socket."""
+"""A pod of conf/kubernetes/base, made by hand: two containers that share a network namespace and a socket."""
 
 from __future__ import annotations
 

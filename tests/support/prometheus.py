@@ -1,4 +1,4 @@
-"""A real Prometheus on a free port, that scrapes as often as a test can wait for."""
+"""A real Prometheus on a free port, with a scrape interval that a test can wait for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ scrape_configs:
 """
 
 History = Mapping[tuple[tuple[str, str], ...], list[float]]
-"""Series by their labels: all values, as they were scraped."""
+"""Series by their labels: all scraped values of each."""
 
 
 class Prometheus:
@@ -47,19 +47,19 @@ class Prometheus:
             )
 
     def query(self, expression: str) -> list[Any]:
-        """What an expression is at this moment."""
+        """The current value of an expression."""
         url = f"http://127.0.0.1:{self.port}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
         with urllib.request.urlopen(url, timeout=10) as response:
             result: list[Any] = json.load(response)["data"]["result"]
         return result
 
     def history(self, selector: str) -> History:
-        """All values of the series that a selector finds, those of a counter where it is one."""
+        """All values of the series that a selector finds."""
         found = self.query(f"{selector}[1h]")
         return {tuple(sorted(each["metric"].items())): [float(value) for _, value in each["values"]] for each in found}
 
     def total(self, selector: str) -> float:
-        """What the series counted in all: a value below the one before is the first after a reset."""
+        """The total count of a series. A value below the one before is the first after a reset."""
         return sum(
             after - before if after >= before else after
             for values in self.history(selector).values()
@@ -67,7 +67,7 @@ class Prometheus:
         )
 
     def catch_up(self) -> None:
-        """Wait for a scrape that began after this moment, and was answered."""
+        """Wait for an answered scrape that began after this moment."""
         now = time.time()
         wait_until(lambda: any(float(each["value"][1]) > now for each in self.query("timestamp(up) and up == 1")))
 
@@ -79,7 +79,7 @@ class Prometheus:
             return False
 
     def __enter__(self) -> Self:
-        """Wait until it has scraped."""
+        """Wait until Prometheus has scraped."""
         wait_until(self._has_scraped)
         return self
 

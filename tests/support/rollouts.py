@@ -1,4 +1,4 @@
-"""Rollouts as an operator makes them, and what was served at each moment of them."""
+"""Rollouts as an operator makes them, and the version that served at each moment."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a crash in native code": (lambda at: versions.rewrite(at, ONNX, versions.crashing()), "crashed (SIGSEGV)"),
 }
-"""What breaks a version, and a part of the reason for which it is refused."""
+"""For each way to break a version: a part of the reason for its refusal."""
 
 
 def ask(server: Gunicorn, path: str = "/prediction", body: bytes | None = None, seconds: float = 30) -> Any:
-    """The JSON answer to a request that must succeed."""
+    """The JSON answer to a request; the request must succeed."""
     request = urllib.request.Request(f"{server.url}{path}", body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=seconds) as response:
         assert response.status == 200
@@ -35,12 +35,12 @@ def ask(server: Gunicorn, path: str = "/prediction", body: bytes | None = None, 
 
 
 def serves(server: Gunicorn, version: int) -> bool:
-    """Whether a worker answers by this version."""
+    """Whether a worker answers with this version."""
     return bool(ask(server)["version"] == version)
 
 
 def all_serve(server: Gunicorn, version: int) -> bool:
-    """Whether the answer is by this version, many times in a row."""
+    """Whether many answers in a row come from this version."""
     return all(serves(server, version) for _ in range(20))
 
 
@@ -69,17 +69,17 @@ class Rollouts:
     _current: tuple[int, float] = (1, 0.0)
 
     def up(self, version: int) -> None:
-        """Put a higher version."""
+        """Add a higher version."""
         put(self.root, version, name=self.name)
         self._wait_for(version)
 
     def down(self, version: int) -> None:
-        """Take the highest version back, so that this one serves again."""
+        """Remove the highest version, so that this version serves again."""
         shutil.rmtree(self.root / self.name / str(self._current[0]))
         self._wait_for(version)
 
     def broken(self, version: int, name: str) -> None:
-        """Put a version that is refused, and take it away once that is told."""
+        """Add a version that is refused, and remove it once the refusal is told."""
         breaks, reason = BROKEN[name]
         put(self.root, version, breaks, self.name)
         wait_until(lambda: str(version) in self._state()["refused"])
@@ -89,7 +89,7 @@ class Rollouts:
         wait_until(lambda: str(version) not in self._state()["refused"])
 
     def finish(self) -> None:
-        """No more rollouts."""
+        """End the rollouts."""
         self.served.append((*self._current, float("inf")))
 
     def _state(self) -> Any:

@@ -1,4 +1,4 @@
-"""Rows that a model takes, made of its signature."""
+"""Rows that a model takes, made from its signature."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Row = dict[str, Any]
 
 
 def rows_of(signature: Signature, count: int, seed: int = 0) -> list[Row]:
-    """So many rows within the ranges of the sample, with gaps where the model takes them."""
+    """This many rows within the ranges of the sample, with missing values if the model takes them."""
     source = random.Random(seed)  # noqa: S311 (rows, no secrets)
     return [{each.name: _value(each, source) for each in signature.features} for _ in range(count)]
 

@@ -12,10 +12,10 @@ from typing import Self
 from tests.support.wire import connect
 
 LENGTHS = {"300 bytes": 300, "90 KB": 90_000, "900 KB": 900_000, "16 MiB": 16 * 1024 * 1024, "chunked": None}
-"""Bodies, one for each class that nginx counts by itself, and one without a length."""
+"""A body for each class that nginx counts separately, and a body without a length."""
 
 UNSENT = 100
-"""The bytes that each client keeps back."""
+"""The number of bytes that each client keeps back."""
 
 
 class SlowClients:
@@ -47,7 +47,7 @@ class SlowClients:
         self._thread = threading.Thread(target=self._trickle)
 
     def refused(self) -> list[socket.socket]:
-        """Those that have been answered: the others wait for nothing but their own bytes."""
+        """The connections that have been answered. The others only wait for their own bytes."""
         poll = select.poll()
         for client in self._clients:
             poll.register(client, select.POLLIN)
@@ -61,7 +61,7 @@ class SlowClients:
                     client.send(b" ")
 
     def __enter__(self) -> Self:
-        """Send what they send at once."""
+        """Send the first bytes of each body."""
         for client in self._clients:
             with suppress(OSError):
                 client.sendall(self._start)
@@ -69,7 +69,7 @@ class SlowClients:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave without a word."""
+        """Close the connections."""
         self._stop.set()
         self._thread.join()
         for client in self._clients:

@@ -20,7 +20,7 @@ VALUES = st.recursive(
 
 @st.composite
 def json_texts(draw: st.DrawFn) -> str:
-    """Any JSON text: keys may repeat, white space may be anywhere."""
+    """Any JSON text: keys may repeat, and white space may stand anywhere."""
     space = st.text(" \t\r\n", max_size=2)
     scalar = st.builds(lambda value, plain: json.dumps(value, ensure_ascii=plain), SCALARS, st.booleans())
     padded = st.builds(lambda before, text, after: before + text + after, space, scalar, space)
@@ -37,7 +37,7 @@ def json_texts(draw: st.DrawFn) -> str:
 
 @st.composite
 def features(draw: st.DrawFn, name: str, numeric: bool | None = None) -> Feature:
-    """A feature of any type; of numbers only where `numeric`."""
+    """A feature of any type; if `numeric`, only of numbers."""
     kinds = ["float", "int", "bool"] + ([] if numeric else ["category", "text"])
     kind: Any = draw(st.sampled_from(kinds))
     missing = draw(st.booleans())
@@ -49,7 +49,7 @@ def features(draw: st.DrawFn, name: str, numeric: bool | None = None) -> Feature
 
 @st.composite
 def signatures(draw: st.DrawFn, numeric: bool | None = None) -> Signature:
-    """A signature of one to four features, whatever their names."""
+    """A signature of one to four features with any names."""
     names = draw(st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=4, unique=True))
     return Signature("regressor", tuple(draw(features(name, numeric)) for name in names), (Output("predict"),))
 

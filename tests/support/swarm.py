@@ -32,7 +32,7 @@ class Stack:
         self._file = directory / "stack.yaml"
         self._made_swarm = False
         base = (ROOT / "compose.yaml").read_text(encoding="utf-8")
-        # The port of the host itself, for a kernel without IPVS has no routing mesh.
+        # The port of the host itself, because a kernel without IPVS has no routing mesh.
         published = '"${HTTP_PORT:-80}:8080"'
         assert published in base
         base = base.replace(published, f"{{target: 8080, published: {port}, mode: host}}")
@@ -52,12 +52,12 @@ class Stack:
         self.wait_until_all_run()
 
     def wait_until_all_run(self) -> None:
-        """Return when every service has all its replicas, healthy each."""
+        """Return when every service has all its replicas, and each is healthy."""
         wanted = {f"{self.api} {REPLICAS}/{REPLICAS}", f"{self.nginx} 1/1"}
         wait_until(lambda: wanted <= set(self._services()), 120)
 
     def update(self, *options: str) -> str:
-        """Change the service, wait until Swarm is done with it, and give back how that ended."""
+        """Change the service, wait until Swarm has finished, and return the outcome."""
         docker("service", "update", "--quiet", "--no-resolve-image", *options, self.api, check=False)
         return docker("service", "inspect", "--format", "{{.UpdateStatus.State}}", self.api).stdout.strip()
 
@@ -66,7 +66,7 @@ class Stack:
         return docker("ps", "--quiet", "--filter", f"label=com.docker.swarm.service.name={self.api}").stdout.split()
 
     def remove(self) -> None:
-        """Remove the stack, and the Swarm if it was made for it."""
+        """Remove the stack, and the Swarm if this test made it."""
         docker("stack", "rm", self.name, check=False)
         of_stack = ("--quiet", "--filter", f"label=com.docker.stack.namespace={self.name}")
         wait_until(lambda: not docker("ps", *of_stack).stdout + docker("network", "ls", *of_stack).stdout, 120)

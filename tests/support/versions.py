@@ -30,13 +30,13 @@ def edit(directory: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def rewrite(directory: Path, file: str, content: bytes) -> None:
-    """Replace an artifact, its checksum with it."""
+    """Replace an artifact, and its checksum in the manifest."""
     (directory / file).write_bytes(content)
     edit(directory, lambda manifest: manifest["files"].update({file: digest(content)}))
 
 
 def replace(directory: Path, change: Callable[[Path], object]) -> None:
-    """Change a version beside its place, and put it there at once, as `save_model` and rsync put files."""
+    """Change a copy of a version, and move it into place at once, as `save_model` and rsync do with files."""
     beside = directory.with_name(f".{directory.name}")
     shutil.copytree(directory, beside)
     change(beside)
@@ -45,7 +45,7 @@ def replace(directory: Path, change: Callable[[Path], object]) -> None:
 
 
 def crashing() -> bytes:
-    """A graph at which ONNX Runtime dies of SIGSEGV: it adds the nodes of a tree by recursion, and this one is deep."""
+    """A graph that ends ONNX Runtime by SIGSEGV: it sums a deep tree of nodes by recursion."""
     import onnx
     from onnx import TensorProto, helper
 
@@ -90,7 +90,7 @@ def truncated(path: Path) -> None:
 
 
 def piped(path: Path) -> None:
-    """Put a pipe in a file's place, whose reader waits for a writer that never comes."""
+    """Replace a file by a pipe. Its reader waits for a writer that never comes."""
     path.unlink()
     os.mkfifo(path)
 
@@ -108,7 +108,7 @@ def enlarged(path: Path) -> None:
 
 
 NESTED = b'{"golden": {"predict": ' + b"[" * 100_000
-"""A manifest that is nested more deeply than a decoder goes."""
+"""A manifest that is nested more deeply than the decoder allows."""
 
 
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -161,4 +161,4 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         "model.onnx: the golden rows are not taken",
     ),
 }
-"""What breaks a version, and how its refusal begins."""
+"""For each way to break a version: the beginning of its refusal."""

@@ -1,4 +1,4 @@
-"""HTTP as it goes over the wire, and the contract's shape of an error in it."""
+"""HTTP as bytes on a connection, and the contract's shape of its errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.app import MEMBERS
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer as it came."""
+    """An answer as it arrived."""
 
     status: int
     headers: list[tuple[str, str]]

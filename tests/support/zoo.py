@@ -43,7 +43,7 @@ NUMBERS = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm"]
 
 
 class Data(NamedTuple):
-    """Rows to fit, rows to be asked, and what to learn of the first."""
+    """Rows for the fit, rows for the requests, and the targets of the first."""
 
     fit: Any
     ask: Any
@@ -111,7 +111,7 @@ VARIANTS: dict[str, Callable[[Any], Any]] = {"bare": _bare, "scaled": _scaled, "
 
 
 def fitted(name: str, variant: str) -> tuple[Any, Data] | None:
-    """The estimator fitted to the first kind of data that it takes; None where it takes none."""
+    """The estimator fitted to the first kind of data that it takes; None if it takes none."""
     for data in _kinds(variant, classification=issubclass(dict(all_estimators())[name], ClassifierMixin)):
         try:
             return VARIANTS[variant](_made(name)).fit(data.fit, data.target), data
@@ -134,7 +134,7 @@ def _kinds(variant: str, *, classification: bool) -> list[Data]:
 
 
 def served(estimator: Any, data: Data, root: Path) -> Manifest:
-    """Package an estimator, serve it over HTTP, and compare every answer with its own; assertions tell differences."""
+    """Package an estimator, serve it over HTTP, and compare every answer with its own by assertions."""
     manifest = read(save_model(estimator, data.fit, name="m", root=root))
     client = make_client(Settings(models_dir=root, allow_pickle=True))
     asks = _answerable(estimator, data.ask)
@@ -153,7 +153,7 @@ def served(estimator: Any, data: Data, root: Path) -> Manifest:
 
 
 def _answerable(estimator: Any, ask: Any) -> Any:
-    """The rows that the estimator has an answer for: those with no neighbour in its radius get NaN."""
+    """The rows for which the estimator has an answer: a row without neighbours in its radius gets NaN."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         answers = np.asarray(estimator.predict(ask))
@@ -163,7 +163,7 @@ def _answerable(estimator: Any, ask: Any) -> Any:
 
 
 def convert_in_process(replace: Callable[[str, object], object]) -> None:
-    """Convert without a process for each, whose start takes longer than the rest."""
+    """Convert in this process, because starting a process for each conversion takes longer than the conversion."""
     converters.register()
     replace("service.packaging.save.convert", child.candidates)
 
@@ -186,7 +186,7 @@ def _row(values: Any, row: int) -> Any:
 
 def _check(answer: dict[str, Any], expected: dict[str, Any]) -> None:
     for key, values in expected.items():
-        if isinstance(values, list):  # the probabilities of several outputs, each with classes of its own
+        if isinstance(values, list):  # the probabilities of several outputs, each with its own classes
             for i, each in enumerate(values):
                 found = np.array([row[i] for row in answer[key]])
                 np.testing.assert_allclose(found, each, rtol=TOLERANCE, atol=TOLERANCE)

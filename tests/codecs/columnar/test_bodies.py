@@ -1,4 +1,4 @@
-"""/invocations takes Parquet files and Arrow streams, and no body of either kind harms it."""
+"""/invocations takes Parquet files and Arrow streams, and a bad body of either format does no harm."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def iris(root: Path) -> falcon.testing.TestClient:
 
 @pytest.fixture(scope="module")
 def penguins(root: Path) -> falcon.testing.TestClient:
-    """A service whose default model takes texts and gaps."""
+    """A service whose default model takes texts and missing values."""
     return make_client(Settings(models_dir=root, default_model="penguins", arrow=True, max_rows=10_000))
 
 
@@ -64,7 +64,7 @@ def post(client: falcon.testing.TestClient, kind: str, body: bytes, **headers: s
 
 
 def as_json(client: falcon.testing.TestClient, columns: dict[str, Any]) -> Any:
-    """What the same columns are answered as JSON."""
+    """The answer to the same columns as JSON."""
     return client.simulate_post("/invocations", json={"inputs": columns}).json
 
 
@@ -72,7 +72,7 @@ def as_json(client: falcon.testing.TestClient, columns: dict[str, Any]) -> Any:
 def test_the_answer_is_that_to_json(
     kind: str, iris: falcon.testing.TestClient, penguins: falcon.testing.TestClient
 ) -> None:
-    """Numbers, texts and gaps; columns in any order."""
+    """For numbers, texts and missing values; with columns in any order."""
     for client, columns in ((iris, IRIS), (penguins, PENGUIN)):
         turned = dict(reversed(columns.items()))
         answer = post(client, kind, KINDS[kind](turned))
@@ -104,7 +104,7 @@ def test_every_way_to_write_the_columns_is_read(
 )
 @pytest.mark.parametrize("kind", KINDS)
 def test_numbers_of_all_types_are_numbers(kind: str, column: Any, iris: falcon.testing.TestClient) -> None:
-    """As long as they are numbers."""
+    """Numeric types of any width, if their values are numbers."""
     answer = post(iris, kind, KINDS[kind]({**IRIS, "sepal_length": column}))
 
     assert answer.json == as_json(iris, {**IRIS, "sepal_length": [5, 6]})
@@ -120,14 +120,14 @@ def test_numbers_of_all_types_are_numbers(kind: str, column: Any, iris: falcon.t
     ids=lambda column: str(column.type)[:20],
 )
 def test_texts_of_all_types_are_texts(column: Any, penguins: falcon.testing.TestClient) -> None:
-    """Pandas' categories among them."""
+    """Pandas' categories count as texts, too."""
     answer = post(penguins, STREAM, stream_of({**PENGUIN, "sex": column}))
 
     assert answer.json == as_json(penguins, {**PENGUIN, "sex": ["male", None, "female"]})
 
 
 class _Point(pa.ExtensionType):  # type: ignore[misc]
-    """A number of somebody's own."""
+    """A user-defined extension type."""
 
     def __init__(self) -> None:
         super().__init__(pa.float64(), "tests.point")
@@ -162,7 +162,7 @@ def _extended() -> Any:
 def test_what_the_model_does_not_take_is_422(
     kind: str, columns: Any, detail: str, iris: falcon.testing.TestClient
 ) -> None:
-    """With the row or the column at fault."""
+    """The error names the wrong row or column."""
     if "no rows" in detail:
         columns = pa.table(IRIS).slice(0, 0)
 
@@ -170,7 +170,7 @@ def test_what_the_model_does_not_take_is_422(
 
 
 def test_columns_of_one_name_are_refused(iris: falcon.testing.TestClient) -> None:
-    """Nothing tells which one is meant."""
+    """Nothing tells which of the two columns is meant."""
     table = pa.table([[1.0]] * 5, names=[*IRIS_FEATURES, "petal_width"])
 
     problem = assert_problem(post(iris, STREAM, stream_of(table)), 422)
@@ -178,7 +178,7 @@ def test_columns_of_one_name_are_refused(iris: falcon.testing.TestClient) -> Non
 
 
 def test_the_index_of_pandas_is_left_out(iris: falcon.testing.TestClient) -> None:
-    """It writes one beside the columns of a DataFrame whose rows were chosen."""
+    """Pandas writes the index as a column, if rows of the DataFrame were selected."""
     answer = post(iris, PARQUET, parquet_of({**IRIS, "__index_level_0__": [7, 9]}))
 
     assert answer.json == as_json(iris, IRIS)
@@ -187,7 +187,7 @@ def test_the_index_of_pandas_is_left_out(iris: falcon.testing.TestClient) -> Non
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("accepted", KINDS)
 def test_the_answer_may_be_columns_too(kind: str, accepted: str, iris: falcon.testing.TestClient) -> None:
-    """`Accept` asks for them, whatever was sent."""
+    """`Accept` asks for columns; the format of the request may differ."""
     answer = post(iris, kind, KINDS[kind](IRIS), Accept=accepted)
     assert answer.headers["content-type"] == accepted
     if accepted == PARQUET:
@@ -203,7 +203,7 @@ def test_the_answer_may_be_columns_too(kind: str, accepted: str, iris: falcon.te
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_415_if_it_is_not_switched_on(kind: str, root: Path) -> None:
-    """With a sentence that names the types that are taken."""
+    """The sentence names the types that the service takes."""
     client = make_client(Settings(models_dir=root))
     problem = assert_problem(post(client, kind, KINDS[kind](IRIS)), 415)
 
@@ -224,7 +224,7 @@ def test_it_is_415_without_pyarrow(root: Path, monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_more_rows_than_are_taken_are_413(kind: str, iris: falcon.testing.TestClient) -> None:
-    """Those of all batches are counted."""
+    """The rows of all batches together count."""
     table = pa.table({name: np.ones(1001) for name in IRIS_FEATURES})
     body = parquet_of(table, row_group_size=100) if kind == PARQUET else stream_of(table, batch=100)
 
@@ -235,7 +235,7 @@ BOMB_ROWS = 10_000
 
 
 def test_one_long_text_for_many_rows_takes_its_memory_once(penguins: falcon.testing.TestClient) -> None:
-    """10,000 rows share a text of 100 kB: a gigabyte, if each had its own."""
+    """10,000 rows share a text of 100 kB. A copy for each row would be a gigabyte."""
     columns = {name: pa.array([values[0]] * BOMB_ROWS) for name, values in PENGUIN.items()}
     columns["island"] = pa.array(["x" * 100_000] * BOMB_ROWS).dictionary_encode()
     for kind, write in KINDS.items():
@@ -245,7 +245,7 @@ def test_one_long_text_for_many_rows_takes_its_memory_once(penguins: falcon.test
 
 
 def test_a_column_that_is_not_taken_is_not_decompressed(iris: falcon.testing.TestClient) -> None:
-    """Its type says so before."""
+    """The type of the column already shows that the model does not take it."""
     zeros = pa.array(["\x00" * 1_000_000_000])
     body = stream_of({**{name: [1.0] for name in IRIS_FEATURES[:3]}, "petal_width": zeros}, "zstd")
 
@@ -254,7 +254,7 @@ def test_a_column_that_is_not_taken_is_not_decompressed(iris: falcon.testing.Tes
 
 
 def test_a_text_of_a_gigabyte_is_413(penguins: falcon.testing.TestClient) -> None:
-    """The limit is on the child that decodes it."""
+    """The memory limit of the child that decodes the body stops it."""
     columns = {name: [values[0]] for name, values in PENGUIN.items()}
     for body, kind in (
         (stream_of({**columns, "island": ["\x00" * 1_000_000_000]}, "zstd"), STREAM),
@@ -274,7 +274,7 @@ def _hang() -> bytes:
 
 
 def test_a_decoder_that_crashes_hangs_or_eats_memory_is_ended() -> None:
-    """The process that asked goes on."""
+    """The worker that started the decoder goes on."""
     with pytest.raises(sandbox.ChildFailedError):
         sandbox.call(_crash, seconds=10, memory=1 << 28)
     with pytest.raises(sandbox.ChildFailedError):
@@ -296,6 +296,6 @@ def _broken(client: falcon.testing.TestClient, columns: dict[str, Any], count: i
 def test_broken_bodies_are_refused(
     seed: int, iris: falcon.testing.TestClient, penguins: falcon.testing.TestClient
 ) -> None:
-    """Whatever is broken in them: no 500, and the process lives. bench/broken_columns.py breaks 100,000."""
+    """No kind of damage causes a 500 or ends the process. bench/broken_columns.py tries 100,000 bodies."""
     _broken(iris, IRIS, 60, seed)
     _broken(penguins, PENGUIN, 60, seed)

@@ -1,4 +1,4 @@
-"""CSV of plain numbers is read as one list, and as it is read cell by cell."""
+"""CSV of plain numbers is read as one list, with the same result as cell by cell."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ LINES = st.lists(st.lists(CELLS, min_size=1, max_size=4).map(",".join), min_size
 
 
 def decoder(width: int, **options: Any) -> CSVDecoder:
-    """A decoder for a model of so many numbers."""
+    """A decoder for a model with this many numbers."""
     features = tuple(Feature(f"x{i}", "float", **options) for i in range(width))
     return CSVDecoder(Signature("regressor", features, (Output("predict"),)), 100)
 
 
 def outcome(table: CSVDecoder, body: bytes, *, fast: bool, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What becomes of a body, by the fast path or without it."""
+    """The table or the error for a body, with the fast path or without it."""
     with monkeypatch.context() as patched:
         if not fast:
             patched.setattr("service.codecs.rows.csv_rows.read_matrix", lambda lines, width: None)
@@ -54,7 +54,7 @@ def outcome(table: CSVDecoder, body: bytes, *, fast: bool, monkeypatch: pytest.M
 def test_it_reads_what_is_read_cell_by_cell(
     lines: list[str], width: int, header: str | None, end: str, *, last: bool, missing: bool
 ) -> None:
-    """The same numbers, and the same sentence for what is wrong."""
+    """The numbers are the same, and so are the sentences for wrong cells."""
     names = [f"x{i}" for i in range(width)]
     heads = [] if header is None else [",".join(names if header == "in order" else reversed(names))]
     body = (end.join(heads + lines) + (end if last else "")).encode()
@@ -65,7 +65,7 @@ def test_it_reads_what_is_read_cell_by_cell(
 
 
 def test_plain_numbers_take_the_fast_path() -> None:
-    """And nothing else does."""
+    """All other bodies are read cell by cell."""
     expected = np.array([[1.0, -2.5], [3e5, 4.0]])
 
     for text in (b"1,-2.5\n3e5,4", b"1,-2.5\n3e5,4\n", b"1,-2.5\r\n3e5,4\r\n"):

@@ -1,4 +1,4 @@
-"""Rows as CSV: what is taken, and what is said of what is not."""
+"""Rows as CSV: which bodies are read, and which sentences wrong bodies get."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def decode(body: str | bytes, signature: Signature = SIGNATURE, max_rows: int = 
 
 
 def cells(**changed: Any) -> list[Any]:
-    """The row, but for these cells."""
+    """The row, with these cells replaced."""
     return list({**dict(zip(SIGNATURE.names, CELLS, strict=True)), **changed}.values())
 
 
@@ -72,7 +72,7 @@ TAKEN: dict[str, tuple[str, list[list[Any]]]] = {
 
 @pytest.mark.parametrize("name", TAKEN)
 def test_every_way_to_write_csv_is_read(name: str) -> None:
-    """RFC 4180, and what spreadsheets, pandas and R make of it."""
+    """RFC 4180, and the variants that spreadsheets, pandas and R write."""
     body, rows = TAKEN[name]
 
     assert decode(body) == rows
@@ -128,7 +128,7 @@ FAULTS: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_names_line_and_column(name: str) -> None:
-    """In words of our own; the line is that on which the record starts."""
+    """The sentence is our own. The line is the first line of the record."""
     body, sentence = FAULTS[name]
     with pytest.raises(InvalidInput) as caught:
         decode(body)
@@ -154,7 +154,7 @@ QUOTES = "a quoted field is not closed, or something follows its closing quote."
     ],
 )
 def test_what_is_not_csv_comes_first(body: str | bytes, sentence: str) -> None:
-    """Before what the model does not take, wherever it is."""
+    """A fault of the CSV syntax comes before a wrong value, even if the value stands first."""
     with pytest.raises(NotCSV) as caught:
         decode(body)
 
@@ -162,7 +162,7 @@ def test_what_is_not_csv_comes_first(body: str | bytes, sentence: str) -> None:
 
 
 def test_rows_past_the_limit_are_refused() -> None:
-    """The header is none of them, nor are blank lines."""
+    """The header and blank lines do not count as rows."""
     assert len(decode("a,b\n1,2\n\n3,4\n", NUMBERS, 2)) == 2
     with pytest.raises(TooManyRows):
         decode("1,2\n" * 3, NUMBERS, 2)
@@ -170,7 +170,7 @@ def test_rows_past_the_limit_are_refused() -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_lines_are_counted_before_they_are_decoded(end: str) -> None:
-    """A blank first line, a header and an empty last line are no rows; nor is a line in a quoted field."""
+    """A blank first line, a header, an empty last line and a line inside a quoted field do not count as rows."""
     rows = ["1,2"] * 2
     for lines in (["", "a,b", *rows, ""], [*rows, ""], ["a,b", *rows]):
         assert len(decode(end.join(lines), NUMBERS, 2)) == 2
@@ -181,7 +181,7 @@ def test_lines_are_counted_before_they_are_decoded(end: str) -> None:
 
 
 def test_many_rows_keep_their_order() -> None:
-    """And the lines of their faults, past the size of a block."""
+    """The order is kept beyond the size of a block, and faults still name the right line."""
     body = "".join(f"{i},{-i}\n" for i in range(10_000))
 
     assert decode(body, NUMBERS, 10_000) == [[i, -i] for i in range(10_000)]
@@ -194,19 +194,19 @@ def test_many_rows_keep_their_order() -> None:
 
 
 def test_a_long_text_is_one_cell() -> None:
-    """Of any length that a body may have, whatever Python's own limit is."""
+    """A text may be as long as a body, even if Python's own limit is lower."""
     text = "word " * 100_000
 
     assert decode(f'text\n{text}\n"{text}\n"', TEXT) == [[text], [f"{text}\n"]]
 
 
 def test_one_column_has_no_blank_cells() -> None:
-    """A blank line is none; an empty text is written with quotes."""
+    """A blank line is no row; an empty text is written with quotation marks."""
     assert decode('text\n\na\n""\n\nb', TEXT) == [["a"], [""], ["b"]]
 
 
 def test_the_limit_of_other_readers_is_not_lowered() -> None:
-    """It is one for the whole process."""
+    """The limit of Python's csv module is one for the whole process, so other readers would notice a lower limit."""
     before = csv.field_size_limit()
     with pytest.raises(InvalidInput):
         decode("1", NUMBERS)
@@ -221,7 +221,7 @@ CELL = st.sampled_from(["1", "2.5", "x", "", '"1"', '"a,b"', '"a\nb"', '"a""b"',
 @settings(max_examples=300)
 @given(rows=st.lists(st.lists(CELL, min_size=1, max_size=3), max_size=6), end=LINES)
 def test_unusual_bodies_are_read_as_all_others(rows: list[list[str]], end: str) -> None:
-    """Those with many lines or commas are taken apart in another way."""
+    """Bodies with many lines or many commas are split by another method, with the same result."""
     body = end.join(",".join(row) for row in rows)
     signature = Signature(
         "regressor", (Feature("a", "float", missing=True), Feature("b", "text")), (Output("predict"),)
@@ -240,7 +240,7 @@ def test_unusual_bodies_are_read_as_all_others(rows: list[list[str]], end: str) 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_millions_of_blank_lines_are_passed_over(end: str) -> None:
-    """And counted, for the sentence; none of them becomes a record."""
+    """They are counted for the line number in the sentence, but make no records."""
     blank = end * 1_000_000
     with patch.object(csv, "reader", side_effect=csv.reader) as reader:
         assert decode(f"{blank}1,2{blank}3,4", NUMBERS) == [[1, 2], [3, 4]]
@@ -252,7 +252,7 @@ def test_millions_of_blank_lines_are_passed_over(end: str) -> None:
 
 
 def test_a_field_of_a_million_lines_is_one_cell() -> None:
-    """The lines behind it are counted from there."""
+    """The line numbers after the cell count its lines."""
     field = "\n" * 1_000_000
 
     assert decode(f'"{field}"', TEXT) == [[field]]
@@ -264,7 +264,7 @@ def test_a_field_of_a_million_lines_is_one_cell() -> None:
 
 @pytest.mark.parametrize("cell", ["", "12", '"12"', '"1,2"', '"1\n"'])
 def test_a_line_of_a_million_cells_becomes_no_list(cell: str) -> None:
-    """It is wrong, whatever is in it; its cells are counted for the sentence."""
+    """Such a line is always wrong. Its cells are only counted, for the sentence."""
     body = ",".join([cell] * 1_000_000).encode()
     tracemalloc.start()
     with pytest.raises(InvalidInput) as caught:
@@ -277,7 +277,7 @@ def test_a_line_of_a_million_cells_becomes_no_list(cell: str) -> None:
 
 
 def test_the_first_fault_comes_first() -> None:
-    """Before one in an earlier column, and before one in the width of a later line."""
+    """A fault in an earlier row comes before a fault in an earlier column, and before a wrong width in a later line."""
     for body, place in (
         ("1,x\ny,2", "Line 1, column 2"),
         ("1,1e999\n1,x", "Line 1, column 2"),

@@ -1,4 +1,4 @@
-"""Bodies decode as a plain reading of them says, for features of every type."""
+"""Bodies of rows give the same tables as a simple reference reader, for features of every type."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.test_table import held
 
 NOT_THERE = object()
 PADDING = st.sampled_from(["", " " * 65_536])
-"""Bodies of more than 64 KB may be read another way."""
+"""Bodies of more than 64 KB may be read by another method."""
 
 
 def plain(signature: Signature, body: str) -> tuple[list[list[Any]], list[str]]:
-    """The rows of a body, and the pointers of all that is wrong with them."""
+    """The reference: the rows of a body, and the pointers of all faults."""
     faults: list[str] = []
     read = []
     for position, row in enumerate(json.loads(body, parse_int=float)["instances"]):
@@ -47,7 +47,7 @@ def plain(signature: Signature, body: str) -> tuple[list[list[Any]], list[str]]:
 
 @st.composite
 def bodies(draw: st.DrawFn, signature: Signature) -> list[Any]:
-    """Rows that fit, as arrays and as objects with keys in any order."""
+    """Valid rows, as arrays and as objects with keys in any order."""
     return [
         dict(draw(st.permutations(list(zip(signature.names, row, strict=True))))) if draw(st.booleans()) else row
         for row in draw(rows(signature))
@@ -61,7 +61,7 @@ def decoded(signature: Signature, body: str) -> list[list[Any]]:
 @settings(max_examples=150)
 @given(data=st.data())
 def test_what_fits_is_decoded(data: st.DataObject) -> None:
-    """By position and by name, whatever the names and the types."""
+    """By position and by name, for all names and types."""
     signature = data.draw(signatures())
     text = json.dumps({"instances": data.draw(bodies(signature))}, ensure_ascii=data.draw(st.booleans()))
     body = text + data.draw(PADDING)
@@ -72,7 +72,7 @@ def test_what_fits_is_decoded(data: st.DataObject) -> None:
 @settings(max_examples=150)
 @given(data=st.data())
 def test_one_mutation_is_decoded_or_pointed_at(data: st.DataObject) -> None:
-    """One cell is replaced, left out or added: the pointer names a fault of the first row that has one."""
+    """One cell is replaced, left out or added. The pointer names a fault of the first wrong row."""
     signature = data.draw(signatures())
     instances = data.draw(bodies(signature))
     row = data.draw(st.sampled_from(instances))
@@ -101,7 +101,7 @@ def test_one_mutation_is_decoded_or_pointed_at(data: st.DataObject) -> None:
 @settings(max_examples=150)
 @given(data=st.data())
 def test_a_repeated_key_is_refused(data: st.DataObject) -> None:
-    """Also where the value is the same, and the key is written in another way."""
+    """Also if both values are the same, and if the key is escaped in another way."""
     signature = data.draw(signatures())
     row = dict(zip(signature.names, data.draw(rows(signature))[0], strict=True))
     again = data.draw(st.sampled_from(signature.names))
@@ -143,7 +143,7 @@ ROW = [None, 5.0, True, "red", "Oslo", ""]
     ],
 )
 def test_each_type_says_what_it_wants(column: int, value: Any, detail: str) -> None:
-    """By position and by name."""
+    """By position and by name, a wrong value gets the sentence of its type."""
     signature = Signature("regressor", FEATURES, (Output("predict"),))
     row = [*ROW[:column], value, *ROW[column + 1 :]]
     for form, place in ((row, column), (dict(zip(signature.names, row, strict=True)), signature.names[column])):
@@ -154,7 +154,7 @@ def test_each_type_says_what_it_wants(column: int, value: Any, detail: str) -> N
 
 
 def test_rows_past_the_limit_are_too_many() -> None:
-    """Strings or not."""
+    """For models with strings and without."""
     for features, row in ((FEATURES, ROW), (FEATURES[:2], ROW[:2])):
         instances = Instances(Signature("regressor", features, (Output("predict"),)), 2)
         assert instances.decode_rows(json.dumps({"instances": [row] * 2}).encode()).row_count == 2
@@ -164,7 +164,7 @@ def test_rows_past_the_limit_are_too_many() -> None:
 
 @pytest.mark.parametrize("rows", ["[1,2],[3,4],[5,6]", "[1,2], [3,4], [5,6]", "[1,2],[3,4],[05,x]"])
 def test_too_many_rows_are_counted_before_they_are_decoded(rows: str) -> None:
-    """By their brackets, if the body is long enough to be decoded in pieces."""
+    """The brackets are counted, if the body is long enough to be decoded in pieces."""
     instances = Instances(Signature("regressor", FEATURES[:2], (Output("predict"),)), 2)
     with pytest.raises(TooManyRows):
         instances.decode_rows(f'{{"instances":[{rows}{" " * 5000}]}}'.encode())
@@ -174,7 +174,7 @@ def test_too_many_rows_are_counted_before_they_are_decoded(rows: str) -> None:
 
 @pytest.mark.parametrize("rows", ["[[1],[2],[3],[4]]", "[1,[2],[3],4],[5]", '["],[","],["],[1,2]'])
 def test_brackets_in_rows_are_no_rows(rows: str) -> None:
-    """It is the row that is at fault."""
+    """The error is about the row that holds the brackets."""
     instances = Instances(Signature("regressor", FEATURES[:2], (Output("predict"),)), 2)
     with pytest.raises(InvalidInput):
         instances.decode_rows(f'{{"instances":[{rows}{" " * 5000}]}}'.encode())

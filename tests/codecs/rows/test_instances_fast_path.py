@@ -1,4 +1,4 @@
-"""What is read as one list of numbers is exactly what the rows are, and all else is left alone."""
+"""The fast path reads rows of numbers exactly, and leaves all other bodies alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PIECES = ["[", "]", ",", "],[", "], [", "[]", ":", "{", "}", '"', "0", "1.5", "-
 
 @given(arrays(np.float64, SHAPES, elements=NUMBERS), SEPARATORS, st.sampled_from(["", " ", "\r\n\t"]))
 def test_rows_are_read(matrix: NDArray[np.float64], separators: tuple[str, str] | None, space: str) -> None:
-    """To the last bit, as Python's and JavaScript's encoders write them."""
+    """To the last bit, for numbers as Python's and JavaScript's encoders write them."""
     text = space + json.dumps(matrix.tolist(), separators=separators)[1:-1] + space
 
     found = FlatRows(matrix.shape[1]).read_matrix(text.encode())
@@ -34,7 +34,7 @@ def test_rows_are_read(matrix: NDArray[np.float64], separators: tuple[str, str] 
 @settings(max_examples=1000)
 @given(data=st.data())
 def test_what_is_read_is_what_json_says(data: st.DataObject) -> None:
-    """Whatever is put in, left out or put in the place of something else."""
+    """After any insertion, deletion or replacement in the text."""
     matrix = data.draw(arrays(np.int8, SHAPES))
     text = json.dumps(matrix.tolist(), separators=data.draw(SEPARATORS))[1:-1]
     for _ in range(data.draw(st.integers(1, 3))):
@@ -51,7 +51,7 @@ def test_what_is_read_is_what_json_says(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("width", [1, 2])
 def test_no_text_of_seven_characters_is_misread(width: int) -> None:
-    """All there are of brackets, commas, spaces and a digit."""
+    """All texts made of brackets, commas, spaces and a digit."""
     rows = FlatRows(width)
     for length in range(8):
         for text in map("".join, itertools.product("[], 1", repeat=length)):
@@ -96,5 +96,5 @@ def test_no_text_of_seven_characters_is_misread(width: int) -> None:
     ],
 )
 def test_all_else_is_left_alone(width: int, rows: str) -> None:
-    """It is read row by row, or refused by what can say why."""
+    """Other bodies are read row by row, or refused with a reason by the slow way."""
     assert FlatRows(width).read_matrix(rows.encode()) is None

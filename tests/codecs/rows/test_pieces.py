@@ -1,4 +1,4 @@
-"""Long bodies are decoded piece by piece, and say of their first fault what a walk over each row says."""
+"""Long bodies are decoded piece by piece. The first fault is the one that a walk over every row finds."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def piecewise(size: int) -> Iterator[None]:
 
 
 class Slow(Instances):
-    """The same decoder without the typed decoding: every row is walked."""
+    """The same decoder without the fast typed decoding: it walks over every row."""
 
     def __init__(self, signature: Signature) -> None:
         super().__init__(signature, MOST)
@@ -68,7 +68,7 @@ class Slow(Instances):
 
 
 def fault(decode: Callable[[bytes], Table], body: bytes) -> tuple[Any, ...] | None:
-    """What is said of a body; nothing if it is taken."""
+    """The error for a body; None if the body is valid."""
     try:
         decode(body)
     except ServiceError as ex:
@@ -84,7 +84,7 @@ def same(found: tuple[Any, ...] | None, expected: tuple[Any, ...] | None, body: 
 
 @st.composite
 def mutated(draw: st.DrawFn, text: str) -> bytes:
-    """A text with nothing, or something, put in or left out at up to three places."""
+    """A text in which up to three positions have an insertion or a deletion."""
     for _ in range(draw(st.integers(0, 3))):
         start = draw(st.integers(0, len(text)))
         text = text[:start] + draw(st.sampled_from(["", *INSERTED])) + text[start + draw(st.integers(0, 2)) :]
@@ -93,7 +93,7 @@ def mutated(draw: st.DrawFn, text: str) -> bytes:
 
 @st.composite
 def changed_rows(draw: st.DrawFn, signature: Signature) -> list[Any]:
-    """Rows by position and by name, of which up to two cells are any value, and one may be left out."""
+    """Rows by position and by name; up to two cells have any value, and one cell may be left out."""
     found = draw(rows(signature)) + draw(rows(signature))
     for _ in range(draw(st.integers(0, 2))):
         row = draw(st.sampled_from(found))
@@ -108,7 +108,7 @@ def changed_rows(draw: st.DrawFn, signature: Signature) -> list[Any]:
 @settings(max_examples=300)
 @given(data=st.data(), size=SIZES)
 def test_the_first_fault_is_that_of_a_walk_over_every_row(data: st.DataObject, size: int) -> None:
-    """Type, sentence, pointer and feature, whatever is wrong, wherever it is, and however the body is cut."""
+    """Type, sentence, pointer and feature are the same, for every fault and place, and for every size of pieces."""
     signature = data.draw(signatures())
     instances = json.dumps(data.draw(changed_rows(signature)), ensure_ascii=data.draw(st.booleans()))
     beside = data.draw(st.sampled_from(["", ', "parameters": [{"a": [1]}]', ', "other": 1', ', "instances": []']))
@@ -124,7 +124,7 @@ def test_the_first_fault_is_that_of_a_walk_over_every_row(data: st.DataObject, s
 @settings(max_examples=150)
 @given(data=st.data(), size=SIZES)
 def test_pieces_are_the_same_table(data: st.DataObject, size: int) -> None:
-    """As rows in an object, as lines, as a split frame and as columns: what fits is one table, in its order."""
+    """For rows in an object, JSON lines, a split frame and columns: valid bodies give one table, in the same order."""
     signature = data.draw(signatures())
     given_rows = data.draw(rows(signature))
     names = list(signature.names)
@@ -147,7 +147,7 @@ def test_pieces_are_the_same_table(data: st.DataObject, size: int) -> None:
 @given(data=st.data())
 @settings(max_examples=50)
 def test_the_size_of_a_piece_changes_no_fault(size: int, decoder: str, data: st.DataObject) -> None:
-    """Of the other forms, too."""
+    """Also for the other forms of bodies."""
     signature = data.draw(signatures())
     given_rows = data.draw(changed_rows(signature))
     plain = [list(row.values()) if isinstance(row, dict) else row for row in given_rows]
@@ -172,7 +172,7 @@ def test_the_size_of_a_piece_changes_no_fault(size: int, decoder: str, data: st.
 
 @given(text=json_texts(), target=st.integers(0, 100))
 def test_a_cut_of_values_is_a_comma_outside_strings(text: str, target: int) -> None:
-    """Between two texts without commas, wherever the search begins."""
+    """Between two texts without commas, from every start of the search."""
     values = [text.replace(",", ";"), '"a,\\",\\\\"', "1"]
     body = ",".join(values).encode()
     commas = [len(values[0].encode()), len(",".join(values[:2]).encode())]
@@ -186,7 +186,7 @@ def test_a_cut_of_values_is_a_comma_outside_strings(text: str, target: int) -> N
 
 @pytest.mark.parametrize("space", ["", " ", "\r\n\t"])
 def test_a_cut_of_rows_is_behind_a_row(space: str) -> None:
-    """Not in a string that looks like the border of two rows, nor between two values."""
+    """A cut is neither inside a string that looks like the border of two rows, nor between two values."""
     parts = ['[1,"],["]', '{"a":"}, {","b":"\\"],["}', '["\\\\"]', "[2]"]
     body = f"{space},{space}".join(parts).encode()
     ends = [len(f"{space},{space}".join(parts[: i + 1]) + space) for i in range(3)]
@@ -199,7 +199,7 @@ def test_a_cut_of_rows_is_behind_a_row(space: str) -> None:
 
 @given(text=json_texts())
 def test_strings_are_counted(text: str) -> None:
-    """Keys and values, whatever is escaped in them."""
+    """Both keys and values count, with any escapes in them."""
     reader, found = Reader(text.encode()), 0
 
     def count() -> None:
@@ -241,7 +241,7 @@ WRONG = {
 @pytest.mark.parametrize("place", [0, ROWS // 2, ROWS - 1])
 @pytest.mark.parametrize("name", WRONG)
 def test_only_the_wrong_row_is_walked(name: str, place: int) -> None:
-    """Among many, by position and by name: the others are decoded by their type."""
+    """By position and by name: all other rows are decoded fast by their type."""
     many = [ARRAY, OBJECT] * (ROWS // 2)
     many[place] = WRONG[name]
     instances = Instances(MIXED, ROWS)
@@ -259,7 +259,7 @@ def test_only_the_wrong_row_is_walked(name: str, place: int) -> None:
 
 
 def test_only_the_wrong_cell_is_walked() -> None:
-    """Among the columns of a frame."""
+    """The other cells of the column are decoded fast."""
     columns = {name: [cell] * ROWS for name, cell in zip(MIXED.names, json.loads(ARRAY), strict=True)}
     columns["siblings"][-1] = 2.5
     with patch.object(Explainer, "cell", autospec=True, side_effect=Explainer.cell) as walked:
@@ -272,7 +272,7 @@ def test_only_the_wrong_cell_is_walked() -> None:
 
 @pytest.mark.parametrize("form", ["instances", "other order", "lines", "split", "columns", "csv"])
 def test_numbers_are_objects_a_piece_at_a_time(form: str) -> None:
-    """A million numbers in 2 MB take 8 MB as an array, twice that as it is put together, and 32 as objects."""
+    """A million numbers in 2 MB take 8 MB as an array, twice as much while it is built, and 32 MB as objects."""
     width, count = 50, 20_000
     signature = Signature("regressor", tuple(Feature(f"x{i}", "float") for i in range(width)), (Output("predict"),))
     row, names = b",".join([b"1"] * width), json.dumps(signature.names).encode()
@@ -305,7 +305,7 @@ def test_numbers_are_objects_a_piece_at_a_time(form: str) -> None:
 
 @pytest.mark.parametrize("text", [b"[]", b"{}", b"1", b'""', b"[1,2]", b'{"a":1,"b":2}'])
 def test_rows_past_the_limit_are_not_decoded(text: bytes) -> None:
-    """However many there are: what they take is that of a piece or two."""
+    """For any number of rows, the memory is that of one or two pieces."""
     body = b'{"instances":[%b]}' % b",".join([b"[1,2]"] * 10 + [text] * (4_000_000 // len(text)))
     tracemalloc.start()
     with pytest.raises(TooManyRows):
@@ -317,7 +317,7 @@ def test_rows_past_the_limit_are_not_decoded(text: bytes) -> None:
 
 
 def test_what_is_ignored_costs_no_memory() -> None:
-    """A client may put as much beside the rows as a body may hold."""
+    """A client may send as many ignored bytes beside the rows as a body may hold."""
     ignored = b"1," * 2_000_000
     for body in (
         b'{"parameters":[%b1],"instances":[[1,2]]}' % ignored,

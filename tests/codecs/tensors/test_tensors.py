@@ -1,4 +1,4 @@
-"""Tensors between their forms on the wire and arrays."""
+"""Tensors are converted between their forms on the wire and arrays."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Case = tuple[Datatype, tuple[int, ...], NDArray[Any]]
 
 @st.composite
 def arrays(draw: st.DrawFn, names: tuple[str, ...] = tuple(DATATYPES)) -> Case:
-    """A datatype, a shape and an array of both; BF16 as the FP32 that it stands for."""
+    """A datatype, a shape and an array of both; for BF16 the array is FP32."""
     datatype = DATATYPES[draw(st.sampled_from(names))]
     shape = draw(SHAPES)
     count = math.prod(shape)
@@ -59,7 +59,7 @@ def scalars(datatype: Datatype) -> st.SearchStrategy[Any]:
 
 
 def in_binary(datatype: Datatype, array: NDArray[Any]) -> bytes:
-    """The bytes that Triton's client sends."""
+    """The bytes that Triton's client sends for an array."""
     if datatype.name == "BYTES":
         return bytes(serialize_byte_tensor(array).item()) if array.size else b""
     if datatype.name == "BF16":
@@ -68,13 +68,13 @@ def in_binary(datatype: Datatype, array: NDArray[Any]) -> bytes:
 
 
 def read(data: JSONData | BinaryData, datatype: Datatype, shape: tuple[int, ...]) -> NDArray[Any]:
-    """What the service does with data."""
+    """The array that the service reads."""
     data.check(datatype, shape, PLACE)
     return data.decode_values(datatype, shape, PLACE)
 
 
 def attempt(data: JSONData | BinaryData, datatype: Datatype, shape: tuple[int, ...]) -> tuple[NDArray[Any] | None, str]:
-    """The values, or the sentence of the fault."""
+    """The values, or the sentence of the error."""
     try:
         return read(data, datatype, shape), ""
     except (MalformedTensor, InvalidInput) as ex:
@@ -93,7 +93,7 @@ def read_binary(content: bytes, datatype: str, *shape: int) -> NDArray[Any]:
 
 @given(arrays())
 def test_binary_data_are_read_to_the_bit(case: Case) -> None:
-    """Every datatype and shape, as Triton's client writes it."""
+    """For every datatype and shape, as Triton's client writes them."""
     datatype, shape, array = case
     values = read(BinaryData(memoryview(in_binary(datatype, array))), datatype, shape)
 
@@ -105,7 +105,7 @@ def test_binary_data_are_read_to_the_bit(case: Case) -> None:
 @example((DATATYPES["BOOL"], (1, 0, 3, 0), np.empty((1, 0, 3, 0), np.bool_)), True, None)
 @given(arrays(tuple(name for name in DATATYPES if name != "BF16")), st.booleans(), st.sampled_from([None, 1]))
 def test_json_and_binary_data_are_the_same_bits(case: Case, nested: bool, indent: int | None) -> None:
-    """Flat or nested, with and without white space, the arrays are equal in kind and content."""
+    """Flat or nested, with and without white space: the arrays have the same values and dtype."""
     datatype, shape, array = case
     text = json.dumps((array if nested else array.ravel()).tolist(), indent=indent, ensure_ascii=bool(indent))
     values = read(JSONData(text.encode()), datatype, shape)
@@ -132,7 +132,7 @@ def test_outputs_are_what_clients_read(case: Case) -> None:
 
 
 def test_outputs_that_are_positions_are_the_values_there() -> None:
-    """Labels are written once, and chosen by row."""
+    """Each label is encoded once, and each row takes the bytes of its label."""
     positions = np.array([2, 0, 2])
     labels = np.array(["ä", "", "ccc"], object)
 
@@ -157,7 +157,7 @@ JSON = st.recursive(
 @example([[["a"]]], DATATYPES["BYTES"], (1, 1))
 @example(["]", "[,"], DATATYPES["BYTES"], (2, 1))
 def test_any_json_is_the_tensor_or_a_fault(value: Any, datatype: Datatype, shape: tuple[int, ...]) -> None:
-    """Values of the datatype, flat or nested exactly as the shape, and nothing else."""
+    """Data are valid only if all values fit the datatype, and are flat or nested exactly as the shape says."""
     text = json.dumps(value, ensure_ascii=False).encode()
     values, fault = attempt(JSONData(text), datatype, shape)
     if values is None:
@@ -179,7 +179,7 @@ def test_any_json_is_the_tensor_or_a_fault(value: Any, datatype: Datatype, shape
 @example(b"\2", DATATYPES["BOOL"], (1,))
 @example(b"", DATATYPES["FP64"], (2**62, 0))
 def test_any_bytes_are_the_tensor_or_a_fault(content: bytes, datatype: Datatype, shape: tuple[int, ...]) -> None:
-    """Nothing but a fault that names the tensor comes of bytes that do not fit."""
+    """Bytes that do not fit give an error that names the tensor."""
     values, fault = attempt(BinaryData(memoryview(content)), datatype, shape)
 
     assert fault.startswith("inputs[0]: ") if values is None else math.prod(shape) == len(values)
@@ -188,7 +188,7 @@ def test_any_bytes_are_the_tensor_or_a_fault(content: bytes, datatype: Datatype,
 @pytest.mark.parametrize("shape", [(2**62, 4), (2**62,) * 16, (2**40, 1), (5,)])
 @pytest.mark.parametrize("datatype", DATATYPES)
 def test_no_shape_is_believed(datatype: str, shape: tuple[int, ...]) -> None:
-    """However large, it is compared with the data before anything is made of it; both numbers are named."""
+    """A huge shape is compared with the data before an array is made. The sentence names both numbers."""
     asked = math.prod(shape)
     with pytest.raises(MalformedTensor, match=rf"asks for {asked} values, and data holds 4\."):
         read_json("[1, 2, 3, 4]" if datatype != "BYTES" else '["", "[", "\\",", ""]', datatype, *shape)
@@ -197,7 +197,7 @@ def test_no_shape_is_believed(datatype: str, shape: tuple[int, ...]) -> None:
 
 
 def test_null_is_nan_among_numbers_and_none_among_strings() -> None:
-    """Whole numbers and flags with gaps become float64."""
+    """Integers and booleans with missing values become float64."""
     for datatype, values in (("FP64", "1.5"), ("INT8", "-3"), ("UINT64", "3"), ("BOOL", "true"), ("FP32", "1.5")):
         found = read_json(f"[{values}, null]", datatype, 2)
         assert found.dtype.kind == "f"
@@ -227,7 +227,7 @@ def test_null_is_nan_among_numbers_and_none_among_strings() -> None:
     ],
 )
 def test_values_of_another_kind_are_pointed_to(datatype: str, text: str, at: str) -> None:
-    """The first value that is not of the datatype."""
+    """The pointer names the first value that does not fit the datatype."""
     shape = (2, 1) if "[[" in text else (2,)
     with pytest.raises(MalformedTensor) as caught:
         read_json(text, datatype, *shape)
@@ -235,7 +235,7 @@ def test_values_of_another_kind_are_pointed_to(datatype: str, text: str, at: str
 
 
 def test_numbers_past_any_arithmetic_are_no_input() -> None:
-    """They are JSON, and of their datatype; no model computes with them."""
+    """They are valid JSON of the right datatype, but models cannot compute with them."""
     for text in ("[1, 1e400]", "[1, -1e400]", f"[1, 1{'0' * 400}]"):
         with pytest.raises(InvalidInput) as caught:
             read_json(text, "FP64", 2)
@@ -244,7 +244,7 @@ def test_numbers_past_any_arithmetic_are_no_input() -> None:
 
 
 def test_binary_numbers_are_not_copied() -> None:
-    """The array is a read-only view of the body; an address that is not aligned costs a copy."""
+    """The array is a read-only view of the body. Only an unaligned address needs a copy."""
     content = np.arange(4.0).tobytes()
     view = read_binary(content, "FP64", 2, 2)
     shifted = read(BinaryData(memoryview(b"x" + content)[1:]), DATATYPES["FP64"], (4,))
@@ -256,7 +256,7 @@ def test_binary_numbers_are_not_copied() -> None:
 
 
 def test_faults_of_strings_name_both_numbers() -> None:
-    """Lengths within binary strings are walked, not believed."""
+    """The lengths inside binary strings are checked."""
     for content, sentence in (
         (b"\5\0\0\0abc", "announces 5 bytes, and 3 are left"),
         (b"\1\0\0\0a\0\0", "hold 1 and 2 bytes more"),
@@ -270,7 +270,7 @@ def test_faults_of_strings_name_both_numbers() -> None:
 @pytest.mark.parametrize("datatype", ["FP64", "INT64", "BOOL", "BYTES"])
 @pytest.mark.parametrize("form", ["[[{}], []]", "[[], [{}]]", "[[{}], [ ]]", "[[\n], [{}]]"])
 def test_an_empty_array_is_no_value(datatype: str, form: str) -> None:
-    """It has the brackets and commas of an array of one; as a value it would put the rows out of order."""
+    """It has as many brackets and commas as an array of one value. Read as a value, it would shift the rows."""
     value = {"BOOL": "true", "BYTES": '"a"'}.get(datatype, "1")
     with pytest.raises(MalformedTensor, match=r"nested otherwise than shape \[2, 1\]"):
         read_json(form.format(value), datatype, 2, 1)
@@ -281,7 +281,7 @@ def test_an_empty_array_is_no_value(datatype: str, form: str) -> None:
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("datatype", ["FP64", "INT8", "UINT64", "BOOL"])
 def test_pieces_are_the_same_values(datatype: str, nested: bool, size: int) -> None:
-    """The first that is not of the datatype is pointed to, wherever the text was cut."""
+    """The pointer names the first wrong value, for every size of pieces."""
     values: list[Any] = [i % 2 == 0 if datatype == "BOOL" else i for i in range(40)]
     for wrong, index in ((None, 0), (1.5, 0), (300, 17), (2**70, 39), ([1], 20)):
         given_values = [*values[:index], wrong, *values[index + 1 :]] if wrong is not None else values

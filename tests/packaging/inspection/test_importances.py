@@ -1,4 +1,4 @@
-"""The weights that a model gives to its columns, as scikit-learn has them."""
+"""The weights that a model gives to its columns, as scikit-learn shows them."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def signature(names: list[str], classes: tuple[str, ...] | None = ("no", "yes"),
 
 
 def found(estimator: Any, names: list[str], **more: Any) -> Importances:
-    """What is found, which must be something."""
+    """The weights that are found; the test fails if there are none."""
     importances = importances_of(estimator, signature(names, **more))
     assert importances is not None
     return importances
 
 
 def test_a_linear_model_has_coefficients() -> None:
-    """One row for two classes, under the features' own names, behind a scaler and in a search, too."""
+    """Two classes share one row. The names are the features' own, also behind a scaler and in a search."""
     model = make_pipeline(StandardScaler(), LogisticRegression())
     search = GridSearchCV(model, {"logisticregression__C": [0.1, 1.0]}).fit(ROWS, LABELS)
 
@@ -76,7 +76,7 @@ def test_each_output_has_its_row() -> None:
 
 
 def test_a_forest_has_importances_of_the_columns_that_it_sees() -> None:
-    """A category is one column for each of its values; the names are without what a ColumnTransformer adds."""
+    """A category is one column for each of its values. The names have no prefix of a ColumnTransformer."""
     rows = ROWS.assign(kind=KINDS)
     encoder = make_column_transformer((OneHotEncoder(), ["kind"]), remainder="passthrough")
     model = make_pipeline(encoder, RandomForestClassifier(5, random_state=0)).fit(rows, LABELS)
@@ -89,7 +89,7 @@ def test_a_forest_has_importances_of_the_columns_that_it_sees() -> None:
 
 
 def test_of_many_words_the_weightiest_are_kept() -> None:
-    """A text model has thousands."""
+    """A text model has thousands of columns."""
     texts = [f"w{i % 50} w{i % 7} " + ("good" if i % 2 else "bad") for i in range(200)]
     model = make_pipeline(TfidfVectorizer(), SGDClassifier(random_state=0)).fit(texts, np.arange(200) % 2)
     vocabulary = model[0].get_feature_names_out()
@@ -112,14 +112,14 @@ def test_of_many_words_the_weightiest_are_kept() -> None:
     ],
 )
 def test_a_model_that_says_nothing_has_none(estimator: Any) -> None:
-    """Neither has one whose rows cannot be told apart."""
+    """Also a model whose rows of weights do not match its classes."""
     labels = np.digitize(ROWS["a"], [-1, 0, 1])
 
     assert importances_of(estimator.fit(ROWS, labels), signature(["a", "b__c", "größe"], tuple("pqrs"))) is None
 
 
 def test_a_model_that_fails_to_say_it_is_served_without() -> None:
-    """Names that a transformer does not give, and weights that are no numbers."""
+    """A transformer may give no names, and weights may not be numbers."""
     model = LogisticRegression().fit(ROWS, LABELS)
     model.coef_ = model.coef_ * np.nan
 
@@ -128,7 +128,7 @@ def test_a_model_that_fails_to_say_it_is_served_without() -> None:
 
 
 def test_the_card_shows_what_the_manifest_has(tmp_path: Path) -> None:
-    """Who made the model and how, what proves it, its weights, and what it is for."""
+    """Who made the model, when and how; its proof, its weights and its purpose."""
     model = LogisticRegression().fit(ROWS, LABELS)
     manifest = read(save_model(model, ROWS, name="m", root=tmp_path, description="Says yes or no."))
 

@@ -1,4 +1,4 @@
-"""What a model takes and gives is read from it, and tried on it."""
+"""The inputs and outputs of a model are read from it, and tried on it."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def features_of(estimator: Any, sample: Any) -> dict[str, Feature]:
 
 
 def mixed(encoder: Any, final: Any) -> Any:
-    """A pipeline over the frame, the town through an imputer and this encoder."""
+    """A pipeline over the frame; the town goes through an imputer and the given encoder."""
     towns = make_pipeline(SimpleImputer(strategy="most_frequent"), encoder)
     columns = make_column_transformer((SimpleImputer(), ["size"]), (towns, ["town"]), remainder="passthrough")
     return make_pipeline(columns, final).fit(FRAME, TARGET)
 
 
 def test_columns_have_the_types_of_the_frame() -> None:
-    """Numbers, whole numbers, booleans and categories, each with its range or its values."""
+    """Numbers, whole numbers, booleans and categories, each with its range or its categories."""
     found = features_of(mixed(OneHotEncoder(), LogisticRegression()), FRAME)
 
     assert {name: feature.type for name, feature in found.items()} == {
@@ -65,7 +65,7 @@ def test_columns_have_the_types_of_the_frame() -> None:
 
 
 def test_gaps_are_taken_where_the_model_takes_them() -> None:
-    """Imputed columns may be missing; what is passed on to a logistic regression may not."""
+    """Imputed columns may have missing values; columns that go directly to a logistic regression may not."""
     found = features_of(mixed(OneHotEncoder(), LogisticRegression()), FRAME)
 
     assert {name: feature.missing for name, feature in found.items()} == {
@@ -87,7 +87,7 @@ def test_gaps_are_taken_where_the_model_takes_them() -> None:
     ids=str,
 )
 def test_unknown_categories_are_taken_where_the_model_takes_them(encoder: Any, is_open: bool) -> None:
-    """By the encoder's word, tried on the model."""
+    """The encoder says so, and the model is tried."""
     town = features_of(mixed(encoder, LogisticRegression()), FRAME)["town"]
 
     assert town.accepts_unknown is is_open
@@ -95,7 +95,7 @@ def test_unknown_categories_are_taken_where_the_model_takes_them(encoder: Any, i
 
 
 def test_numbers_may_be_categories() -> None:
-    """An encoder of numbers that refuses unknown ones closes the list."""
+    """If an encoder of numbers refuses unknown ones, only its own numbers are taken."""
     columns = make_column_transformer((OneHotEncoder(), ["rooms"]))
     rooms = features_of(make_pipeline(columns, LogisticRegression()).fit(FRAME, TARGET), FRAME[["rooms"]])["rooms"]
 
@@ -120,7 +120,7 @@ def test_a_text_column_takes_any_text() -> None:
 
 
 def test_numbers_alone_need_no_frame() -> None:
-    """A model fitted on a frame of numbers is asked with a matrix, by the frame's names."""
+    """If a model was fitted on a frame of numbers, it gets a matrix; the features have the frame's names."""
     numbers = FRAME[["size", "rooms"]].fillna(0)
     signature = signature_of(LogisticRegression().fit(numbers, TARGET), numbers)
 
@@ -128,7 +128,7 @@ def test_numbers_alone_need_no_frame() -> None:
 
 
 def test_object_arrays_are_taken() -> None:
-    """Columns by position, strings and numbers."""
+    """The columns go by position, and hold strings and numbers."""
     rows = FRAME[["rooms", "town"]].fillna("none").to_numpy(dtype=object)
     columns = make_column_transformer((OneHotEncoder(), [1]), remainder="passthrough")
     signature = signature_of(make_pipeline(columns, LogisticRegression()).fit(rows, TARGET), rows)
@@ -137,7 +137,7 @@ def test_object_arrays_are_taken() -> None:
 
 
 def test_pandas_categories_are_known_to_the_trees() -> None:
-    """Where the model reads them from the dtype."""
+    """If the model reads the categories from the dtype."""
     frame = FRAME.assign(town=FRAME["town"].astype("category"))
     model = HistGradientBoostingClassifier(max_iter=2, min_samples_leaf=1).fit(frame, TARGET)
     town = features_of(model, frame)["town"]
@@ -151,7 +151,7 @@ def test_pandas_categories_are_known_to_the_trees() -> None:
 
 
 def test_a_thousand_columns_are_tried_in_seconds() -> None:
-    """Gaps are tried by halves."""
+    """The search for columns that take missing values halves the columns each time."""
     rows = np.random.default_rng(0).normal(size=(50, 1000))
     signature = signature_of(RandomForestClassifier(3).fit(rows, rows[:, 0] > 0), rows)
 
@@ -195,7 +195,7 @@ def test_what_a_model_gives(estimator: Any, target: Any, task: str, outputs: lis
 
 
 def test_a_label_that_is_no_class_cannot_be_served() -> None:
-    """It has neither a name nor a probability."""
+    """Such a label has no name and no probability."""
     rows, labels = load_iris(return_X_y=True)
     for outlier in (-1, 99):
         model = make_pipeline(SimpleImputer(), RadiusNeighborsClassifier(1.0, outlier_label=outlier)).fit(rows, labels)
@@ -216,7 +216,7 @@ def test_a_label_that_is_no_class_cannot_be_served() -> None:
     ids=["no rows", "three dimensions", "too narrow", "dates", "one name twice"],
 )
 def test_samples_that_do_not_fit_say_so(sample: Any, sentence: str) -> None:
-    """In the operator's words."""
+    """The sentences are for operators."""
     model = LinearRegression().fit(np.zeros((5, 3)), np.zeros(5))
 
     with pytest.raises(PackagingError, match=sentence):
@@ -224,7 +224,7 @@ def test_samples_that_do_not_fit_say_so(sample: Any, sentence: str) -> None:
 
 
 def test_what_does_not_predict_cannot_be_served() -> None:
-    """DBSCAN has labels for the rows of its fit alone."""
+    """DBSCAN only has labels for the rows of its fit."""
     with pytest.raises(PackagingError, match="DBSCAN has neither predict nor transform"):
         signature_of(DBSCAN().fit([[1.0]]), [[1.0]])
 
@@ -233,7 +233,7 @@ TEXTS = ["good film", "bad film", "awful bad thing"] * 7
 
 
 def test_a_frame_of_one_column_of_texts_is_its_texts() -> None:
-    """A vectorizer would take the column's name for the only text."""
+    """A vectorizer would iterate over the frame's column names, so it gets the texts."""
     pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS[:20], TARGET)
     signature, table = inspect(pipeline, pd.DataFrame({"message": TEXTS}), classes=None, example=None)
 
@@ -242,7 +242,7 @@ def test_a_frame_of_one_column_of_texts_is_its_texts() -> None:
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
 def test_a_model_that_does_not_answer_row_by_row_is_refused(rows: int) -> None:
-    """Also where there happen to be as many columns as rows."""
+    """Also if there happen to be as many columns as rows."""
     pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS[:20], TARGET)
     frame = pd.DataFrame({"message": TEXTS[:rows], "label": TEXTS[:rows]})
 
@@ -261,12 +261,12 @@ def lower(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def doubled(rows: Any) -> Any:
-    """The rows with their first column once more."""
+    """The rows with their first column repeated at the end."""
     return np.hstack([rows, rows[:, :1] * 2])
 
 
 def test_names_are_those_of_the_columns_selected_before() -> None:
-    """By a column transformer around another, and by one that counts from the end."""
+    """For a column transformer around another, and for columns that are counted from the end."""
     inner = make_column_transformer((OneHotEncoder(), ["town"]), (StandardScaler(), ["rooms"]))
     for columns in (["rooms", "town"], [1, 2], [-2, -1], [False, True, True], slice(1, 3)):
         outer = make_column_transformer((inner, columns), remainder="passthrough")
@@ -275,7 +275,7 @@ def test_names_are_those_of_the_columns_selected_before() -> None:
 
 
 def test_columns_that_a_function_adds_are_not_followed() -> None:
-    """Nobody can tell which feature they were."""
+    """The features behind such columns are unknown."""
     rows = TOWN_FRAME[["size", "rooms"]].to_numpy()
     columns = make_column_transformer((OneHotEncoder(), [1]), (StandardScaler(), [0, 2]))
     model = make_pipeline(FunctionTransformer(doubled), columns, LogisticRegression()).fit(rows, TOWN_TARGET)
@@ -285,7 +285,7 @@ def test_columns_that_a_function_adds_are_not_followed() -> None:
 
 @pytest.mark.parametrize(("gap", "values"), [("?", [*TOWNS, "?"]), (-1, [*[1, 2, 3] * 10, -1])], ids=str)
 def test_what_an_imputer_replaces_is_known(gap: Any, values: list[Any]) -> None:
-    """Whether it is in the sample or not."""
+    """The replaced value may be in the sample or not."""
     frame = pd.DataFrame({"town": values, "size": np.arange(31.0)})
     imputed = make_pipeline(SimpleImputer(missing_values=gap, strategy="most_frequent"), OneHotEncoder())
     columns = make_column_transformer((imputed, ["town"]), remainder="passthrough")
@@ -299,7 +299,7 @@ def test_what_an_imputer_replaces_is_known(gap: Any, values: list[Any]) -> None:
 
 @pytest.mark.filterwarnings("ignore:Skipping features")
 def test_an_imputer_that_leaves_a_column_out_is_not_followed() -> None:
-    """The columns behind it are in other places."""
+    """The columns behind it move to other positions."""
     frame = TOWN_FRAME.assign(size=np.nan)[["size", "rooms"]]
     columns = make_column_transformer((OneHotEncoder(), [0]))
     model = make_pipeline(SimpleImputer(), columns, LogisticRegression()).fit(frame, TOWN_TARGET)
@@ -308,7 +308,7 @@ def test_an_imputer_that_leaves_a_column_out_is_not_followed() -> None:
 
 
 def test_what_the_sample_has_is_known() -> None:
-    """Though the encoder is given something else."""
+    """Even if the encoder gets other values than the sample's."""
     columns = make_column_transformer((make_pipeline(FunctionTransformer(lower), OneHotEncoder()), ["town"]))
     model = make_pipeline(columns, LogisticRegression()).fit(TOWN_FRAME, TOWN_TARGET)
 
@@ -316,7 +316,7 @@ def test_what_the_sample_has_is_known() -> None:
 
 
 def test_a_search_knows_what_its_best_estimator_knows() -> None:
-    """Also what the sample lacks."""
+    """Also categories that the sample lacks."""
     columns = make_column_transformer((OneHotEncoder(), ["town"]), remainder="passthrough")
     pipeline = make_pipeline(columns, LogisticRegression(max_iter=2000))
     model = GridSearchCV(pipeline, {"logisticregression__C": [1.0]}, cv=2).fit(TOWN_FRAME, TOWN_TARGET)

@@ -1,4 +1,4 @@
-"""A converted model of texts serves on every machine, whatever its locales."""
+"""A converted model of texts serves on every machine, with any locale."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.app import make_client
 
 
 def test_a_model_of_texts_names_a_locale_that_is_everywhere(tmp_path: Path) -> None:
-    """C.UTF-8; it serves by ONNX here, where no other locale is."""
+    """It names C.UTF-8, and serves by ONNX here, even if the machine has no other locale."""
     texts = pd.Series(np.random.default_rng(0).choice(["good film", "bad food", "fine day"], 60))
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, texts.str.startswith("bad"))
 
@@ -35,7 +35,7 @@ def test_a_model_of_texts_names_a_locale_that_is_everywhere(tmp_path: Path) -> N
 
 
 def test_umlauts_are_answered_as_scikit_learn_answers_them(tmp_path: Path) -> None:
-    """In small and in capital letters, by whatever serves."""
+    """In small and in capital letters, by each runtime."""
     texts = pd.Series(np.random.default_rng(0).choice(["größe über alles", "ärger mit öl", "fine day"], 60))
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, texts.str.startswith("ä"))
 

@@ -54,7 +54,7 @@ def borders(estimator: Any, sample: Any) -> tuple[pd.DataFrame, Any]:
 
 
 def nearest(rows: pd.DataFrame) -> Any:
-    """Of rows on borders those that are neighbours of each other."""
+    """The rows directly on both sides of a border; the other rows are a step away."""
     found = np.split(rows.to_numpy(), 6)
     return np.concatenate([found[0], found[3]])
 
@@ -78,7 +78,7 @@ def mixed() -> tuple[Any, pd.DataFrame]:
 
 
 def test_rows_on_a_border_are_neighbours_with_different_labels() -> None:
-    """They differ in one number, by one step of float64; each pair has a step more on both sides."""
+    """The two rows differ in one number, by one step of float64. Each pair also has a row one step further out."""
     found, labels = borders(make_pipeline(StandardScaler(), LogisticRegression()).fit(ROWS, LABELS), ROWS)
     low, below, _, high, above, _ = np.split(found.to_numpy(), 6)
     low_labels, _, _, high_labels, _, _ = np.split(labels, 6)
@@ -92,7 +92,7 @@ def test_rows_on_a_border_are_neighbours_with_different_labels() -> None:
 
 
 def test_whole_numbers_on_a_border_differ_by_one() -> None:
-    """And stay what their column holds; strings and flags stay as they are."""
+    """The numbers stay valid for their column. Strings and booleans stay unchanged."""
     estimator, sample = mixed()
     found, labels = borders(estimator, sample)
     pairs = len(found) // 6
@@ -110,7 +110,7 @@ def test_whole_numbers_on_a_border_differ_by_one() -> None:
 
 
 def test_a_model_of_one_label_has_no_borders() -> None:
-    """Nor has one that takes no number."""
+    """A model that takes no numbers has no borders either."""
     line = DummyClassifier(strategy="constant", constant=1).fit(ROWS, LABELS)
     towns = pd.DataFrame({"town": ["Ulm", "Bern"] * 10})
     model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(towns, towns.town)
@@ -144,7 +144,7 @@ THRESHOLDS = {
 
 @pytest.mark.parametrize("name", THRESHOLDS)
 def test_a_threshold_decides_as_it_does_in_scikit_learn(name: str, tmp_path: Path) -> None:
-    """Converted, and proven on its own border; also for rows that mix the columns of others."""
+    """It is converted, and proven on its own border; also for rows that mix columns of other rows."""
     model = THRESHOLDS[name].fit(ROWS, LABELS)
     directory = save_model(model, ROWS, name="m", root=tmp_path)
     manifest = read(directory)
@@ -159,7 +159,7 @@ def test_a_threshold_decides_as_it_does_in_scikit_learn(name: str, tmp_path: Pat
 
 
 def test_a_threshold_that_is_left_out_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also if it is near the usual one, and no row of the sample lies between them."""
+    """Also if it is near 0.5, and no row of the sample lies between both thresholds."""
     inside = make_pipeline(StandardScaler(), LogisticRegression()).fit(ROWS, LABELS)
     model = FixedThresholdClassifier(FrozenEstimator(inside), threshold=0.500001).fit(ROWS, LABELS)
     monkeypatch.setattr(save, "convert", lambda _, signature: convert(inside, signature))
@@ -180,7 +180,7 @@ def test_mixed_tables_are_proven_on_their_borders(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("estimator", [SVC(), make_pipeline(StandardScaler(), SVC())], ids=str)
 def test_votes_that_differ_by_rounding_are_counted(estimator: Any, tmp_path: Path) -> None:
-    """Those of support vector machines, whose scores jump where the label changes."""
+    """In support vector machines, the scores jump at the border between two labels."""
     rows, labels = load_iris(return_X_y=True)
     proof = read(save_model(estimator.fit(rows, labels), rows, name="m", root=tmp_path)).proof
 
@@ -190,7 +190,7 @@ def test_votes_that_differ_by_rounding_are_counted(estimator: Any, tmp_path: Pat
 
 @pytest.mark.parametrize("trees", [14, 20])
 def test_where_votes_are_equal_the_same_label_wins(trees: int, tmp_path: Path) -> None:
-    """A forest of an even number of trees has areas of ties, in which its own label is the only right one."""
+    """A forest with an even number of trees has ties, and there only its own label is right."""
     forest = RandomForestClassifier(trees, max_depth=3, random_state=0).fit(ROWS[::2], LABELS[::2])
     directory = save_model(forest, ROWS[::2], name="m", root=tmp_path)
     manifest = read(directory)
@@ -206,7 +206,7 @@ def test_where_votes_are_equal_the_same_label_wins(trees: int, tmp_path: Path) -
 
 
 def test_a_tie_is_no_border() -> None:
-    """A label that differs there is wrong; one that differs on a border is not."""
+    """A different label in a tie is wrong; a different label on a border is rounding."""
     forest = RandomForestClassifier(20, random_state=0).fit(ROWS[::2], LABELS[::2])
     examiner, _, _ = examined(forest, ROWS[::2])
     rows = borders(forest, ROWS[::2])[0].to_numpy()
@@ -224,7 +224,7 @@ def test_a_tie_is_no_border() -> None:
 
 
 def test_the_border_is_at_the_model_s_own_threshold() -> None:
-    """And not at 0.5, where a label that differs is wrong."""
+    """The border is not at 0.5: a different label at 0.5 is wrong."""
     inside = make_pipeline(StandardScaler(), LogisticRegression()).fit(ROWS, LABELS)
     model = FixedThresholdClassifier(inside, threshold=0.3).fit(ROWS, LABELS)
     examiner, _, _ = examined(model, ROWS)
@@ -235,7 +235,7 @@ def test_the_border_is_at_the_model_s_own_threshold() -> None:
 
 
 def test_golden_rows_are_on_no_border(tmp_path: Path) -> None:
-    """Another processor may round otherwise, and the version would be refused there."""
+    """Another processor may round differently, and would then refuse the version."""
     forest = RandomForestClassifier(2, max_depth=1, random_state=0).fit(ROWS[::2], LABELS[::2])
     golden = read(save_model(forest, ROWS[::2], name="m", root=tmp_path)).golden
     probabilities = np.array(golden.probabilities)
@@ -245,7 +245,7 @@ def test_golden_rows_are_on_no_border(tmp_path: Path) -> None:
 
 
 def test_only_what_passes_rows_on_is_taken_off() -> None:
-    """A threshold inside a threshold is left as it is."""
+    """A threshold inside a threshold is left in place."""
     inside = LogisticRegression().fit(ROWS[:, :2], LABELS)
     once = FixedThresholdClassifier(FrozenEstimator(inside), threshold=0.3).fit(ROWS[:, :2], LABELS)
     twice = FixedThresholdClassifier(FrozenEstimator(once), threshold=0.4).fit(ROWS[:, :2], LABELS)
