@@ -1,7 +1,7 @@
 """
 CPU microseconds for one row inside the app, by layer: `python -m bench.layers`.
 
-Each layer is called in a loop on its own; the whole is a bare WSGI call. The best of several rounds counts, for the
+Each layer is called alone in a loop; the whole is a bare WSGI call. The best of several rounds counts, because the
 machine is never quiet.
 """
 

@@ -1,7 +1,7 @@
 """
 What counting costs after 100,000 requests and 200 killed workers: `python -m bench.metrics`.
 
-Requests go to Gunicorn itself, without nginx to ask again: those that a killed worker had in hand are failures.
+Requests go directly to Gunicorn. No nginx sends them again, so each request of a killed worker is a failure.
 """
 
 from __future__ import annotations

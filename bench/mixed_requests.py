@@ -1,8 +1,8 @@
 """
-Whether a service grows by what it is sent: `python -m bench.mixed_requests`.
+Whether right and wrong requests make a service grow: `python -m bench.mixed_requests`.
 
-Clients send requests in every protocol, half of them wrong in some way, and look at the status of each answer. The
-table shows the memory of the workers at the start, on the way and at the end.
+Clients send requests in every protocol, and check the status of each answer. Half of the requests are wrong. The
+table shows the memory of the workers at the start, in between and at the end.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Client(threading.Thread):
 
     Attributes:
         statuses: how often each status was answered.
-        faults: what was answered otherwise than expected.
+        faults: the answers that differ from the expected ones.
     """
 
     def __init__(self, port: int, number: int, seed: int) -> None:

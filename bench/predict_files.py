@@ -1,5 +1,5 @@
 """
-Files scored: `model-server predict` beside what one would write instead: `python -m bench.predict_files --mlflow PATH`.
+Scores files by `model-server predict` and by scripts of one's own: `python -m bench.predict_files --mlflow PATH`.
 
 A million rows of ten features, CSV to CSV and Parquet to Parquet, by a logistic regression and a forest of 100 trees:
 rows a second, CPU seconds, and the most memory of all processes together. Every output is compared with the first.

@@ -1,9 +1,9 @@
 """
-What slow and greedy clients do to others, without a proxy: `python -m bench.slow_clients`.
+The effect of slow and greedy clients on others, without a proxy: `python -m bench.slow_clients`.
 
 A hundred clients of one kind keep a service of two workers busy, and come back as soon as they are refused. Meanwhile
-others ask for one prediction at a time, over a new connection for each. The table shows how these requests fared, and
-the most memory that the workers had.
+other clients send single predictions, each over a new connection. The table shows the outcome of these predictions,
+and the largest memory of the workers.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def _bare(answer: list[int]) -> list[int]:
 @dataclass(frozen=True)
 class System:
     """
-    What is compared.
+    A system that is compared.
 
     `command` may hold {bin}, its environment's programs, {app}, the directory bench/peers/KEY, {port}, {model} and
     {workers}. It finds MODEL_FILE, PORT, SCRATCH (its working directory) and MODELS_DIR in its environment.
