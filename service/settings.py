@@ -75,7 +75,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     def trusts(self, model: str) -> bool:
         """Whether the versions of a model may run code of their own."""
-        return model in map(str.strip, (self.trust_code or "").split(","))
+        return self.trust_code is not None and model in map(str.strip, self.trust_code.split(","))
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
