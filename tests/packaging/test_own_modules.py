@@ -188,6 +188,23 @@ def test_a_function_of_a_module_is_served(tmp_path: Path) -> None:
     np.testing.assert_array_equal(model.runtime.predict(table).probabilities, expected)
 
 
+def test_a_transformer_that_changes_the_rows_in_place_answers_as_it_does(tmp_path: Path) -> None:
+    """As many do with the columns of a table, who forget to copy it; each output is computed from the rows as given."""
+    text = step(inside="X['a'] = X['a'] * -3\n        X['d'] = X['a'] + X['b']", value="X")
+    rows = pd.DataFrame(ROWS, columns=["a", "b", "c"])
+    with importable({"own_step.py": text}):
+        from own_step import Step  # type: ignore[import-not-found]
+
+        estimator = make_pipeline(Step(), LogisticRegression()).fit(rows.copy(), LABELS)
+        save_model(estimator, rows, name="own", root=tmp_path, code={"own_step.py": text})
+        labels, expected = estimator.predict(rows.copy()), estimator.predict_proba(rows.copy())
+    model = open_repository(Settings(models_dir=tmp_path, trust_code="own")).get("own")
+
+    prediction = model.runtime.predict(Table.from_rows(model.signature, ROWS.tolist()))
+    np.testing.assert_array_equal(prediction.predict, labels)
+    np.testing.assert_array_equal(prediction.probabilities, expected)
+
+
 def test_a_converted_model_needs_no_code(tmp_path: Path) -> None:
     """A search is left out with what it scored by."""
     files = {"helper.py": b"def score(estimator, X, y):\n    return estimator.score(X, y)\n"}
