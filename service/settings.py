@@ -15,6 +15,7 @@ Route = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~:@-]+)+$")]
 Origins = Annotated[
     str, Meta(pattern=r"^(\*|https?://[a-z0-9.-]+(:[0-9]{1,5})?([ ,]+https?://[a-z0-9.-]+(:[0-9]{1,5})?)*)$")
 ]
+Names = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}( *, *[A-Za-z0-9][A-Za-z0-9_-]{0,62})*$")]
 Level = Literal["debug", "info", "warning", "error", "critical"]
 
 
@@ -35,6 +36,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         models_poll_seconds: how often the watcher looks for new models; 0 is never.
         api_keys_file: a file of API keys, one a line; without it, no key is asked for.
         allow_pickle: whether a model may be unpickled, which runs code from its file.
+        trust_code: names of models, joined by commas, whose versions may run code of their own.
+        skops_types_file: a file of types that skops may build, beside those of conf/skops-types.txt.
         runtime: serve through this runtime only; "auto" takes the one that each manifest names.
         trial_seconds: how long a model may take to load and to answer its golden rows.
         slow_request_seconds: requests that take as long are logged.
@@ -56,6 +59,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     models_poll_seconds: Annotated[float, Meta(ge=0)] = 0.0
     api_keys_file: Path | None = None
     allow_pickle: bool = False
+    trust_code: Names | None = None
+    skops_types_file: Path | None = None
     runtime: Literal["auto", "onnx", "sklearn"] = "auto"
     trial_seconds: Annotated[float, Meta(gt=0)] = 60.0
     slow_request_seconds: Annotated[float, Meta(gt=0)] = 1.0
@@ -67,6 +72,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     docs: bool = True
     aip_predict_route: Route | None = None
     aip_health_route: Route | None = None
+
+    def trusts(self, model: str) -> bool:
+        """Whether the versions of a model may run code of their own."""
+        return self.trust_code is not None and model in map(str.strip, self.trust_code.split(","))
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -92,6 +101,8 @@ def _wanted(name: str) -> str | None:
         return "It must be 1 or 0"
     if get_origin(kind) is Literal:
         return f"It must be one of {', '.join(get_args(kind))}"
+    if Names in get_args(kind):
+        return "It must be names of models, joined by commas, such as churn,iris"
     if Origins in get_args(kind):
         return "It must be * or origins in lower case, such as https://app.example.com, http://localhost:3000"
     if Route in get_args(kind):

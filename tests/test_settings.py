@@ -58,6 +58,8 @@ def test_a_wrong_value_is_named(name: str, value: str, monkeypatch: pytest.Monke
         ("ALLOW_PICKLE", "maybe", "ALLOW_PICKLE: It must be 1 or 0."),
         ("AIP_PREDICT_ROUTE", "predict", "AIP_PREDICT_ROUTE: It must be a path, such as /predict."),
         ("MAX_ROWS", "0", "MAX_ROWS: Expected `int` >= 1."),
+        ("TRUST_CODE", "a b", "TRUST_CODE: It must be names of models, joined by commas, such as churn,iris."),
+        ("TRUST_CODE", "*", "TRUST_CODE: It must be names of models, joined by commas, such as churn,iris."),
     ],
 )
 def test_what_would_be_right_is_said(name: str, value: str, sentence: str) -> None:
@@ -100,3 +102,15 @@ def test_other_names_are_nobodys_business() -> None:
     others = dict.fromkeys(["PATH", "HOME", "LANG", "HOSTNAME", "AIP_STORAGE_URI", "KUBERNETES_PORT", "LOGNAME"], "1")
 
     assert misspelled({**ours, **others}) == []
+
+
+def test_code_is_trusted_by_the_models_name() -> None:
+    """The whole name, and no part of it."""
+    settings = Settings.from_environ({"TRUST_CODE": "churn, iris"})
+
+    assert [settings.trusts(name) for name in ("churn", "iris", "chur", "churn, iris", "")] == [
+        True,
+        True,
+        *[False] * 3,
+    ]
+    assert not Settings.from_environ({}).trusts("")

@@ -22,7 +22,10 @@ The features, their types and the classes are read from the model and from sampl
 that it was fitted on, as CSV or Parquet with a header. Without --data they are looked for beside the model: the input
 example of an MLflow model, or a .csv or .parquet file with the model's name, or sample, X_train or train.
 
-The model is converted to ONNX and compared with the original row by row; it serves as ONNX if no label differs."""
+The model is converted to ONNX and compared with the original row by row; it serves as ONNX if no label differs.
+
+Classes and functions of your own, in modules that --code names, are copied beside the model; the service runs them if
+its setting TRUST_CODE names the model."""
 
 _NEXT = """Serve it
   {program} serve           starts the service
@@ -40,6 +43,14 @@ def register(commands: Commands) -> None:
     parser.add_argument("--data", metavar="SAMPLE.csv", type=Path, help="rows like those of the fit")
     parser.add_argument("--version", metavar="N", type=int, help="its number; one more than the highest without it")
     parser.add_argument("--classes", metavar="A,B,C", help="names for the classes, in the order of classes_")
+    parser.add_argument(
+        "--code",
+        metavar="PATH",
+        type=Path,
+        action="append",
+        default=[],
+        help="a module, a package or a directory of modules of your own that the model needs; may be repeated",
+    )
     parser.add_argument("--dry-run", action="store_true", help="do everything, and write nothing")
     add_models(parser)
 
@@ -72,10 +83,11 @@ def _add(given: argparse.Namespace, root: Path) -> None:
             classes=given.classes.split(",") if given.classes else None,
             root=Path(target),
             report=steps.begin,
+            code=given.code,
         )
         steps.begin("measuring")
-        found = summary(directory, next_steps=not given.dry_run)
-        warning = slower(directory, root / given.name)
+        found = summary(directory, next_steps=not given.dry_run, trusted=True)
+        warning = slower(directory, root / given.name, trusted=True)
         steps.begin("done")
         steps.end()
     title, _, text = found.text().partition("\n")

@@ -87,7 +87,7 @@ def _proof(settings: Settings, version: dict[str, object]) -> dict[str, object]:
 
     directory = settings.models_dir / str(version["name"]) / str(version["version"])
     try:
-        proof = prove_again(directory, allow_pickle=settings.allow_pickle)
+        proof = prove_again(directory, settings)
     except Refused as ex:
         return {"proof": f"it cannot be proven: {ex}", "holds": False}
     if isinstance(proof, str):

@@ -9,7 +9,7 @@ from service.commands import versions
 from service.commands.command import Commands, Exit, add_json, add_models, print_json, program, with_models
 from service.commands.terminal import table
 from service.repository.manifest import Manifest
-from service.repository.summary import fallback
+from service.repository.summary import fallback, size_of
 from service.settings import Settings
 
 _ABOUT = """List the models and their versions, highest first, from their manifests. Converted models are loaded, to see
@@ -47,7 +47,7 @@ def _members(root: Path, name: str, number: int, manifest: Manifest | str) -> di
         "task": manifest.task,
         "runtime": _runtime(root, name, number, manifest),
         "features": len(manifest.features),
-        "bytes": _size(root / name / str(number)),
+        "bytes": size_of(root / name / str(number)),
         "created": manifest.created,
     }
 
@@ -61,7 +61,7 @@ def _runtime(root: Path, name: str, number: int, manifest: Manifest) -> str:
 def _cells(root: Path, name: str, number: int, manifest: Manifest | str) -> list[str]:
     if isinstance(manifest, str):
         return [name, str(number), "broken", manifest, "", "", ""]
-    megabytes = f"{_size(root / name / str(number)) / 1e6:.2f}"
+    megabytes = f"{size_of(root / name / str(number)) / 1e6:.2f}"
     facts = [
         manifest.task,
         _runtime(root, name, number, manifest),
@@ -70,7 +70,3 @@ def _cells(root: Path, name: str, number: int, manifest: Manifest | str) -> list
         manifest.created[:10],
     ]
     return [name, str(number), *facts]
-
-
-def _size(directory: Path) -> int:
-    return sum(each.stat().st_size for each in directory.iterdir())

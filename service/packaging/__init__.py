@@ -5,6 +5,9 @@ Packages a fitted estimator as a model version. Nothing that serves imports it.
     add.py                 the same from a file
     save_onnx.py           the same from an ONNX graph
     source.py              the model's file and where its sample is
+    artifacts.py           an estimator as files
+    own_modules.py         the modules of one's own that it needs
+    imports.py             what modules import
     boosters.py            finds and writes boosters
     sample.py              sample rows as named columns
     csv_sample.py          sample rows of CSV

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ from service.packaging.csv_sample import CsvSample
 from service.packaging.errors import PackagingError
 from service.packaging.inspection.categories import string_columns
 from service.packaging.onnx_graph.inputs import string_inputs
+from service.packaging.own_modules import Files, gather, importable
 from service.packaging.save_onnx import save_onnx
 from service.packaging.source import Source
 from service.repository.model import Refused
-from service.repository.skops_file import load_skops, trusted_types
+from service.repository.own_code import OwnCode
+from service.repository.skops_file import load_skops, types_of_environment
 from service.signature import Label
 
 
@@ -29,11 +31,12 @@ def add(
     classes: list[Label] | None,
     root: Path,
     report: Callable[[str], object],
+    code: Sequence[Path] = (),
 ) -> Path:
     """
     Package the model in a file (.joblib, .pkl, .pickle, .skops, .onnx, or a booster's own) with its sample rows.
 
-    A pickle runs what is in it: to name it here is to trust it.
+    A pickle runs what is in it: to name it here is to trust it. So are the modules that it needs, in `code`.
 
     Raises:
         PackagingError: one of the files cannot be used; the message says why and what to do.
@@ -46,17 +49,21 @@ def add(
         content = _content(file)
         rows = sample.typed(dict.fromkeys(string_inputs(content, list(sample.frame.columns))))
         return save_onnx(content, rows, name=name, version=version, classes=classes, root=root)
-    estimator = boosters.adapted(_estimator(file))
-    rows = _matching(estimator, sample.frame)
-    names = [str(rows.name)] if rows.ndim == 1 else list(rows.columns)
-    rows = _matching(estimator, sample.typed(string_columns(estimator, names)))
-    return save_model(estimator, rows, name=name, version=version, classes=classes, root=root, report=report)
+    modules = gather(code)
+    with importable(modules):
+        estimator = boosters.adapted(_estimator(file, modules))
+        rows = _matching(estimator, sample.frame)
+        names = [str(rows.name)] if rows.ndim == 1 else list(rows.columns)
+        rows = _matching(estimator, sample.typed(string_columns(estimator, names)))
+        return save_model(
+            estimator, rows, name=name, version=version, classes=classes, root=root, report=report, code=modules
+        )
 
 
-def _estimator(file: Path) -> Any:
+def _estimator(file: Path, modules: Files) -> Any:
     match file.suffix:
         case ".skops":
-            return _skops(file)
+            return _skops(file, modules)
         case ".joblib" | ".pkl" | ".pickle" | ".sav" | ".gz" | ".bz2" | ".xz":
             return _pickle(file)
         case suffix if suffix in boosters.suffixes():
@@ -67,10 +74,10 @@ def _estimator(file: Path) -> Any:
     )
 
 
-def _skops(file: Path) -> Any:
+def _skops(file: Path, modules: Files) -> Any:
     content = _content(file)
     try:
-        return load_skops(content, trusted_types())
+        return load_skops(content, types_of_environment(), OwnCode(modules, by_own_names=True) if modules else None)
     except Refused as ex:
         raise PackagingError(f"{file.name}: {ex}.") from ex
     except Exception as ex:  # skops raises anything for what it did not write
@@ -94,7 +101,20 @@ def _pickle(file: Path) -> Any:
         except OSError as ex:
             raise PackagingError(f"{file.name} cannot be read: {ex.strerror}.") from ex
         except Exception as ex:  # a pickle may raise anything
-            raise PackagingError(f"{file.name} cannot be loaded: {type(ex).__name__}: {ex}.") from ex
+            raise PackagingError(_not_loaded(file.name, ex)) from ex
+
+
+def _not_loaded(file: str, ex: Exception) -> str:
+    """Why a pickle cannot be loaded, and if its code is missing, what to do."""
+    if isinstance(ex, ModuleNotFoundError):
+        path = str(ex.name).replace(".", "/")
+        return f"{file} needs the module {ex.name}: if it is yours, give it by --code {path}.py, else install it."
+    if isinstance(ex, AttributeError) and "__main__" in str(ex):
+        return (
+            f"{file} needs what only the notebook or script knows in which it was fitted: {ex}. Define it at the top "
+            f"level of a module, fit the model with that, and give the module by --code."
+        )
+    return f"{file} cannot be loaded: {type(ex).__name__}: {ex}."
 
 
 def _matching(estimator: Any, sample: Any) -> Any:

@@ -1,26 +1,50 @@
 """
-Tries whether a service would load a skops file, in a process of its own.
+Tries whether a service would load the files of a version, in a process of its own.
 
-What this process has imported or enabled, as scikit-learn's experiments, a service does not know.
-`python -m service.packaging.fresh_load` reads the file from its standard input and writes why not to its output.
+What this process has imported or enabled, as scikit-learn's experiments or modules of one's own, a service does not
+know. `python -m service.packaging.fresh_load` reads the files from its standard input and writes why not to its output.
 """
 
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
+from service.repository.loader import replay
+from service.repository.manifest import PICKLE, SKOPS, Golden
 from service.repository.model import Refused
-from service.repository.skops_file import load_skops, trusted_types
+from service.repository.own_code import OwnCode
+from service.repository.skops_file import load_skops, types_of_environment
+from service.runtimes.sklearn_runtime import SklearnRuntime
+from service.signature import Signature
 
 
-def refusal(content: bytes) -> str | None:
-    """Why a service would refuse a skops file; None if it would not."""
+class _Job(NamedTuple):
+    artifacts: dict[str, bytes]
+    types: list[str]
+    signature: Signature | None
+    golden: Golden | None
+
+
+def refusal(
+    artifacts: dict[str, bytes], signature: Signature | None = None, golden: Golden | None = None
+) -> str | None:
+    """
+    Why a service would refuse an estimator; None if it would not.
+
+    Args:
+        artifacts: the files of its version.
+        signature: what it takes and gives.
+        golden: rows that it is to answer there.
+    """
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    job = pickle.dumps(_Job(artifacts, types_of_environment(), signature, golden))
     child = subprocess.run(  # noqa: S603 (our own module)
-        [sys.executable, "-m", __name__], input=content, capture_output=True, env=environ, check=False
+        [sys.executable, "-P", "-m", __name__], input=job, capture_output=True, env=environ, cwd="/", check=False
     )
     if child.returncode == 0:
         return None
@@ -29,12 +53,34 @@ def refusal(content: bytes) -> str | None:
 
 
 def _main() -> int:
+    from service.packaging.fresh_load import check  # by the name that pickles have for this module
+
     try:
-        load_skops(sys.stdin.buffer.read(), trusted_types())
+        check(sys.stdin.buffer.read())
     except Refused as ex:
         sys.stdout.write(str(ex))
         return 1
     return 0
+
+
+def check(content: bytes) -> None:
+    """
+    Load what a job holds, and have it answer.
+
+    Raises:
+        Refused: a service would refuse it.
+    """
+    job: _Job = pickle.loads(content)  # noqa: S301 (from our own parent)
+    code = OwnCode.of(job.artifacts)
+    if SKOPS in job.artifacts:
+        estimator = load_skops(job.artifacts[SKOPS], job.types, code)
+    else:
+        estimator = (code.unpickle if code else pickle.loads)(job.artifacts[PICKLE])
+    if job.signature is not None and job.golden is not None:
+        replay(SklearnRuntime(estimator, job.signature), job.signature, job.golden)
+    found = sorted(name for name in sys.modules if code is not None and code.owns(name))
+    if found:
+        raise Refused(f"its code finds {found[0]} by other means than an import statement: write one")
 
 
 if __name__ == "__main__":

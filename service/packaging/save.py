@@ -7,25 +7,28 @@ Needs the packaging dependencies; nothing that serves imports this module.
 from __future__ import annotations
 
 import os
-import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
-from service.packaging import boosters, fresh_load
+from service.packaging import boosters
+from service.packaging.artifacts import artifacts_of, check_fresh, loaded
 from service.packaging.boosters import Native
 from service.packaging.conversion.convert import convert
 from service.packaging.errors import PackagingError
 from service.packaging.inspection.final_estimator import without_search
 from service.packaging.inspection.importances import importances_of
 from service.packaging.inspection.inspect import inspect
+from service.packaging.own_modules import Files, gather
 from service.packaging.proof.examiner import Examiner
 from service.packaging.proof.generated_rows import Limits
 from service.packaging.version_directory import place, publish
 from service.repository import booster_files
-from service.repository.manifest import ONNX, PICKLE, SKOPS, Proof
+from service.repository.manifest import ONNX, SKOPS, Proof
+from service.repository.own_code import OwnCode
+from service.repository.skops_file import types_of_environment
 from service.runtimes.boosters.load import BoosterRuntime
 from service.runtimes.onnx_runtime import OnnxRuntime
 from service.runtimes.sklearn_runtime import SklearnRuntime
@@ -43,6 +46,7 @@ def save_model(
     root: str | os.PathLike[str] = "models",
     description: str | None = None,
     report: Callable[[str], object] = lambda step: None,
+    code: Sequence[str | os.PathLike[str]] | Mapping[str, bytes] = (),
 ) -> Path:
     """
     Write a model version that the service can serve.
@@ -62,6 +66,8 @@ def save_model(
         root: the models directory.
         description: what the model is for, for the people who try it on the page.
         report: is told what is being done; `print` will do.
+        code: files and directories of the modules of your own that the estimator needs; or their content by their path.
+            The service runs them, if its setting TRUST_CODE names the model.
 
     Returns:
         The directory written: root/name/version.
@@ -70,6 +76,7 @@ def save_model(
         PackagingError: the model cannot be served.
     """
     home, number = place(root, name, version)
+    modules = code if isinstance(code, Mapping) else gather(code)
     report("trying what the model takes")
     estimator = boosters.adapted(estimator)
     signature, table = inspect(estimator, sample, classes=classes, example=example)
@@ -78,9 +85,12 @@ def save_model(
     limits, model, proof = _converted(estimator, signature, examiner)
     native = boosters.native(estimator)
     if native is None:
-        artifacts = _artifacts(without_search(estimator), required=not proof.holds)
+        artifacts = _artifacts(without_search(estimator), modules, report, required=not proof.holds)
+        if not proof.holds:
+            report("loading it as a service does")
+            limits = _proven(artifacts, signature, examiner, limits)
     else:
-        artifacts = _native_artifacts(native, required=not proof.holds)
+        artifacts = _native_artifacts(native, modules, report, required=not proof.holds)
         native = native if artifacts else None
         if native is not None and not proof.holds:
             report("comparing with the model in its library's own file")
@@ -124,11 +134,41 @@ def _converted(estimator: Any, signature: Signature, examiner: Examiner) -> tupl
     return examiner.limits, None, Proof(False, reason="; ".join(dict.fromkeys(reasons)))
 
 
-def _native_artifacts(native: Native, *, required: bool) -> dict[str, bytes]:
+def _artifacts(estimator: Any, modules: Files, report: Callable[[str], object], *, required: bool) -> dict[str, bytes]:
+    """The estimator's files; none if it is not what serves, and cannot be written."""
+    try:
+        return artifacts_of(estimator, modules)
+    except PackagingError as ex:
+        if required:
+            raise
+        report(f"leaving out the estimator, which the converted model does not need: {ex}")
+        return {}
+
+
+def _proven(artifacts: dict[str, bytes], signature: Signature, examiner: Examiner, limits: Limits) -> Limits:
+    """The limits up to which an estimator answers as it did, loaded as by a service; one with code is compared."""
+    if OwnCode.of(artifacts) is None:
+        check_fresh(artifacts)
+        return limits
+    check_fresh(artifacts, signature, examiner.golden())
+    limits, proof = examiner.examine(SklearnRuntime(loaded(artifacts), signature))
+    if not proof.holds:
+        raise PackagingError(
+            f"With the modules given as code, the model answers differently: {proof.reason}. Give those that it was "
+            f"fitted with."
+        )
+    return limits
+
+
+def _native_artifacts(
+    native: Native, modules: Files, report: Callable[[str], object], *, required: bool
+) -> dict[str, bytes]:
     """The booster's own file, and the steps before it as a file for skops; what skops cannot hold is left out."""
     if native.before is None:
         return {native.file: native.content}
-    steps = _artifacts(native.before, required=required)
+    steps = _artifacts(native.before, modules, report, required=required)
+    if required and SKOPS in steps:
+        check_fresh(steps)
     if required and SKOPS not in steps:
         raise PackagingError(
             "skops cannot hold the steps before the booster, so the service could not load them: "
@@ -139,24 +179,10 @@ def _native_artifacts(native: Native, *, required: bool) -> dict[str, bytes]:
 
 def _compared(native: Native, files: dict[str, bytes], signature: Signature, examiner: Examiner) -> Limits:
     """The limits up to which a booster, read again from its own file, answers as it did."""
-    library = native.booster.library
-    runtime = BoosterRuntime(booster_files.estimator(native.booster, files), signature, library)
+    library, types = native.booster.library, types_of_environment()
+    model = booster_files.estimator(native.booster, files, types, OwnCode.of(files))
+    runtime = BoosterRuntime(model, signature, library)
     limits, proof = examiner.examine(runtime)
     if not proof.holds:
         raise PackagingError(f"Read again from {native.file}, the model answers differently: {proof.reason}.")
     return limits
-
-
-def _artifacts(estimator: Any, *, required: bool) -> dict[str, bytes]:
-    """The estimator as a file: for skops, or where that cannot hold it a pickle, which only ALLOW_PICKLE=1 serves."""
-    import skops.io
-
-    try:
-        content: bytes = skops.io.dumps(estimator)
-    except Exception:  # noqa: BLE001 (skops raises anything for what it does not know)
-        return {PICKLE: pickle.dumps(estimator)}
-    if required:
-        refusal = fresh_load.refusal(content)
-        if refusal is not None:
-            raise PackagingError(f"The service would refuse it: {refusal}.")
-    return {SKOPS: content}

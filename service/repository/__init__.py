@@ -10,7 +10,8 @@ The model repository: finds, verifies and loads model versions.
     fallback.py        the other file serves if the first cannot be loaded here
     forked.py          runs the trial of a model in a forked child
     sandbox.py         gives up rights before a model's code runs
-    sklearn_file.py    the runtime of a file that scikit-learn serves
+    estimator_files.py from files to the runtime of the model's own library
+    own_code.py        the modules of a version's own code
     skops_file.py      reads model.skops
     skops_nodes.py     builds the parts of a skops file
     booster_files.py   reads a booster's file

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service.errors import Fault
 from service.repository.manifest import BOOSTERS, SKOPS, Booster, Manifest
 from service.repository.model import Refused, Unloadable
-from service.repository.skops_file import load_skops, trusted_types
+from service.repository.skops_file import load_skops
 from service.runtimes.boosters.load import AfterSteps, BoosterRuntime, import_library, load
 from service.runtimes.runtime import Runtime
+
+if TYPE_CHECKING:
+    from service.repository.own_code import OwnCode
 
 INSTALL = "pip install --no-deps -r requirements-boosters.txt; an image takes them by --build-arg BOOSTERS=1"
 """How to bring the libraries."""
 
 
-def builder(manifest: Manifest, booster: Booster, contents: Mapping[str, bytes]) -> Callable[[], Runtime]:
+def builder(
+    manifest: Manifest, booster: Booster, contents: Mapping[str, bytes], types: list[str], code: OwnCode | None = None
+) -> Callable[[], Runtime]:
     """
     What makes the runtime of a booster; the libraries that it needs are imported here.
+
+    Args:
+        manifest: of its version.
+        booster: which one.
+        contents: its files.
+        types: the names of the types that may be in the steps before it.
+        code: the modules that these need.
 
     Raises:
         Unloadable: one is not installed.
@@ -35,7 +47,7 @@ def builder(manifest: Manifest, booster: Booster, contents: Mapping[str, bytes])
             raise Refused(f"{SKOPS}: made by scikit-learn {made}, and this is {here}", Fault.NEEDS)
         import skops.io  # noqa: F401
     signature = manifest.signature
-    return lambda: BoosterRuntime(estimator(booster, contents), signature, booster.library)
+    return lambda: BoosterRuntime(estimator(booster, contents, types, code), signature, booster.library)
 
 
 def _scikit_learn() -> str:
@@ -45,7 +57,7 @@ def _scikit_learn() -> str:
         raise Unloadable(f"{SKOPS}: it needs scikit-learn, which is not installed", Fault.NEEDS) from None
 
 
-def estimator(booster: Booster, contents: Mapping[str, bytes]) -> Any:
+def estimator(booster: Booster, contents: Mapping[str, bytes], types: list[str], code: OwnCode | None = None) -> Any:
     """
     The booster in these files, after the steps before it.
 
@@ -56,7 +68,7 @@ def estimator(booster: Booster, contents: Mapping[str, bytes]) -> Any:
     """
     content = contents[BOOSTERS[booster.library]]
     model = load(booster.library, content, classifier=booster.classifier, missing=booster.missing)
-    return AfterSteps(load_skops(contents[SKOPS], trusted_types()), model) if SKOPS in contents else model
+    return AfterSteps(load_skops(contents[SKOPS], types, code), model) if SKOPS in contents else model
 
 
 def _not_installed(booster: Booster, ex: ImportError) -> str:

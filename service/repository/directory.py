@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 FILENAME = "manifest.json"
+CODE = "code"
+"""The directory in a version's own for modules that its estimator needs."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
@@ -75,6 +77,8 @@ def state_of(directory: Path) -> State | None:
     """The state of a version's directory; None where it is none, or has just gone."""
     try:
         names = sorted(each.name for each in directory.iterdir())
+        if CODE in names:
+            names += sorted(str(each.relative_to(directory)) for each in (directory / CODE).rglob("*"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as ex:
@@ -98,11 +102,17 @@ def complete(directory: Path) -> str | None:
     try:
         manifest = read_manifest(directory)
         checksums = json.loads(manifest)["files"]
-        if any(digest(directory / Path(name).name) != checksum for name, checksum in checksums.items()):
+        if any(digest(path_of(directory, name)) != checksum for name, checksum in checksums.items()):
             return None
     except Exception:  # noqa: BLE001 (no manifest, or none as it should be; others are still to be looked at)
         return None
     return hashlib.sha256(manifest).hexdigest()
+
+
+def path_of(directory: Path, name: str) -> Path:
+    """Where a file of a manifest is: in the version's directory, or at any depth in its directory of code."""
+    parts = Path(name).parts
+    return directory / (name if len(parts) > 1 and parts[0] == CODE and ".." not in parts else Path(name).name)
 
 
 def read_manifest(directory: Path) -> bytes:

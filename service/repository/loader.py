@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
@@ -13,7 +12,7 @@ import msgspec
 from service.errors import Fault, ServiceError
 from service.prediction import compare
 from service.repository import forked
-from service.repository.directory import open_file
+from service.repository.directory import open_file, path_of
 from service.repository.manifest import ONNX, PICKLE, Golden, Manifest, digest, read
 from service.repository.model import Decoders, Incomplete, Model, Refused, Unloadable
 from service.runtimes.onnx_runtime import OnnxRuntime, import_onnxruntime
@@ -35,9 +34,16 @@ class Loader:
         Args:
             settings: which runtime serves, and the limits.
             decoders: makes the decoders of a model from its signature and the most rows of a request.
+
+        Raises:
+            SettingsError: the file of types that the settings name cannot be used.
         """
         self._settings = settings
         self._decoders = decoders
+        if settings.skops_types_file is not None:
+            from service.repository.skops_file import trusted_types
+
+            trusted_types(settings.skops_types_file)  # to say at the start what is wrong with it
 
     def __call__(self, directory: Path, heartbeat: Callable[[], object] = lambda: None) -> Model:
         """
@@ -77,7 +83,8 @@ class Loader:
             return None
         other = manifest.own_files if files == (ONNX,) else (ONNX,)
         allowed = other[0] in manifest.files and (other[0] != PICKLE or self._settings.allow_pickle)
-        return other if allowed else None
+        trusted = other == (ONNX,) or not manifest.code or self._settings.trusts(manifest.name)
+        return other if allowed and trusted else None
 
     def _runtime(
         self,
@@ -96,6 +103,8 @@ class Loader:
             Refused, Incomplete: as in `__call__`.
         """
         file = files[0]
+        if file != ONNX and manifest.code:
+            files += manifest.code
         build = self._builder(file, manifest, _verified(directory, manifest, files, heartbeat))
         seconds = self._settings.trial_seconds
         try:
@@ -113,34 +122,16 @@ class Loader:
 
     def _builder(self, file: str, manifest: Manifest, contents: Mapping[str, bytes]) -> Callable[[], Runtime]:
         """What makes the runtime; all that it imports is imported here, once, and not in each trial."""
+        if file != ONNX:
+            from service.repository.estimator_files import builder
+
+            return builder(file, manifest, contents, self._settings)
         signature, artifact = manifest.signature, contents[file]
-        if file == ONNX:
-            try:
-                import_onnxruntime()
-            except ImportError as ex:
-                raise Unloadable(f"{file}: ONNX Runtime cannot be imported: {ex}", Fault.NEEDS) from None
-            return lambda: OnnxRuntime.load(artifact, signature)
-        if manifest.booster is not None:
-            from service.repository.booster_files import builder
-
-            return builder(manifest, manifest.booster, contents)
-        made, here = manifest.versions.sklearn, _installed("scikit-learn")
-        if here is None:
-            raise Unloadable(f"{file}: it needs scikit-learn, which is not installed", Fault.NEEDS)
-        if made.split(".")[:2] != here.split(".")[:2]:
-            raise Refused(f"{file}: made by scikit-learn {made}, and this is {here}", Fault.NEEDS)
-        if file == PICKLE and not self._settings.allow_pickle:
-            raise Refused(f"{PICKLE}: a pickle can run any code, and ALLOW_PICKLE is not 1", Fault.NEEDS)
-        from service.repository.sklearn_file import builder_of
-
-        return builder_of(file, artifact, signature)
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+        try:
+            import_onnxruntime()
+        except ImportError as ex:
+            raise Unloadable(f"{file}: ONNX Runtime cannot be imported: {ex}", Fault.NEEDS) from None
+        return lambda: OnnxRuntime.load(artifact, signature)
 
 
 def _try(runtime: Runtime, manifest: Manifest) -> None:
@@ -191,7 +182,7 @@ def verify(directory: Path, heartbeat: Callable[[], object] = lambda: None) -> M
     manifest = _manifest(directory)
     for name, checksum in manifest.files.items():
         heartbeat()
-        _checked(directory / Path(name).name, checksum)
+        _checked(path_of(directory, name), checksum)
     return manifest
 
 
@@ -208,9 +199,18 @@ def _manifest(directory: Path) -> Manifest:
         raise Incomplete(f"manifest.json is not a manifest: {ex}", Fault.MANIFEST) from None
     if not all(map(str.isprintable, manifest.files)):
         raise Refused("manifest.json names a file by characters that no name has", Fault.MANIFEST)
+    _check_code(directory, manifest)
     if (manifest.name, str(manifest.version)) != (directory.parent.name, directory.name):
         raise Refused(f"manifest.json is that of {manifest.name}/{manifest.version}", Fault.MANIFEST)
     return manifest
+
+
+def _check_code(directory: Path, manifest: Manifest) -> None:
+    if manifest.code:
+        from service.repository.own_code import fault_of
+
+        if fault := fault_of(directory, manifest.code):
+            raise Refused(fault, Fault.MANIFEST)
 
 
 def _verified(
@@ -223,7 +223,7 @@ def _verified(
     contents = {}
     for name, checksum in manifest.files.items():
         heartbeat()
-        read = _checked(directory / Path(name).name, checksum)
+        read = _checked(path_of(directory, name), checksum)
         if name in wanted:
             contents[name] = read
     return contents

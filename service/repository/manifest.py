@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Struct
 
 from service.prediction import Prediction
-from service.repository.directory import read_manifest
+from service.repository.directory import CODE, read_manifest
 from service.signature import Feature, Form, Label, Output, Signature, Task, Value
 
 ONNX = "model.onnx"
@@ -134,7 +134,7 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
 
     Attributes:
         created: when, in ISO 8601, UTC.
-        files: the sha256 of each artifact, by file name.
+        files: the sha256 of each artifact, by file name; those of code begin with code/.
         runtime: what serves it.
         booster: the booster in its files, if there is one.
         importances: how much its columns weigh, if it says so.
@@ -175,6 +175,11 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
         if self.booster is not None:
             return BOOSTERS[self.booster.library], *((SKOPS,) if SKOPS in self.files else ())
         return (SKOPS if SKOPS in self.files else PICKLE,)
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """The files of code that the estimator needs."""
+        return tuple(name for name in self.files if name.startswith(f"{CODE}/"))
 
     def encode(self) -> bytes:
         """The manifest as it stands on disk."""

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 import sys
 import zipfile
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service import private_names
 from service.repository.model import Refused
+from service.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from service.repository.own_code import OwnCode
 
 _LEAST_EXPANDED = 256 * 1024**2
 
@@ -22,15 +28,46 @@ MOST_EXPANDED = 8 * 1024**3
 _SKOPS_TYPES = Path(__file__).resolve().parents[2] / "conf" / "skops-types.txt"
 
 
-def trusted_types() -> list[str]:
-    """The types that skops may build: the lines of conf/skops-types.txt; '#' starts a comment."""
-    lines = (line.partition("#")[0].strip() for line in _SKOPS_TYPES.read_text(encoding="utf-8").splitlines())
+_TYPE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+
+
+def trusted_types(more: Path | None = None) -> list[str]:
+    """
+    The types that skops may build: the lines of conf/skops-types.txt, and of a file of the operator's.
+
+    '#' starts a comment.
+
+    Raises:
+        SettingsError: that file cannot be read, or has a line that names no type.
+    """
+    return _types(_SKOPS_TYPES) + (_types(more) if more is not None else [])
+
+
+def types_of_environment() -> list[str]:
+    """The same with the file that the environment names, for what is no service: commands, packaging."""
+    return trusted_types(Settings.from_environ(os.environ).skops_types_file)
+
+
+def _types(file: Path) -> list[str]:
+    try:
+        lines = [line.partition("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as ex:
+        reason = ex.strerror if isinstance(ex, OSError) else "it is not UTF-8"
+        raise SettingsError(f"SKOPS_TYPES_FILE: {file} cannot be read: {reason}.") from None
+    for number, line in enumerate(lines, 1):
+        if line and not _TYPE.fullmatch(line):
+            raise SettingsError(f"SKOPS_TYPES_FILE: line {number} of {file} is not a name such as package.module.Type.")
     return [line for line in lines if line]
 
 
-def load_skops(artifact: bytes, types: list[str]) -> Any:
+def load_skops(artifact: bytes, types: list[str], code: OwnCode | None = None) -> Any:
     """
-    The estimator in a skops file, set to compute in one thread; nothing in the file is run.
+    The estimator in a skops file, set to compute in one thread; nothing in the file is run, but the code given with it.
+
+    Args:
+        artifact: the file.
+        types: the names of the types that may be in it.
+        code: the modules of its own, which are trusted: what they define may be in it.
 
     Raises:
         Refused: it holds a type that is not listed, expands to too much, or is not made as scikit-learn makes it.
@@ -47,16 +84,38 @@ def load_skops(artifact: bytes, types: list[str]) -> Any:
         raise Refused(fault)
     check_all()
     most_expanded = _check_archive(artifact)
+    known = list(types)
+
+    def read(schema: Any) -> tuple[Any, list[str]]:
+        if code is not None:
+            schema = code.mapped(schema)
+            known.extend(code.types(schema))
+        return schema, known
+
     try:
-        estimator = build(artifact, types, most_expanded)
-        check_structure(estimator, _functions(types))
+        estimator = build(artifact, read, most_expanded)
+        check_structure(estimator, _functions(known))
     except UntrustedTypesFoundException:
-        unknown = skops.io.get_untrusted_types(file=io.BytesIO(artifact))
-        listed = ", ".join(sorted(set(unknown) - set(types)))
-        raise Refused(f"types that conf/skops-types.txt does not list: {listed}") from None
+        unknown = set(skops.io.get_untrusted_types(file=io.BytesIO(artifact))) - set(types)
+        own = {each for each in unknown if code is not None and code.owns(each)}
+        raise Refused(_unlisted(sorted(unknown - own))) from None
     except (Unsafe, OutsideShape) as ex:
         raise Refused(str(ex)) from None
     return estimator
+
+
+def _unlisted(names: list[str]) -> str:
+    """That types are not listed, and what to do about it."""
+    listed = ", ".join(names)
+    if any(name.startswith("__main__.") or "<" in name for name in names):
+        return (
+            f"it needs what only a notebook or a script knows: {listed}; define it at the top level of a module, "
+            f"fit the model with that, and give the module to save_model (code=[...]) or add (--code)"
+        )
+    return (
+        f"types that conf/skops-types.txt does not list: {listed}; give modules of your own to save_model (code=[...]) "
+        f"or add (--code), and list types of libraries in the file that SKOPS_TYPES_FILE names"
+    )
 
 
 @cache

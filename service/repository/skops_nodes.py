@@ -8,7 +8,7 @@ where a list belongs, and that function would be called with the list's items.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 from zipfile import ZipFile
@@ -38,13 +38,16 @@ _KEYS = frozenset({"builtins.str", "builtins.int", "builtins.float", "builtins.b
 _ARRAY = b"\x93NUMPY"
 
 
-def build(artifact: bytes, types: list[str], most_expanded: int) -> Any:
+Read = Callable[[Any], tuple[Any, list[str]]]
+
+
+def build(artifact: bytes, read: Read, most_expanded: int) -> Any:
     """
     Build what is in a file.
 
     Args:
         artifact: the file.
-        types: the names of the types that may be built.
+        read: gives the schema as it is to be built, and the names of the types that may be.
         most_expanded: the bytes to which an archive in it may expand.
 
     Raises:
@@ -53,6 +56,7 @@ def build(artifact: bytes, types: list[str], most_expanded: int) -> Any:
     """
     with ZipFile(io.BytesIO(artifact)) as archive:
         schema, context = read_schema(archive)
+        schema, types = read(schema)
         root = get_tree(schema, context, trusted=types)
         audit_tree(root, types)
         for node in _nodes(root):

@@ -8,13 +8,14 @@ from service.repository.manifest import Manifest, read
 from service.repository.summary import speeds
 
 
-def slower(directory: Path, root: Path | None = None) -> str | None:
+def slower(directory: Path, root: Path | None = None, *, trusted: bool = False) -> str | None:
     """
     A sentence, with what a row takes by both, if a version is left to scikit-learn, and the one before it is not.
 
     Args:
         directory: the version.
         root: the directory of its model's other versions; its own parent without it.
+        trusted: whether its own code may run, although TRUST_CODE does not name it.
 
     Raises:
         OSError, msgspec.MsgspecError: its files cannot be read.
@@ -28,7 +29,8 @@ def slower(directory: Path, root: Path | None = None) -> str | None:
     earlier = read(before)
     if earlier.runtime != "onnx":
         return None
-    now, then = speeds(directory, manifest).get("scikit-learn"), speeds(before, earlier).get("ONNX Runtime")
+    now = speeds(directory, manifest, trusted=trusted).get("scikit-learn")
+    then = speeds(before, earlier).get("ONNX Runtime")
     if now is None or then is None or now <= then:
         return None
     return _sentence(manifest, earlier, now, then)

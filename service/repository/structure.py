@@ -127,13 +127,15 @@ def _attributes(part: _Part) -> Iterable[_Part]:
     if kind.__name__ == "interp1d":  # which IsotonicRegression makes while it is loaded
         return
     held = getattr(value, "__dict__", {})
+    _compute_in_one_thread(value)
     if _of_library(kind):
         _check_names(kind, held)
         _check_parameters(value)
+    calls = _calls_by_library(kind)
     for name, each in list(held.items()):
-        if name in _CALLED:
+        if name in _CALLED and calls:
             _check_called(_Part(each, kind.__name__, name))
-        if name in _METHOD_NAMES:
+        if name in _METHOD_NAMES and calls:
             _check_methods(_Part(each, kind.__name__, name))
         yield _Part(each, kind.__name__, name)
 
@@ -147,12 +149,13 @@ def _check_names(kind: type, names: Iterable[str]) -> None:
         )
 
 
-def _check_parameters(value: Any) -> None:
-    if not derives(value, "BaseEstimator"):
-        return
-    if getattr(value, "n_jobs", None) is not None:
+def _compute_in_one_thread(value: Any) -> None:
+    if derives(value, "BaseEstimator") and vars(value).get("n_jobs") is not None:
         value.n_jobs = 1  # workers are the parallelism
-    if hasattr(type(value), "_parameter_constraints"):
+
+
+def _check_parameters(value: Any) -> None:
+    if derives(value, "BaseEstimator") and hasattr(type(value), "_parameter_constraints"):
         try:
             value._validate_params()  # noqa: SLF001 (as `fit` does)
         except ValueError as ex:
@@ -215,6 +218,13 @@ def _is_estimator(value: Any) -> bool:
 
 def _of_library(kind: type) -> bool:
     return kind.__module__.partition(".")[0] in _LIBRARIES
+
+
+def _calls_by_library(kind: type) -> bool:
+    """Whether code of scikit-learn calls what such an object holds: what all estimators share calls nothing."""
+    shared = ("builtins", "sklearn.base", "sklearn.utils")
+    bases = [each for each in kind.__mro__ if not each.__module__.startswith(shared)]
+    return _of_library(kind) or any(map(_of_library, bases))
 
 
 def _name(value: Any) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+import os
 import shlex
 import timeit
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,15 @@ import msgspec
 from msgspec import Struct
 
 from service.repository import forked
+from service.repository.directory import path_of
 from service.repository.fallback import fallback_sentence
 from service.repository.manifest import ONNX, PICKLE, SKOPS, Manifest, read
 from service.repository.model import Refused
-from service.repository.skops_file import load_skops, trusted_types
+from service.repository.skops_file import load_skops, types_of_environment
 from service.runtimes.onnx_runtime import OnnxRuntime, onnx_session
 from service.runtimes.runtime import Runtime
 from service.runtimes.sklearn_runtime import SklearnRuntime
+from service.settings import Settings
 from service.signature import Feature, label_text
 from service.table import Table
 
@@ -65,26 +69,45 @@ class Summary(Struct, frozen=True):
         return f"<p><b>{html.escape(self.title)}</b></p><table>{rows}</table>"
 
 
-def summary(directory: Path, *, next_steps: bool = True) -> Summary:
+def summary(directory: Path, *, next_steps: bool = True, trusted: bool = False) -> Summary:
     """
     The summary of a version on disk; one row is predicted to see how long that takes.
+
+    Args:
+        directory: where it is.
+        next_steps: whether to say how to ask it.
+        trusted: whether its own code may run, although TRUST_CODE does not name it.
 
     Raises:
         OSError, msgspec.MsgspecError: its files cannot be read.
     """
     manifest = read(directory)
-    size = sum(each.stat().st_size for each in directory.iterdir())
-    measured = [f"{milliseconds:.3f} ms  {kind}" for kind, milliseconds in speeds(directory, manifest).items()]
+    measured = [f"{took:.3f} ms  {kind}" for kind, took in speeds(directory, manifest, trusted=trusted).items()]
     parts = [
         ("It takes", (*_aligned(manifest.features),)),
         ("It gives", _given(manifest)),
         ("It serves through", (served(manifest), *filter(None, [fallback(directory, manifest)]))),
-        ("One row takes", tuple(measured)),
-        ("On disk", (f"{size / 1e6:.2f} MB in {directory}",)),
+        ("One row takes", tuple(measured) or ("not measured, as nothing was run",)),
+        ("On disk", (f"{size_of(directory) / 1e6:.2f} MB in {directory}",)),
     ]
+    if manifest.code:
+        parts.insert(3, ("Its own code", code_lines(manifest)))
     if next_steps:
         parts.append(("Ask it", (curl(manifest),)))
     return Summary(f"{manifest.name}/{manifest.version}: {_task(manifest)}", tuple(parts))
+
+
+def size_of(directory: Path) -> int:
+    """The bytes of a version's files."""
+    return sum(each.stat().st_size for each in directory.rglob("*") if each.is_file())
+
+
+def code_lines(manifest: Manifest) -> tuple[str, ...]:
+    """The files of a version's own code, and what a service needs to run it."""
+    shown = ", ".join(manifest.code[:_FEW]) + (" and more" if len(manifest.code) > _FEW else "")
+    if manifest.runtime == "onnx":
+        return shown, f"not needed to serve; `check --prove` runs it if TRUST_CODE={manifest.name} is set"
+    return shown, f"the service runs it, and takes this version, only if TRUST_CODE={manifest.name} is set"
 
 
 def fallback(directory: Path, manifest: Manifest) -> str | None:
@@ -153,25 +176,35 @@ def _given(manifest: Manifest) -> tuple[str, ...]:
     return given, f"of the classes {shown}{f' and {more} more' if more > 0 else ''}"
 
 
-def speeds(directory: Path, manifest: Manifest) -> dict[str, float]:
-    """Milliseconds for the example row, by each runtime that there is an artifact for."""
+def speeds(directory: Path, manifest: Manifest, *, trusted: bool = False) -> dict[str, float]:
+    """Milliseconds for the example row, by each runtime that there is an artifact for; code runs only if trusted."""
     signature = manifest.signature
     table = Table.from_rows(signature, [signature.example])
     runtimes: dict[str, Runtime] = {}
     if ONNX in manifest.files and fallback(directory, manifest) is None:
         runtimes["ONNX Runtime"] = OnnxRuntime.load((directory / ONNX).read_bytes(), signature)
-    if manifest.booster is not None:
-        from service.repository.booster_files import builder
-
+    if not manifest.code or trusted or Settings.from_environ(os.environ).trusts(manifest.name):
+        # It may be of types that are not listed, and its library need not be installed.
         with suppress(Refused, ImportError):
-            contents = {name: (directory / name).read_bytes() for name in manifest.own_files}
-            runtimes[_LIBRARIES[manifest.booster.library]] = builder(manifest, manifest.booster, contents)()
-    elif SKOPS in manifest.files:
-        # It may be of types that are not listed, and scikit-learn need not be installed.
-        with suppress(Refused, ImportError):
-            estimator = load_skops((directory / SKOPS).read_bytes(), trusted_types())
-            runtimes["scikit-learn"] = SklearnRuntime(estimator, signature)
+            runtimes |= _own_runtime(directory, manifest)
     return {
         kind: min(timeit.repeat(lambda: runtime.predict(table), number=5, repeat=5)) / 5 * 1e3  # noqa: B023 (called here)
         for kind, runtime in runtimes.items()
     }
+
+
+def _own_runtime(directory: Path, manifest: Manifest) -> Mapping[str, Runtime]:
+    """The runtime of the model's own library, by its name; none of a pickle."""
+    if PICKLE in manifest.own_files or not set(manifest.own_files) <= set(manifest.files):
+        return {}
+    contents = {name: path_of(directory, name).read_bytes() for name in (*manifest.own_files, *manifest.code)}
+    types, code = types_of_environment(), None
+    if manifest.code:
+        from service.repository.own_code import OwnCode
+
+        code = OwnCode.of(contents)
+    if manifest.booster is not None:
+        from service.repository.booster_files import builder
+
+        return {_LIBRARIES[manifest.booster.library]: builder(manifest, manifest.booster, contents, types, code)()}
+    return {"scikit-learn": SklearnRuntime(load_skops(contents[SKOPS], types, code), manifest.signature)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,10 @@ class SklearnRuntime:
         """Predict each row."""
         try:
             given = estimator_input(self._signature, table)
-            outputs = [call(self._estimator, output.name, given) for output in self._signature.outputs]
+            *others, last = self._signature.outputs
+            outputs = [call(self._estimator, output.name, given) for output in others]
+            of_table = self._signature.form in ("matrix", "texts")
+            outputs.append(call(self._estimator, last.name, given, keep=of_table))
         except (ValueError, ArithmeticError, LookupError) as ex:  # the table fits: it overflows on the way
             raise InvalidInput("The model cannot compute with these numbers.") from ex
         if self._signature.output_classes is not None:
@@ -57,8 +61,17 @@ def _positions(classes: NDArray[Any], order: NDArray[np.intp], labels: NDArray[A
     return positions
 
 
-def call(estimator: Any, method: str, rows: Any) -> NDArray[Any]:
-    """What a method of an estimator says of these rows, in silence: what it would warn of is checked elsewhere."""
+def call(estimator: Any, method: str, rows: Any, *, keep: bool = True) -> NDArray[Any]:
+    """
+    What a method of an estimator says of these rows, in silence: what it would warn of is checked elsewhere.
+
+    Args:
+        estimator: what is asked.
+        method: which one.
+        rows: in the form that it takes.
+        keep: whether the rows are needed afterwards: transformers may compute in place.
+    """
+    rows = copy(rows) if keep else rows
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         answer = getattr(estimator, method)(rows)

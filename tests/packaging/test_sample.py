@@ -319,7 +319,7 @@ def test_a_search_is_served_by_its_best_estimator(tmp_path: Path) -> None:
     version = save_model(search, rows, name="m", root=tmp_path)
 
     assert read(version).runtime == "sklearn"
-    assert fresh_load.refusal((version / SKOPS).read_bytes()) is None
+    assert fresh_load.refusal({SKOPS: (version / SKOPS).read_bytes()}) is None
     assert answer(tmp_path, rows[:9].tolist())["predictions"] == search.predict(rows[:9]).tolist()
 
 

@@ -81,7 +81,9 @@ def test_a_name_that_is_no_text_is_told_as_far_as_it_goes(version: Path) -> None
         archive.writestr("schema.json", json.dumps({**schema, "protocol": 2, "_skops_version": "0.11"}))
     versions.rewrite(version, SKOPS, content.getvalue())
 
-    assert refusal(version.parent.parent) == "model.skops: types that conf/skops-types.txt does not list: os.?"
+    assert refusal(version.parent.parent).startswith(
+        "model.skops: types that conf/skops-types.txt does not list: os.?; "
+    )
 
 
 def test_an_archive_that_expands_without_end_is_refused(version: Path) -> None:

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 import skops.io
 from sklearn.datasets import load_iris
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import RadiusNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from service.errors import InvalidInput
+from service.packaging.inspection.inspect import inspect
 from service.repository.manifest import ONNX, SKOPS, read
 from service.runtimes.onnx_runtime import OnnxRuntime, _among
 from service.runtimes.runtime import Runtime
@@ -49,6 +52,17 @@ def test_a_prediction_has_labels_and_probabilities(iris_dir: Path, make: Make) -
     assert prediction.probabilities.shape == (150, 3)
     assert prediction.predict.tolist() == prediction.probabilities.argmax(axis=1).tolist()
     assert prediction.scores is None
+
+
+def test_an_estimator_that_computes_in_place_answers_alike_each_time() -> None:
+    """For each output, and for the same table again: it changes a copy."""
+    rows, labels = load_iris(return_X_y=True)
+    estimator = make_pipeline(StandardScaler(copy=False), LogisticRegression()).fit(rows.copy(), labels)
+    signature, table = inspect(estimator, rows, classes=None, example=None)
+    for _ in range(2):
+        prediction = SklearnRuntime(estimator, signature).predict(table)
+        np.testing.assert_array_equal(prediction.predict, estimator.predict(rows.copy()))
+        np.testing.assert_array_equal(prediction.probabilities, estimator.predict_proba(rows.copy()))
 
 
 @pytest.mark.parametrize("make", [onnx, sklearn])

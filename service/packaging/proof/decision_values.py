@@ -107,7 +107,7 @@ def _asked(estimator: Any, method: str, given: Any) -> Any:
     """What a method of an estimator says of these rows, in silence."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return getattr(estimator, method)(given)
+        return getattr(estimator, method)(copy.copy(given))
 
 
 def _of_probabilities(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:

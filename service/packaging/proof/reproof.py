@@ -9,16 +9,19 @@ from typing import Any
 
 from service.packaging.proof.examiner import Examiner
 from service.repository import booster_files
+from service.repository.directory import path_of
 from service.repository.loader import verify
 from service.repository.manifest import ONNX, PICKLE, SKOPS, Manifest, Proof
 from service.repository.model import Refused
+from service.repository.own_code import OwnCode, untrusted
 from service.repository.skops_file import load_skops, trusted_types
 from service.runtimes.onnx_runtime import OnnxRuntime
 from service.runtimes.sklearn_runtime import SklearnRuntime
+from service.settings import Settings
 from service.table import Table
 
 
-def prove_again(directory: Path, *, allow_pickle: bool) -> Proof | str:
+def prove_again(directory: Path, settings: Settings) -> Proof | str:
     """
     Compare the converted model in a version's directory with the estimator beside it, by the method of this release.
 
@@ -36,7 +39,7 @@ def prove_again(directory: Path, *, allow_pickle: bool) -> Proof | str:
     if not any(name in manifest.files for name in manifest.own_files):
         return "it came as ONNX, so there is no scikit-learn model to compare with"
     signature = manifest.signature
-    estimator = _estimator(directory, manifest, allow_pickle=allow_pickle)
+    estimator = _estimator(directory, manifest, settings)
     sample = Table.from_rows(signature, manifest.golden.rows)
     reference = SklearnRuntime(estimator, signature)
     examiner = Examiner(estimator, reference, signature, sample, scale=manifest.golden.scale)
@@ -44,17 +47,19 @@ def prove_again(directory: Path, *, allow_pickle: bool) -> Proof | str:
     return examiner.prove(OnnxRuntime.load((directory / ONNX).read_bytes(), signature), limits)
 
 
-def _estimator(directory: Path, manifest: Manifest, *, allow_pickle: bool) -> Any:
+def _estimator(directory: Path, manifest: Manifest, settings: Settings) -> Any:
     """The estimator in a version's directory, if this release of scikit-learn can load it."""
+    if manifest.code and not settings.trusts(manifest.name):
+        raise Refused(untrusted(manifest.name, settings.trust_code))
+    contents = {name: path_of(directory, name).read_bytes() for name in (*manifest.own_files, *manifest.code)}
+    types, code = trusted_types(settings.skops_types_file), OwnCode.of(contents)
     if manifest.booster is not None:
-        return booster_files.estimator(
-            manifest.booster, {name: (directory / name).read_bytes() for name in manifest.own_files}
-        )
+        return booster_files.estimator(manifest.booster, contents, types, code)
     made, here = manifest.versions.sklearn, installed("scikit-learn")
     if made.split(".")[:2] != here.split(".")[:2]:
         raise Refused(f"its estimator is of scikit-learn {made}, and this is {here}")
     if SKOPS in manifest.files:
-        return load_skops((directory / SKOPS).read_bytes(), trusted_types())
-    if not allow_pickle:
+        return load_skops(contents[SKOPS], types, code)
+    if not settings.allow_pickle:
         raise Refused("its estimator is a pickle, which can run any code, and ALLOW_PICKLE is not 1")
-    return pickle.loads((directory / PICKLE).read_bytes())  # noqa: S301 (the operator allows it)
+    return code.unpickle(contents[PICKLE]) if code else pickle.loads(contents[PICKLE])  # noqa: S301 (it is allowed)

@@ -1,0 +1,104 @@
+"""An estimator as the files of a version, with the modules of one's own that it needs."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+from service.packaging import fresh_load
+from service.packaging.errors import PackagingError
+from service.packaging.own_modules import Files, needed
+from service.repository.directory import CODE
+from service.repository.manifest import PICKLE, SKOPS, Golden
+from service.repository.own_code import OwnCode, names_in
+from service.repository.skops_file import load_skops, types_of_environment
+from service.signature import Signature
+
+
+def artifacts_of(estimator: Any, modules: Files) -> dict[str, bytes]:
+    """
+    The estimator as a file for skops, or where that cannot hold it a pickle, which only ALLOW_PICKLE=1 serves.
+
+    Beside it, below code/, are those of the modules that it needs.
+
+    Raises:
+        PackagingError: it can be written in neither way, or a module cannot be served.
+    """
+    import skops.io
+
+    try:
+        file, content = SKOPS, skops.io.dumps(estimator)
+        used = {module for module, _, _ in names_in(_schema(content))}
+    except Exception:  # noqa: BLE001 (skops raises anything for what it does not know)
+        file, content = PICKLE, _pickled(estimator)
+        used = _modules_of(content)
+    own = OwnCode(modules)
+    found = needed(modules, filter(own.owns, used))
+    return {file: content, **{f"{CODE}/{name}": text for name, text in sorted(found.items())}}
+
+
+def check_fresh(artifacts: dict[str, bytes], signature: Signature | None = None, golden: Golden | None = None) -> None:
+    """
+    See that a service would take the files, in a process that knows nothing else.
+
+    With golden rows they are answered there, too. A pickle without code is not opened.
+
+    Raises:
+        PackagingError: it would refuse them.
+    """
+    if SKOPS not in artifacts and OwnCode.of(artifacts) is None:
+        return
+    refusal = fresh_load.refusal(artifacts, signature, golden)
+    if refusal is not None:
+        hint = "; give the modules that the model was fitted with" if golden is not None else ""
+        raise PackagingError(f"The service would refuse it: {refusal}{hint}.")
+
+
+def loaded(artifacts: dict[str, bytes]) -> Any:
+    """The estimator in the files of a version, as a service has it that trusts its code."""
+    code = OwnCode.of(artifacts)
+    if SKOPS in artifacts:
+        return load_skops(artifacts[SKOPS], types_of_environment(), code)
+    return (code.unpickle if code else pickle.loads)(artifacts[PICKLE])  # (our own)
+
+
+def _schema(content: bytes) -> Any:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return json.loads(archive.read("schema.json"))
+
+
+def _pickled(estimator: Any) -> bytes:
+    try:
+        content = pickle.dumps(estimator)
+    except Exception as ex:  # what an estimator holds may refuse in any way
+        raise PackagingError(
+            f"The model cannot be written: {ex}. If it holds a lambda or a function in a function, define that at the "
+            f"top level of a module, fit again, and give the module as code (--code)."
+        ) from ex
+    if "__main__" in _modules_of(content):
+        raise PackagingError(
+            "The model needs what only this notebook or script knows: define its classes and functions at the top "
+            "level of a module, fit again with that, and give the module as code (--code)."
+        )
+    return content
+
+
+def _modules_of(content: bytes) -> set[str]:
+    """The modules that a pickle of ours names; it is opened to find them."""
+    names: set[str] = set()
+    _Recorder(content, names.add).load()
+    return names
+
+
+class _Recorder(pickle.Unpickler):
+    def __init__(self, content: bytes, record: Callable[[str], object]) -> None:
+        super().__init__(io.BytesIO(content))
+        self._record = record
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        self._record(module_name)
+        return super().find_class(module_name, global_name)
