@@ -38,25 +38,35 @@ def is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ == "NAType"
 
 
+_KINDS = {
+    "float": "a number",
+    "int": "a whole number",
+    "bool": "true or false",
+    "category": "a string",
+    "text": "a string",
+}
+
+
 class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """
     One input of a model.
 
     Attributes:
         name: what the model calls it; never empty, unique in its signature.
-        type: "float", "int" and "bool" are numbers to the model; "category" and "text" are strings.
+        type: "float", "int" and "bool" are numbers to the model; "category", "text" and "date" (ISO 8601) are strings.
         example: a value that the model takes.
         missing: whether null is taken.
         categories: the values that the model knows, strings or numbers; None where it has no such list.
         open: whether values outside `categories` are taken, too.
         range: smallest and largest value of the sample, for numbers.
+        period: first and last date of the sample, for dates.
         limit: the largest magnitude that the model's arithmetic takes (float32's for bare trees).
         dtype: the column's dtype, where the estimator wants a DataFrame.
         none: whether a missing string is None to the estimator, and not NaN.
     """
 
     name: str
-    type: Literal["float", "int", "bool", "category", "text"]
+    type: Literal["float", "int", "bool", "category", "text", "date"]
     example: Value = None
     missing: bool = False
     categories: tuple[str | float, ...] | None = None
@@ -65,6 +75,7 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     limit: float = LARGEST
     dtype: str | None = None
     none: bool = False
+    period: tuple[str, str] | None = None
 
     @property
     def numeric(self) -> bool:
@@ -84,21 +95,25 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     @property
     def wants(self) -> str:
         """What a cell must be, as the end of a sentence."""
-        kind = {
-            "float": "a number",
-            "int": "a whole number",
-            "bool": "true or false",
-            "category": "a string",
-            "text": "a string",
-        }[self.type]
+        kind = _KINDS.get(self.type) or self._date
         if self.closed is not None:
             kind = f"one of {_some(self.closed)}"
         return f"{kind} or null" if self.missing else kind
+
+    @property
+    def _date(self) -> str:
+        from service.dates import wants
+
+        return wants(self.dtype or "")
 
     def refusal(self, value: object) -> str | None:
         """Say why `value` is not taken as a cell of this feature; None where it is."""
         if value is None:
             return None if self.missing else f"{self.name} must be {self.wants}, not null."
+        if self.type == "date":
+            from service.dates import refusal
+
+            return refusal(self.name, self.dtype or "", value, self.wants)
         if not self.numeric:
             return self._refused_string(value)
         if self.type == "bool":
@@ -189,6 +204,17 @@ class Signature(Struct, frozen=True, dict=True):
     def flags(self) -> NDArray[np.intp] | None:
         """The positions of the features that are true or false; None where there are none."""
         return self._positions("bool")
+
+    @cached_property
+    def dates(self) -> tuple[int, ...]:
+        """The positions of the features that are dates."""
+        return tuple(i for i, feature in enumerate(self.features) if feature.type == "date")
+
+    @cached_property
+    def periods(self) -> tuple[tuple[int, str, tuple[str, str]], ...]:
+        """The positions of the dates whose period in the sample is known, each with its dtype and the period."""
+        dated = ((i, self.features[i]) for i in self.dates)
+        return tuple((i, each.dtype or "", each.period) for i, each in dated if each.period is not None)
 
     @cached_property
     def coded(self) -> tuple[tuple[int, NDArray[np.float64]], ...]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from service.packaging import boosters, save_model
 from service.packaging.csv_sample import CsvSample
+from service.packaging.date_columns import with_dates
 from service.packaging.errors import PackagingError
 from service.packaging.inspection.categories import string_columns
 from service.packaging.onnx_graph.inputs import string_inputs
@@ -49,7 +50,7 @@ def add(
     estimator = boosters.adapted(_estimator(file))
     rows = _matching(estimator, sample.frame)
     names = [str(rows.name)] if rows.ndim == 1 else list(rows.columns)
-    rows = _matching(estimator, sample.typed(string_columns(estimator, names)))
+    rows = with_dates(estimator, _matching(estimator, sample.typed(string_columns(estimator, names))))
     return save_model(estimator, rows, name=name, version=version, classes=classes, root=root, report=report)
 
 

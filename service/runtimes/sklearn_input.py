@@ -55,11 +55,23 @@ def _series(feature: Feature, column: NDArray[Any]) -> Any:
         codes = pd.Index(known + others).get_indexer(pd.Index(column))
         categories = np.array(known + others, dtype=_CATEGORIES.get(feature.type, object))
         return pd.Categorical.from_codes(codes, categories=pd.Index(categories))
+    if feature.type == "date":
+        return _dates(feature.dtype or "", column)
     if not feature.numeric:
         return pd.Series(_strings(feature, column), dtype=feature.dtype)
     # Where a whole number is missing, pandas itself makes the column one of floats.
     gaps = feature.missing and bool(np.isnan(column).any())
     return pd.Series(column, dtype=None if gaps else feature.dtype)
+
+
+def _dates(dtype: str, column: NDArray[Any]) -> Any:
+    """A column of dates of the unit and the time zone of the fit."""
+    import pandas as pd
+
+    from service.dates import has_zone, instants
+
+    dates: Any = pd.Series(instants(dtype, column))
+    return dates.dt.tz_localize("UTC").astype(dtype) if has_zone(dtype) else dates
 
 
 _CATEGORIES: dict[str, Any] = {"int": np.int64, "float": np.float64, "bool": np.bool_}

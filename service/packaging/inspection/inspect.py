@@ -98,6 +98,8 @@ def _form(
     forms: list[Form] = ["frame", "objects"] if hasattr(sample, "columns") else ["objects", "frame"]
     if columns[0].kind == "text":
         forms = ["texts"]
+    elif any(column.kind == "date" for column in columns):
+        forms = ["frame"]
     elif not any(column.kind == "string" for column in columns):
         forms = ["matrix", *forms]
     for form in forms:
@@ -153,7 +155,7 @@ def _plain(column: Column, form: Form) -> Feature:
 def _lists(column: Column, encoded: Encoded | None) -> bool:
     """Whether there may be a list of values that are taken, and no others."""
     return column.kind in ("string", "text") or (
-        column.kind != "bool" and (encoded is not None or column.categories is not None)
+        column.kind not in ("bool", "date") and (encoded is not None or column.categories is not None)
     )
 
 
@@ -173,6 +175,8 @@ def _with_values(feature: Feature, column: Column, encoded: Encoded | None, *, o
     """The feature with its range, or with the values that the model knows; `opened`: whether it takes others."""
     if column.kind in ("float", "int", "bool"):
         return _with_numbers(feature, column, encoded, opened=opened)
+    if column.kind == "date":
+        return _with_period(feature, column)
     known = encoded.values if encoded is not None else None
     if opened and (column.kind == "text" or (known is None and column.categories is None)):
         return feature
@@ -182,6 +186,12 @@ def _with_values(feature: Feature, column: Column, encoded: Encoded | None, *, o
         if not strings:
             raise PackagingError(f"{column.name} has no value in the sample.")
     return replace(feature, type="category", categories=tuple(strings), open=opened)
+
+
+def _with_period(feature: Feature, column: Column) -> Feature:
+    from service.dates import period
+
+    return replace(feature, period=period(column.dtype or "", column.values))
 
 
 def _with_numbers(feature: Feature, column: Column, encoded: Encoded | None, *, opened: bool) -> Feature:
