@@ -20,8 +20,11 @@ Value = float | bool | str | None
 
 Task = Literal["classifier", "regressor", "clusterer", "outlier_detector", "transformer"]
 
-Form = Literal["matrix", "frame", "objects", "texts"]
-"""How the estimator wants its table: a float64 matrix, a DataFrame, an array of objects, or one 1-D array of texts."""
+Form = Literal["matrix", "frame", "objects", "texts", "dicts"]
+"""
+How the estimator wants its table: a float64 matrix, a DataFrame, an array of objects, one 1-D array of texts, or a list
+of dicts that lack what is missing.
+"""
 
 LARGEST = sys.float_info.max
 EXACT_INTEGER = 2.0**53 - 1

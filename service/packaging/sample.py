@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -88,6 +89,11 @@ def _array(sample: Any) -> list[Column]:
     array = np.asarray(sample)
     if array.ndim == 1 and all(isinstance(each, str) for each in array.tolist()):
         return [Column(str(getattr(sample, "name", None) or "text"), "text", _strings(array))]
+    if array.ndim == 1 and array.size and isinstance(array[0], Mapping):
+        raise PackagingError(
+            "The sample is dicts, and the model does not begin with a DictVectorizer: give pandas.DataFrame(rows), and fit "
+            "a pipeline that takes one, such as ColumnTransformer([('words', OneHotEncoder(), ['city'])])."
+        )
     if array.ndim != 2:
         raise PackagingError(f"The sample must have the shape (rows, features), or be texts; it is {array.shape}.")
     if array.dtype.kind in "mM":

@@ -17,7 +17,7 @@ def estimator_input(signature: Signature, table: Table) -> Any:
 
     Returns:
         By `Signature.form`: a float64 matrix, shape (rows, features), NaN where a value is missing; a DataFrame whose
-        columns have the dtypes of the fit; an array of objects, shape (rows, features); or texts, shape (rows,).
+        columns have the dtypes of the fit; an array of objects, shape (rows, features); texts, shape (rows,); or dicts.
     """
     match signature.form:
         case "matrix":
@@ -28,6 +28,12 @@ def estimator_input(signature: Signature, table: Table) -> Any:
         case "objects":
             columns = zip(signature.features, _columns(table), strict=True)
             return np.stack([_strings(feature, column) for feature, column in columns], axis=1).astype(object)
+        case "dicts":
+            rows = zip(*(column.tolist() for column in _columns(table)), strict=True)
+            return [
+                {name: cell for name, cell in zip(signature.names, row, strict=True) if not is_missing(cell)}
+                for row in rows
+            ]
     import pandas as pd
 
     columns = zip(signature.features, _columns(table), strict=True)

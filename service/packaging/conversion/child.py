@@ -37,8 +37,9 @@ def candidates(estimator: Any, signature: Signature) -> list[Candidate]:
     """
     from service.packaging.conversion import forests
 
-    if signature.dates:
-        return [Candidate("any", None, "no conversion: ONNX has no dates")]
+    if signature.dates or signature.form == "dicts":
+        what = "dates" if signature.dates else "dicts with other keys in each row"
+        return [Candidate("any", None, f"no conversion: ONNX has no {what}")]
     estimator, threshold = unwrapped(estimator)
     if threshold is not None and threshold.method != signature.outputs[1].name:
         return [Candidate("any", None, f"no conversion: a threshold of {threshold.method}, which is no output")]

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from service.packaging.boosters import confuses_categories
+from service.packaging.dict_sample import as_dicts, dict_columns, vectorizer_of
 from service.packaging.errors import PackagingError
 from service.packaging.inspection.categories import Encoded, encoded_features
 from service.packaging.inspection.outputs import classes_of, output_classes_of, outputs_of, row_by_row
@@ -38,9 +39,12 @@ def inspect(
     Raises:
         PackagingError: these do not fit each other, or the estimator does not predict.
     """
+    vectorizer = vectorizer_of(estimator)
+    if vectorizer is not None:
+        sample = as_dicts(vectorizer, sample)
     original, sample = sample, framed(sample)
     copied = sample is not original
-    columns = columns_of(sample, _names(estimator))
+    columns = columns_of(sample, _names(estimator)) if vectorizer is None else dict_columns(sample)
     encoded = encoded_features(estimator, [column.name for column in columns])
     for position, each in encoded.items():
         _check_kind(columns[position], each.values or [])
@@ -96,7 +100,9 @@ def _form(
 ) -> tuple[Form, list[Feature]]:
     """The simplest form in which the estimator gives every output as it does for the sample itself."""
     forms: list[Form] = ["frame", "objects"] if hasattr(sample, "columns") else ["objects", "frame"]
-    if columns[0].kind == "text":
+    if isinstance(sample, list) and isinstance(sample[0], dict):
+        forms = ["dicts"]
+    elif columns[0].kind == "text":
         forms = ["texts"]
     elif any(column.kind == "date" for column in columns):
         forms = ["frame"]
