@@ -91,8 +91,8 @@ def _array(sample: Any) -> list[Column]:
         return [Column(str(getattr(sample, "name", None) or "text"), "text", _strings(array))]
     if array.ndim == 1 and array.size and isinstance(array[0], Mapping):
         raise PackagingError(
-            "The sample is dicts, and the model does not begin with a DictVectorizer: give pandas.DataFrame(rows), and fit "
-            "a pipeline that takes one, such as ColumnTransformer([('words', OneHotEncoder(), ['city'])])."
+            "The sample is dicts, and the model does not begin with a DictVectorizer: give pandas.DataFrame(rows), "
+            "and fit a pipeline that takes one, such as ColumnTransformer([('words', OneHotEncoder(), ['city'])])."
         )
     if array.ndim != 2:
         raise PackagingError(f"The sample must have the shape (rows, features), or be texts; it is {array.shape}.")

@@ -67,7 +67,13 @@ def _encoded(part: Any, columns: list[_Column]) -> Iterator[tuple[int, Encoded]]
             yield from _encoded(transformer, _selected(selected, columns))
     elif hasattr(part, "steps"):
         yield from _in_steps(part.steps, columns)
-    elif hasattr(part, "build_analyzer") and len(columns) == 1:
+    else:
+        yield from _known(part, columns)
+
+
+def _known(part: Any, columns: list[_Column]) -> Iterator[tuple[int, Encoded]]:
+    """What an encoder or a vectorizer itself knows of these columns."""
+    if hasattr(part, "build_analyzer") and len(columns) == 1:
         yield columns[0].position, Encoded(None)
     elif hasattr(part, "feature_names_") and hasattr(part, "separator"):
         yield from _in_dicts(part, columns)

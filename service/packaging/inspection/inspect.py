@@ -99,16 +99,7 @@ def _form(
     estimator: Any, sample: Any, columns: list[Column], outputs: tuple[Output, ...]
 ) -> tuple[Form, list[Feature]]:
     """The simplest form in which the estimator gives every output as it does for the sample itself."""
-    forms: list[Form] = ["frame", "objects"] if hasattr(sample, "columns") else ["objects", "frame"]
-    if isinstance(sample, list) and isinstance(sample[0], dict):
-        forms = ["dicts"]
-    elif columns[0].kind == "text":
-        forms = ["texts"]
-    elif any(column.kind == "date" for column in columns):
-        forms = ["frame"]
-    elif not any(column.kind == "string" for column in columns):
-        forms = ["matrix", *forms]
-    for form in forms:
+    for form in _possible_forms(sample, columns):
         features = [_plain(column, form) for column in columns]
         signature = Signature("regressor", tuple(features), (Output("predict"),), None, form)
         try:
@@ -125,6 +116,19 @@ def _form(
             f"A request has one kind, null: fit the model on one of them, and give a sample with that one."
         )
     raise PackagingError("The estimator answers differently for the same values in another container.")
+
+
+def _possible_forms(sample: Any, columns: list[Column]) -> list[Form]:
+    """The forms that hold such columns, the simplest first."""
+    if isinstance(sample, list) and isinstance(sample[0], dict):
+        return ["dicts"]
+    kinds = {column.kind for column in columns}
+    if "text" in kinds:
+        return ["texts"]
+    if "date" in kinds:
+        return ["frame"]
+    forms: list[Form] = ["frame", "objects"] if hasattr(sample, "columns") else ["objects", "frame"]
+    return forms if "string" in kinds else ["matrix", *forms]
 
 
 def _answers_alike(estimator: Any, sample: Any, other: Any, outputs: tuple[Output, ...]) -> bool:
