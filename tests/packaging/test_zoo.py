@@ -9,7 +9,6 @@ import pytest
 from tests.support import zoo
 
 SCIKIT_LEARN = {
-    "MultiOutputClassifier",
     "OneVsOneClassifier",
     "SGDOneClassSVM",
     "AffinityPropagation",
@@ -43,9 +42,7 @@ SCIKIT_LEARN = {
     "RadiusNeighborsRegressor",
     "RegressorChain",
     "SelfTrainingClassifier",
-    "TransformedTargetRegressor",
     "TunedThresholdClassifierCV",
-    "VotingClassifier",
 }
 """Those that nothing converts, or whose conversion answers differently somewhere; all others serve through ONNX."""
 
