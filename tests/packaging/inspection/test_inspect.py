@@ -321,3 +321,21 @@ def test_a_search_knows_what_its_best_estimator_knows() -> None:
     model = GridSearchCV(pipeline, {"logisticregression__C": [1.0]}, cv=2).fit(TOWN_FRAME, TOWN_TARGET)
 
     assert features_of(model, TOWN_FRAME[TOWN_FRAME["town"] != "Ulm"])["town"].closed == ("Bern", "Graz", "Ulm")
+
+
+class _Scoring(LogisticRegression):  # type: ignore[misc]
+    """A classifier whose probabilities are none, as those of XGBoost's raw scores."""
+
+    def predict_proba(self, rows: Any) -> Any:
+        scores = self.decision_function(rows)
+        return np.stack([1 - scores, scores], axis=1)
+
+
+def test_scores_that_are_called_probabilities_are_left_out() -> None:
+    """They would be answered as such."""
+    rows, species = load_iris(return_X_y=True)
+    model = _Scoring(max_iter=2000).fit(rows, species == 0)
+
+    signature, _ = inspect(model, rows, classes=None, example=None)
+
+    assert [each.name for each in signature.outputs] == ["predict", "decision_function"]
