@@ -15,7 +15,7 @@ from service.packaging.date_columns import with_dates
 from service.packaging.errors import PackagingError
 from service.packaging.inspection.categories import string_columns
 from service.packaging.onnx_graph.inputs import string_inputs
-from service.packaging.save_onnx import save_onnx
+from service.packaging.save_onnx import loadable, save_onnx
 from service.packaging.source import Source
 from service.repository.model import Refused
 from service.repository.skops_file import load_skops, trusted_types
@@ -44,7 +44,7 @@ def add(
     sample = CsvSample(source.data)
     report(f"loading {file.name}")
     if file.suffix == ".onnx":
-        content = _content(file)
+        content = loadable(_content(file))
         rows = sample.typed(dict.fromkeys(string_inputs(content, list(sample.frame.columns))))
         return save_onnx(content, rows, name=name, version=version, classes=classes, root=root)
     estimator = boosters.adapted(_estimator(file))

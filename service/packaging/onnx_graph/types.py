@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onnx import ModelProto, shape_inference
+from onnx import ModelProto, TensorProto, shape_inference
 
 
 def declare_outputs(model: ModelProto) -> None:
@@ -20,7 +20,8 @@ def declare_outputs(model: ModelProto) -> None:
         inferred = shape_inference.infer_shapes(blank).graph.output
     except Exception:  # noqa: BLE001 (then ONNX Runtime says what is wrong)
         return
+    trees = {name for node in model.graph.node if node.op_type == "TreeEnsembleRegressor" for name in node.output}
     for output, found in zip(model.graph.output, inferred, strict=True):
-        kind = found.type.tensor_type.elem_type
+        kind = TensorProto.FLOAT if output.name in trees else found.type.tensor_type.elem_type
         if kind:
             output.type.tensor_type.elem_type = kind
