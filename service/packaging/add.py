@@ -14,6 +14,7 @@ from service.packaging.csv_sample import CsvSample
 from service.packaging.date_columns import with_dates
 from service.packaging.errors import PackagingError
 from service.packaging.inspection.categories import string_columns
+from service.packaging.inspection.final_estimator import without_samplers
 from service.packaging.onnx_graph.inputs import string_inputs
 from service.packaging.save_onnx import loadable, save_onnx
 from service.packaging.source import Source
@@ -47,7 +48,7 @@ def add(
         content = loadable(_content(file))
         rows = sample.typed(dict.fromkeys(string_inputs(content, list(sample.frame.columns))))
         return save_onnx(content, rows, name=name, version=version, classes=classes, root=root)
-    estimator = boosters.adapted(_estimator(file))
+    estimator = boosters.adapted(without_samplers(_estimator(file)))
     rows = _matching(estimator, sample.frame)
     names = [str(rows.name)] if rows.ndim == 1 else list(rows.columns)
     rows = with_dates(estimator, _matching(estimator, sample.typed(string_columns(estimator, names))))
