@@ -122,8 +122,9 @@ def _check_labels(estimator: Any, predicted: NDArray[Any]) -> None:
 def _confidence(estimator: Any, task: Task, sample: Any) -> list[Output]:
     """A classifier's probabilities, or else its scores; an outlier detector's scores."""
     for method in ("predict_proba", "decision_function") if task == "classifier" else ("decision_function",):
-        if hasattr(estimator, method) and _is_confidence(method, values := call(estimator, method, sample)):
-            return [Output(method, _width(values))]
+        if hasattr(estimator, method):
+            values = call(estimator, method, sample)
+            return [Output(method, _width(values))] if _is_confidence(method, values) else []
     return []
 
 

@@ -338,4 +338,4 @@ def test_scores_that_are_called_probabilities_are_left_out() -> None:
 
     signature, _ = inspect(model, rows, classes=None, example=None)
 
-    assert [each.name for each in signature.outputs] == ["predict", "decision_function"]
+    assert [each.name for each in signature.outputs] == ["predict"]
