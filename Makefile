@@ -83,8 +83,9 @@ test-all: $(READY) $(KSERVE) $(KUBERNETES) $(BOOSTERS)  ## run all tests that ne
 docker-test: $(READY)  ## run the tests of the containers; they need Docker and port 80
 	$(BIN)/pytest tests/docker
 
-zoo: $(READY)  ## package, serve and compare all of scikit-learn's predictors
+zoo: $(READY) $(BOOSTERS)  ## package, serve and compare all of scikit-learn's predictors, and the boosters
 	$(BIN)/python -m tests.support.zoo
+	.venv-boosters/bin/python -m tests.support.booster_zoo
 
 bench: $(READY)  ## compare speed with what a user would pick instead (BENCH=--help tells the choices)
 	$(BIN)/python -m bench.peers $(BENCH)

@@ -24,7 +24,7 @@ The packages. Each one's docstring lists its modules; a package imports only tho
     static/       the page: HTML, CSS and JavaScript modules, without a build step
 
 The modules that all share: settings.py, errors.py, wording.py (parts of sentences), signature.py, table.py,
-prediction.py and several_outputs.py (probabilities of several outputs). private_names.py lists the private names of
+prediction.py, several_outputs.py (probabilities of several outputs) and dates.py. private_names.py lists the private names of
 other libraries that are used.
 """
 

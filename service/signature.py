@@ -23,8 +23,11 @@ Value = float | bool | str | None
 
 Task = Literal["classifier", "regressor", "clusterer", "outlier_detector", "transformer"]
 
-Form = Literal["matrix", "frame", "objects", "texts"]
-"""How the estimator wants its table: a float64 matrix, a DataFrame, an array of objects, or one 1-D array of texts."""
+Form = Literal["matrix", "frame", "objects", "texts", "dicts"]
+"""
+How the estimator wants its table: a float64 matrix, a DataFrame, an array of objects, one 1-D array of texts, or a list
+of dicts that lack what is missing.
+"""
 
 LARGEST = sys.float_info.max
 EXACT_INTEGER = 2.0**53 - 1
@@ -41,6 +44,14 @@ def is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ == "NAType"
 
 
+_KINDS = {
+    "float": "a number",
+    "int": "a whole number",
+    "bool": "true or false",
+    "category": "a string",
+    "text": "a string",
+}
+
 _ON_DISK = {"accepts_unknown": "open", "max_magnitude": "limit", "missing_is_none": "none"}
 """Manifests of every release have these keys."""
 
@@ -51,19 +62,20 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
 
     Attributes:
         name: what the model calls it; never empty, unique in its signature.
-        type: "float", "int" and "bool" are numbers to the model; "category" and "text" are strings.
+        type: "float", "int" and "bool" are numbers to the model; "category", "text" and "date" (ISO 8601) are strings.
         example: a value that the model takes.
         missing: whether null is taken.
         categories: the values that the model knows, strings or numbers; None where it has no such list.
         accepts_unknown: whether values outside `categories` are taken, too.
         range: smallest and largest value of the sample, for numbers.
+        period: first and last date of the sample, for dates.
         max_magnitude: the largest magnitude that the model's arithmetic takes (float32's for bare trees).
         dtype: the column's dtype, where the estimator wants a DataFrame.
         missing_is_none: whether a missing string is None to the estimator, and not NaN.
     """
 
     name: str
-    type: Literal["float", "int", "bool", "category", "text"]
+    type: Literal["float", "int", "bool", "category", "text", "date"]
     example: Value = None
     missing: bool = False
     categories: tuple[str | float, ...] | None = None
@@ -72,6 +84,7 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     max_magnitude: float = LARGEST
     dtype: str | None = None
     missing_is_none: bool = False
+    period: tuple[str, str] | None = None
 
     @property
     def numeric(self) -> bool:
@@ -91,21 +104,25 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     @property
     def wants(self) -> str:
         """What a cell must be, as the end of a sentence."""
-        kind = {
-            "float": "a number",
-            "int": "a whole number",
-            "bool": "true or false",
-            "category": "a string",
-            "text": "a string",
-        }[self.type]
+        kind = _KINDS.get(self.type) or self._date
         if self.allowed is not None:
             kind = f"one of {_listed(self.allowed)}"
         return f"{kind} or null" if self.missing else kind
+
+    @property
+    def _date(self) -> str:
+        from service.dates import wants
+
+        return wants(self.dtype or "")
 
     def refusal(self, value: object) -> str | None:
         """Say why `value` is not taken as a cell of this feature; None where it is."""
         if value is None:
             return None if self.missing else f"{self.name} must be {self.wants}, not null."
+        if self.type == "date":
+            from service.dates import refusal
+
+            return refusal(self.name, self.dtype or "", value, self.wants)
         if not self.numeric:
             return self._refused_string(value)
         if self.type == "bool":
@@ -196,6 +213,17 @@ class Signature(Struct, frozen=True, dict=True):
     def boolean_positions(self) -> NDArray[np.intp] | None:
         """The positions of the features that are true or false; None where there are none."""
         return self._positions("bool")
+
+    @cached_property
+    def dates(self) -> tuple[int, ...]:
+        """The positions of the features that are dates."""
+        return tuple(i for i, feature in enumerate(self.features) if feature.type == "date")
+
+    @cached_property
+    def periods(self) -> tuple[tuple[int, str, tuple[str, str]], ...]:
+        """The positions of the dates whose period in the sample is known, each with its dtype and the period."""
+        dated = ((i, self.features[i]) for i in self.dates)
+        return tuple((i, each.dtype or "", each.period) for i, each in dated if each.period is not None)
 
     @cached_property
     def allowed_numbers(self) -> tuple[tuple[int, NDArray[np.float64]], ...]:

@@ -65,7 +65,7 @@ class Table(Struct, frozen=True, eq=False):
         Make a table of rows whose cells have the JSON types of their features already, in feature order.
 
         Raises:
-            InvalidCell: a number is past its limit, or not whole where it must be.
+            InvalidCell: a number is past its limit, or not whole where it must be; or a string is no date.
         """
         if signature.numeric:
             return cls.from_matrix(signature, _matrix(signature, rows))
@@ -73,6 +73,8 @@ class Table(Struct, frozen=True, eq=False):
             _column(feature, cells) for feature, cells in zip(signature.features, zip(*rows, strict=True), strict=True)
         ]
         _check_numbers(signature, columns)
+        for position in signature.dates:
+            _check_strings(signature.features[position], columns[position], position)
         return cls(len(rows), None, tuple(columns))
 
     @classmethod

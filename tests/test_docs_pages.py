@@ -70,6 +70,47 @@ def test_everything_shown_happens(name: str, directory: Path) -> None:
     assert len(blocks) >= 3
 
 
+def blocks_below(heading: str, language: str) -> list[str]:
+    """The blocks of this language in a section of add-a-model.md."""
+    text = (ROOT / "docs" / "add-a-model.md").read_text(encoding="utf-8")
+    section = text.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+
+
+def test_a_model_is_packaged_in_an_environment_with_another_scikit_learn(directory: Path) -> None:
+    """All lines but the one that fetches it; the packages of the first environment are there."""
+    (fit, _) = (text for language, text in page("add-a-model.md") if language == "python")
+    subprocess.run([sys.executable, "-c", fit], cwd=directory, check=True)
+    (commands,) = blocks_below("Another version of scikit-learn", "sh")
+    lines = [line.replace(".venv/bin/python", sys.executable) for line in commands.splitlines() if "pip " not in line]
+
+    shown = run(" && ".join(lines), directory)
+
+    assert "wine/1: a classifier" in shown
+    assert (directory / "models" / "wine" / "1" / "manifest.json").exists()
+
+
+def test_the_versions_of_scikit_learn_that_are_shown_are_those_that_are_meant() -> None:
+    """The one inside is the pinned one; the image and the environment have one other."""
+    text = (ROOT / "docs" / "add-a-model.md").read_text(encoding="utf-8")
+    pinned = re.search(r"^scikit-learn==\S+", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    shown = re.findall(r"scikit-learn==[\d.]*\d", text)
+
+    assert pinned is not None
+    assert shown[0] == pinned[0]
+    assert shown[1] == shown[2] != pinned[0]
+
+
+def test_the_image_has_what_its_recipe_uses() -> None:
+    """A virtual environment at the place that pip is told, and the user who runs the service."""
+    (recipe,) = blocks_below("Another version of scikit-learn", "dockerfile")
+    image = (ROOT / "Dockerfile.api").read_text(encoding="utf-8")
+
+    assert "python -m venv --without-pip /opt/venv" in image
+    assert re.search(r"--python (\S+)/bin/python", recipe)[1] == "/opt/venv"  # type: ignore[index]
+    assert recipe.splitlines()[-1] in image.splitlines()
+
+
 def test_every_page_is_in_the_table_of_contents() -> None:
     """docs/README.md links each."""
     contents = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")

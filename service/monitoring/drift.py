@@ -42,6 +42,12 @@ def _outside_columns(signature: Signature, table: Table) -> Mapping[int, int]:
         count = int(np.count_nonzero((column < low) | (column > high)))
         if count:
             counts[position] = count
+    for position, dtype, period in signature.periods:
+        from service.dates import count_outside
+
+        count = count_outside(dtype, table.columns[position], period)
+        if count:
+            counts[position] = count
     return counts
 
 

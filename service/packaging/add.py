@@ -11,11 +11,13 @@ import numpy as np
 
 from service.packaging import boosters, save_model
 from service.packaging.csv_sample import CsvSample
+from service.packaging.date_columns import with_dates
 from service.packaging.errors import PackagingError
 from service.packaging.inspection.categories import string_columns
+from service.packaging.inspection.final_estimator import without_samplers
 from service.packaging.onnx_graph.inputs import string_inputs
 from service.packaging.own_modules import Files, gather, importable
-from service.packaging.save_onnx import save_onnx
+from service.packaging.save_onnx import loadable, save_onnx
 from service.packaging.source import Source
 from service.repository.model import Refused
 from service.repository.own_code import OwnCode
@@ -46,15 +48,15 @@ def add(
     sample = CsvSample(source.data)
     report(f"loading {file.name}")
     if file.suffix == ".onnx":
-        content = _content(file)
+        content = loadable(_content(file))
         rows = sample.typed(dict.fromkeys(string_inputs(content, list(sample.frame.columns))))
         return save_onnx(content, rows, name=name, version=version, classes=classes, root=root)
     modules = gather(code)
     with importable(modules):
-        estimator = boosters.adapted(_estimator(file, modules))
+        estimator = boosters.adapted(without_samplers(_estimator(file, modules)))
         rows = _matching(estimator, sample.frame)
         names = [str(rows.name)] if rows.ndim == 1 else list(rows.columns)
-        rows = _matching(estimator, sample.typed(string_columns(estimator, names)))
+        rows = with_dates(estimator, _matching(estimator, sample.typed(string_columns(estimator, names))))
         return save_model(
             estimator, rows, name=name, version=version, classes=classes, root=root, report=report, code=modules
         )

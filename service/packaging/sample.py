@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from service.packaging.errors import PackagingError
 from service.signature import is_missing
 
-Kind = Literal["float", "int", "bool", "string", "text"]
+Kind = Literal["float", "int", "bool", "string", "text", "date"]
 
 
 class Column(NamedTuple):
@@ -20,7 +21,7 @@ class Column(NamedTuple):
     Attributes:
         name: what it is called.
         kind: what its values are.
-        values: float64 with NaN, or objects that are str or None.
+        values: float64 with NaN, or objects that are str (of dates, in ISO 8601) or None.
         dtype: what pandas calls its type, where it came in a DataFrame.
         categories: the categories of its dtype, where that has any.
         none: whether a missing string was None, and not NaN.
@@ -88,8 +89,15 @@ def _array(sample: Any) -> list[Column]:
     array = np.asarray(sample)
     if array.ndim == 1 and all(isinstance(each, str) for each in array.tolist()):
         return [Column(str(getattr(sample, "name", None) or "text"), "text", _strings(array))]
+    if array.ndim == 1 and array.size and isinstance(array[0], Mapping):
+        raise PackagingError(
+            "The sample is dicts, and the model does not begin with a DictVectorizer: give pandas.DataFrame(rows), "
+            "and fit a pipeline that takes one, such as ColumnTransformer([('words', OneHotEncoder(), ['city'])])."
+        )
     if array.ndim != 2:
         raise PackagingError(f"The sample must have the shape (rows, features), or be texts; it is {array.shape}.")
+    if array.dtype.kind in "mM":
+        raise PackagingError("The sample is an array of dates: fit the model on a DataFrame, and give one.")
     if array.dtype.kind in "biuf":
         # An array has one dtype for all of its columns: it says nothing of each.
         return [Column(f"x{i}", "float", column.astype(np.float64)) for i, column in enumerate(array.T)]
@@ -102,10 +110,23 @@ def _series(name: str, series: Any) -> Column:
         numbers = series.to_numpy(dtype=np.float64, na_value=np.nan)
         return Column(name, _KINDS[kind], numbers, dtype)
     if kind in "mM":
-        raise PackagingError(f"{name} holds dates; give them as numbers.")
+        return _dates(name, series, dtype)
     if dtype == "category":
         return _categories(name, series)
     return _objects(name, series.to_numpy(dtype=object))._replace(dtype=dtype)
+
+
+def _dates(name: str, series: Any, dtype: str) -> Column:
+    """A column of pandas' dates."""
+    if not dtype.startswith("datetime64["):
+        raise PackagingError(
+            f"{name} is a column of {dtype}: give dates as datetime64, and durations as numbers, such as seconds."
+        )
+    from service.dates import has_zone, isoformat
+
+    zone = has_zone(dtype)
+    dates = (series.dt.tz_convert("UTC").dt.tz_localize(None) if zone else series).to_numpy()
+    return Column(name, "date", np.array([*isoformat(dates, zone=zone), None], dtype=object)[:-1], dtype)
 
 
 def _categories(name: str, series: Any) -> Column:

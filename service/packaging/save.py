@@ -18,7 +18,7 @@ from service.packaging.artifacts import artifacts_of, check_fresh, loaded
 from service.packaging.boosters import Native
 from service.packaging.conversion.convert import convert
 from service.packaging.errors import PackagingError
-from service.packaging.inspection.final_estimator import without_search
+from service.packaging.inspection.final_estimator import without_samplers, without_search
 from service.packaging.inspection.importances import importances_of
 from service.packaging.inspection.inspect import inspect
 from service.packaging.own_modules import Files, gather
@@ -78,7 +78,7 @@ def save_model(
     home, number = place(root, name, version)
     modules = code if isinstance(code, Mapping) else gather(code)
     report("trying what the model takes")
-    estimator = boosters.adapted(estimator)
+    estimator = boosters.adapted(without_samplers(estimator))
     signature, table = inspect(estimator, sample, classes=classes, example=example)
     examiner = Examiner(estimator, SklearnRuntime(estimator, signature), signature, table)
     report("converting to ONNX, and comparing with scikit-learn")

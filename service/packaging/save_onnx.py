@@ -17,6 +17,7 @@ from service.packaging.onnx_graph.inputs import first_line, inputs_of, matching,
 from service.packaging.onnx_graph.labels import drop_zipmap, give_positions, label_lists
 from service.packaging.onnx_graph.locales import give_portable_locale
 from service.packaging.onnx_graph.outputs import confidence, labels_of, positions_of, values_of
+from service.packaging.onnx_graph.types import declare_outputs
 from service.packaging.sample import Column, framed
 from service.packaging.version_directory import place, publish
 from service.prediction import Prediction
@@ -51,6 +52,7 @@ def save_onnx(
     """
     home, number = place(root, name, version)
     model = _parsed(content)
+    content = model.SerializeToString()
     session = session_of(content)  # first of all: only a graph that loads has no circles
     inputs = inputs_of(session)
     lists = label_lists(model, len(classes or ()))
@@ -80,7 +82,19 @@ def _parsed(content: bytes) -> ModelProto:
         raise PackagingError("This is not an ONNX file.") from ex
     if not model.graph.output:
         raise PackagingError("This is not an ONNX file.")
+    declare_outputs(model)
     return model
+
+
+def loadable(content: bytes) -> bytes:
+    """
+    A graph whose outputs have the types that its nodes give them, without which ONNX Runtime does not load it.
+
+    Raises:
+        PackagingError: it is no graph.
+    """
+    written: bytes = _parsed(content).SerializeToString()
+    return written
 
 
 def _given(session: Any, takes: Signature, table: Table) -> list[Any]:

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from service.packaging.errors import PackagingError
+from service.packaging.mlflow_model import read_mlflow, without_sample
 
 _BESIDE = ("sample", "X_train", "train", "training", "data")
 """The names that training data goes by; that of the model's own file comes first."""
 
 _PACKED = (".gz", ".bz2", ".xz")
-
-_FLAVORS = {
-    "sklearn": "pickled_model",
-    "xgboost": "data",
-    "lightgbm": "data",
-    "catboost": "data",
-    "onnx": "data",
-}
-"""The flavors of MLflow models that can be read, each with the key that names its file."""
 
 _READABLE = (".csv", ".parquet")
 
@@ -49,7 +40,11 @@ def find(file: Path, data: Path | None) -> Source:
     Raises:
         PackagingError: there is no such model, or no sample.
     """
-    model, example = _inside(file) if file.is_dir() else (file, None)
+    mlflow = read_mlflow(file) if file.is_dir() and (file / "MLmodel").exists() else None
+    if mlflow is not None:
+        model, example = mlflow.file, mlflow.example
+    else:
+        model, example = _inside(file) if file.is_dir() else (file, None)
     if data is not None:
         return Source(model, data, None)
     if example is not None and example.exists():
@@ -60,6 +55,8 @@ def find(file: Path, data: Path | None) -> Source:
             beside = model.with_name(name + suffix)
             if beside.exists():
                 return Source(model, beside, f"found beside {model.name}")
+    if mlflow is not None and mlflow.columns:
+        raise without_sample(mlflow)
     raise PackagingError(
         "There are no sample rows: add --data SAMPLE.csv, some hundred rows like those that the model was fitted on, "
         f"or put them beside {model.name} as {stem}.csv, sample.csv or train.csv."
@@ -103,32 +100,11 @@ def _read(file: Path, pd: Any) -> Any:
 
 def _inside(directory: Path) -> tuple[Path, Path | None]:
     """The file of the model in a directory, and its input example."""
-    if (directory / "MLmodel").exists():
-        return _mlflow(directory)
     if (directory / "config.json").exists():
         return _skops(directory)
     raise PackagingError(
         f"{directory} is a directory and not an MLflow model, nor one of skops: give the model's file."
     )
-
-
-def _mlflow(directory: Path) -> tuple[Path, Path | None]:
-    """An MLflow model, in the first flavor that can be read."""
-    try:
-        text = (directory / "MLmodel").read_text(encoding="utf-8")
-    except OSError as ex:
-        raise PackagingError(f"{directory / 'MLmodel'} cannot be read: {ex.strerror}.") from ex
-    for flavor, key in _FLAVORS.items():
-        model = re.search(rf"^  {flavor}:\n(?:    .*\n)*?    {key}: (\S+)$", text, re.MULTILINE)
-        if model is not None:
-            break
-    else:
-        raise PackagingError(
-            f"{directory}: the MLflow model has none of the flavors {', '.join(_FLAVORS)}: "
-            f"save it by the module of mlflow that is called like its library, such as mlflow.sklearn."
-        )
-    example = re.search(r"^saved_input_example_info:\n(?:  .*\n)*?  artifact_path: (\S+)$", text, re.MULTILINE)
-    return directory / Path(model[1]).name, directory / Path(example[1]).name if example else None
 
 
 def _skops(directory: Path) -> tuple[Path, Path | None]:

@@ -152,6 +152,8 @@ def described(feature: Feature) -> str:
         found += f"; the model knows {known}{' and more' if len(feature.categories) > _FEW else ''}"
     if feature.range is not None:
         found += ", {:.6g} to {:.6g} in the sample".format(*feature.range)
+    if feature.period is not None:
+        found += ", {} to {} in the sample".format(*feature.period)
     return f"{found} (column of {feature.dtype})" if feature.dtype else found
 
 

@@ -17,7 +17,7 @@ def estimator_input(signature: Signature, table: Table) -> Any:
 
     Returns:
         By `Signature.form`: a float64 matrix, shape (rows, features), NaN where a value is missing; a DataFrame whose
-        columns have the dtypes of the fit; an array of objects, shape (rows, features); or texts, shape (rows,).
+        columns have the dtypes of the fit; an array of objects, shape (rows, features); texts, shape (rows,); or dicts.
     """
     match signature.form:
         case "matrix":
@@ -28,6 +28,12 @@ def estimator_input(signature: Signature, table: Table) -> Any:
         case "objects":
             columns = zip(signature.features, table.by_column(), strict=True)
             return np.stack([_strings(feature, column) for feature, column in columns], axis=1).astype(object)
+        case "dicts":
+            rows = zip(*(column.tolist() for column in table.by_column()), strict=True)
+            return [
+                {name: cell for name, cell in zip(signature.names, row, strict=True) if not is_missing(cell)}
+                for row in rows
+            ]
     import pandas as pd
 
     columns = zip(signature.features, table.by_column(), strict=True)
@@ -51,11 +57,23 @@ def _series(feature: Feature, column: NDArray[Any]) -> Any:
         codes = pd.Index(known + others).get_indexer(pd.Index(column))
         categories = np.array(known + others, dtype=_CATEGORIES.get(feature.type, object))
         return pd.Categorical.from_codes(codes, categories=pd.Index(categories))
+    if feature.type == "date":
+        return _dates(feature.dtype or "", column)
     if not feature.numeric:
         return pd.Series(_strings(feature, column), dtype=feature.dtype)
     # Where a whole number is missing, pandas itself makes the column one of floats.
     gaps = feature.missing and bool(np.isnan(column).any())
     return pd.Series(column, dtype=None if gaps else feature.dtype)
+
+
+def _dates(dtype: str, column: NDArray[Any]) -> Any:
+    """A column of dates of the unit and the time zone of the fit."""
+    import pandas as pd
+
+    from service.dates import has_zone, instants
+
+    dates: Any = pd.Series(instants(dtype, column))
+    return dates.dt.tz_localize("UTC").astype(dtype) if has_zone(dtype) else dates
 
 
 _CATEGORIES: dict[str, Any] = {"int": np.int64, "float": np.float64, "bool": np.bool_}

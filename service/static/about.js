@@ -56,8 +56,9 @@ function proofOf({ holds, rows = 0, difference = 0, reason = "", parts = {} }) {
 const lineOf = ({ name, type, missing, example = null, ...feature }) => h("tr", h("th", { scope: "row" }, name), h("td", TYPES[type] ?? type),
 	h("td", type === "bool" ? "" : taken(feature)), h("td", missing ? "taken" : "refused"), h("td", said(example)));
 
-function taken({ categories, open, range }) {
+function taken({ categories, open, range, period }) {
 	if (categories) return labels(categories) + (open ? "; others, too" : "");
+	if (period) return `${period.join(" to ")} in training`;
 	return range ? `${range.map(short).join(" to ")} in training` : "";
 }
 

@@ -103,6 +103,9 @@ MODELS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "xgb-linear": lambda: fitted(lambda: xgb("XGBRegressor", booster="gblinear"), values()),
     "xgb-poisson": lambda: fitted(lambda: xgb("XGBRegressor", objective="count:poisson"), values().clip(0)),
     "xgb-gamma": lambda: fitted(lambda: xgb("XGBRegressor", objective="reg:gamma"), values().clip(1)),
+    "xgb-softmax": lambda: fitted(lambda: xgb(objective="multi:softmax"), labels(3)),
+    "xgb-cox": lambda: fitted(lambda: xgb("XGBRegressor", objective="survival:cox"), values().clip(1)),
+    "xgb-scores": lambda: fitted(lambda: xgb(objective="binary:logitraw"), labels(2)),
     "xgb-two-outputs": lambda: fitted(lambda: xgb("XGBRegressor"), np.stack([values(), labels(2)], axis=1)),
     "xgb-ranker": lambda: ranked("xgboost"),
     "xgb-pipeline": lambda: piped(xgb(), labels(3)),
@@ -126,6 +129,9 @@ MODELS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "cat-three": lambda: fitted(cat, TEXTS[labels(3)]),
     "cat-regressor": lambda: fitted(lambda: cat("CatBoostRegressor"), values()),
     "cat-poisson": lambda: fitted(lambda: cat("CatBoostRegressor", loss_function="Poisson"), values().clip(0)),
+    "cat-quantiles": lambda: fitted(
+        lambda: cat("CatBoostRegressor", loss_function="MultiQuantile:alpha=0.2,0.8"), values()
+    ),
     "cat-two-outputs": lambda: fitted(
         lambda: cat("CatBoostRegressor", loss_function="MultiRMSE"), np.stack([values(), labels(2)], axis=1)
     ),

@@ -11,12 +11,15 @@ from typing import Any
 import joblib
 import pandas as pd
 import pytest
+import sklearn
 import skops.io
+from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from service.__main__ import main
@@ -258,3 +261,66 @@ def test_an_mlflow_model_of_onnx(root: Path, tmp_path: Path) -> None:
 
     assert main(["add", "m", str(tmp_path)]) == 0
     assert read(root / "m" / "1").task == "regressor"
+
+
+def mlflow_model(directory: Path, text: str) -> Any:
+    """An MLflow model with this text in its MLmodel file, and its rows."""
+    rows, species = load_iris(return_X_y=True, as_frame=True)
+    joblib.dump(LogisticRegression(max_iter=1000).fit(rows, species), directory / "model.pkl")
+    (directory / "MLmodel").write_text(text)
+    return rows
+
+
+SKLEARN = "flavors:\n  sklearn:\n    pickled_model: model.pkl\n    sklearn_version: {}\n"
+
+
+def test_an_mlflow_model_without_rows_names_its_columns(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its signature, which YAML folds, has the types of the columns, but neither ranges nor categories."""
+    signature = (
+        'signature:\n  inputs: \'[{"type": "double", "name": "sepal length (cm)", "required": true}, {"type":\n'
+        '    "double", "name": "it\'\'s wide", "required": true}]\'\n  outputs: null\n'
+    )
+    mlflow_model(tmp_path, SKLEARN.format(sklearn.__version__) + signature)
+
+    assert main(["add", "m", str(tmp_path)]) == 1
+    assert "some hundred rows with the columns sepal length (cm), it's wide, or log the model with input_example" in (
+        capsys.readouterr().err
+    )
+
+
+def test_an_mlflow_model_of_another_scikit_learn_is_refused(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before its pickle is opened."""
+    mlflow_model(tmp_path, SKLEARN.format("0.24.2")).to_csv(tmp_path / "model.csv", index=False)
+    (tmp_path / "model.pkl").write_bytes(b"no pickle")
+
+    assert main(["add", "m", str(tmp_path)]) == 1
+    assert f"was made by scikit-learn 0.24.2, and this is {sklearn.__version__}" in capsys.readouterr().err
+
+
+class Sampler(BaseEstimator):  # type: ignore[misc]
+    """What a sampler of imbalanced-learn looks like once it is fitted."""
+
+    def fit_resample(self, rows: Any, target: Any) -> Any:
+        """Do nothing."""
+        return rows, target
+
+
+@pytest.mark.parametrize("search", [False, True])
+def test_samplers_are_left_out(search: bool, tmp_path: Path) -> None:
+    """They do nothing but in `fit`, and no other library has to be there to serve."""
+    rows, species = load_iris(return_X_y=True)
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, species)
+    sampled = Pipeline([("scale", model[0]), ("sample", Sampler()), ("classify", model[1])])
+    given: Any = sampled
+    if search:
+        given = GridSearchCV(sampled, {})
+        given.best_estimator_ = sampled
+
+    manifest = read(save_model(given, rows, name="m", root=tmp_path))
+
+    assert manifest.runtime == "onnx"
+    assert manifest.golden.predict == model.predict(manifest.golden.rows).tolist()

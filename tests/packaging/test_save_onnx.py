@@ -10,6 +10,7 @@ import onnx
 import pandas as pd
 import pytest
 from onnx import TensorProto, helper
+from palmerpenguins import load_penguins
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType
 from sklearn.cluster import KMeans
@@ -21,7 +22,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -322,3 +323,29 @@ def test_what_is_no_graph_is_refused(content: bytes, tmp_path: Path) -> None:
     """For any other content."""
     with pytest.raises(PackagingError, match=r"^This is not an ONNX file\.$"):
         save_onnx(content, FRAME, name="m", root=tmp_path)
+
+
+def test_columns_have_their_own_names_whatever_the_graph_calls_them(tmp_path: Path) -> None:
+    """skl2onnx writes _ for spaces and brackets, and declares doubles as float32 if there are words beside them."""
+    rows = load_penguins().dropna()[["island", "bill_length_mm", "sex"]].reset_index(drop=True)
+    rows = rows.rename(columns={"bill_length_mm": "1. bill (mm)", "sex": "the sex"})
+    words = (OneHotEncoder(), ["island", "the sex"])
+    model = make_pipeline(make_column_transformer(words, (StandardScaler(), ["1. bill (mm)"])), LogisticRegression())
+    model.fit(rows, rows.index % 3)
+    graph = to_onnx(model, rows[:1], options={"zipmap": False})
+    save_onnx(graph.SerializeToString(), rows, name="m", root=tmp_path)
+    client = make_client(Settings(models_dir=tmp_path, default_model="m"))
+
+    answer = client.simulate_post("/prediction", json={"instances": rows.to_dict("records")}).json
+
+    assert answer["predictions"] == model.predict(rows).tolist()
+
+
+def test_two_columns_for_one_input_are_refused(tmp_path: Path) -> None:
+    """Only their maker knows which of them it is."""
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(9, 2)), columns=["a b", "c"])
+    model = make_pipeline(make_column_transformer((StandardScaler(), ["a b", "c"])), LinearRegression())
+    graph = to_onnx(model.fit(rows, rows.c), rows[:1])
+
+    with pytest.raises(PackagingError, match=r"The columns a b and a\(b are both a_b to the graph: rename one"):
+        save_onnx(graph.SerializeToString(), rows.assign(**{"a(b": 1.0}), name="m", root=tmp_path)

@@ -9,7 +9,6 @@ import pytest
 from tests.support import zoo
 
 SCIKIT_LEARN = {
-    "MultiOutputClassifier",
     "OneVsOneClassifier",
     "SGDOneClassSVM",
     "AffinityPropagation",
@@ -43,9 +42,7 @@ SCIKIT_LEARN = {
     "RadiusNeighborsRegressor",
     "RegressorChain",
     "SelfTrainingClassifier",
-    "TransformedTargetRegressor",
     "TunedThresholdClassifierCV",
-    "VotingClassifier",
 }
 """Predictors without a converter, or with a conversion that answers differently. All others serve by ONNX."""
 

@@ -6,7 +6,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import joblib
+import pandas as pd
 import pytest
+from sklearn.datasets import load_iris
+from sklearn.neighbors import KNeighborsClassifier
 
 from service.__main__ import main
 from service.app import open_repository
@@ -58,3 +62,22 @@ def test_check_and_the_log_warn(
     ]
     assert main(["check", "--models", str(home.parent)]) == 0
     assert capsys.readouterr().out.count("a row takes") == 1
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_add_warns_below_its_summary(
+    options: tuple[str, ...], home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a new version that nothing converts, whether it is written or only tried."""
+    for number in ("2", "3"):
+        (home / number).rename(tmp_path / number)
+    rows, species = load_iris(return_X_y=True)
+    joblib.dump(KNeighborsClassifier().fit(rows, species), tmp_path / "neighbours.joblib")
+    pd.DataFrame(rows).to_csv(tmp_path / "neighbours.csv", index=False)
+
+    status = main(["add", "iris", str(tmp_path / "neighbours.joblib"), "--models", str(home.parent), *options])
+
+    warning = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("Warning: "))
+    assert status == 0
+    assert warning.startswith("Warning: iris/2 serves by scikit-learn, and iris/1 by ONNX Runtime: a row takes ")
+    assert (home / "2").exists() == (not options)

@@ -87,6 +87,8 @@ def _check_type(feature: Feature, field: Any) -> None:
 
 
 def _fits(feature: Feature, kind: Any) -> bool:
+    if feature.type == "date" and (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
+        return True
     if not feature.numeric:
         return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
     if feature.type == "bool":
@@ -98,12 +100,25 @@ def _values(feature: Feature, column: Any) -> NDArray[Any]:
     """A column as tables hold it: float64 with NaN, or objects that are str or None."""
     if pa.types.is_dictionary(column.type):
         return _decoded(feature, column)
+    if feature.type == "date" and (pa.types.is_date(column.type) or pa.types.is_timestamp(column.type)):
+        return _dates(column)
     if not feature.numeric:
         return np.array([*column.to_pylist(), None], dtype=object)[:-1]
     if pa.types.is_null(column.type):
         return np.full(len(column), np.nan)
     numbers = pc.cast(column, pa.float64(), safe=False)
     return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _dates(column: Any) -> NDArray[Any]:
+    """A column of dates or of timestamps, as strings."""
+    from service.dates import isoformat
+
+    zone = pa.types.is_timestamp(column.type) and column.type.tz is not None
+    if pa.types.is_date(column.type):
+        column = pc.cast(column, pa.timestamp("s" if column.type == pa.date32() else "ms"))
+    dates = column.cast(pa.int64()).fill_null(np.iinfo(np.int64).min).to_numpy(zero_copy_only=False)
+    return np.array([*isoformat(dates.view(f"M8[{column.type.unit}]"), zone=zone), None], dtype=object)[:-1]
 
 
 def _decoded(feature: Feature, column: Any) -> NDArray[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from service.http.openapi.responses import JSON, reference
 from service.signature import EXACT_INTEGER, Feature, Signature, Value
 
-_TYPES = {"float": "number", "int": "integer", "bool": "boolean", "category": "string", "text": "string"}
+_TYPES = {"float": "number", "int": "integer", "bool": "boolean"}
 _KNOWN = 20
 """So many categories of an open feature are listed."""
 
@@ -94,8 +94,12 @@ def cell(feature: Feature) -> JSON:
     """The schema of a cell."""
     if feature.allowed is not None:
         return {"enum": [*feature.allowed, *([None] if feature.missing else [])]}
-    kind = _TYPES[feature.type]
+    kind = _TYPES.get(feature.type, "string")
     schema: JSON = {"type": [kind, "null"] if feature.missing else kind}
+    if feature.type == "date":
+        from service.dates import schema as of_a_date
+
+        schema |= of_a_date(feature.dtype or "")
     if kind in ("number", "integer"):
         most = largest(feature)
         schema |= {"minimum": -most, "maximum": most}
@@ -112,6 +116,8 @@ def _description(feature: Feature) -> str:
     if feature.range is not None:
         low, high = feature.range
         return f"The sample has {low:.6g} to {high:.6g}."
+    if feature.period is not None:
+        return "The sample has {} to {}.".format(*feature.period)
     if feature.accepts_unknown and feature.categories:
         known = ", ".join(map(str, feature.categories[:_KNOWN]))
         more = len(feature.categories) - _KNOWN

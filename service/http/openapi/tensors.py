@@ -11,7 +11,7 @@ from service.codecs.tensors import inputs, outputs
 from service.codecs.tensors.datatypes import DATATYPES, Datatype
 from service.codecs.tensors.inputs import TensorMetadata
 from service.http.openapi.responses import JSON, reference
-from service.http.openapi.rows import largest
+from service.http.openapi.rows import cell, largest
 from service.http.openapi.tensor_answers import can_rank
 from service.signature import Feature, Signature, Value
 
@@ -72,7 +72,7 @@ def _columns(signature: Signature, max_rows: int) -> list[JSON]:
     """The tensors of columns: one schema for all columns of one kind, and each datatype that they may have."""
     kinds: dict[Any, list[Feature]] = {}
     for feature in signature.features:
-        kinds.setdefault((feature.type, feature.missing, feature.allowed, feature.max_magnitude), []).append(feature)
+        kinds.setdefault(_kind(feature), []).append(feature)
     if len(signature.features) == 1:
         return [*_of_shape({"type": "string"}, signature.features, max_rows, None)]
     groups = kinds.values()
@@ -117,11 +117,16 @@ def _data(value: JSON, max_rows: int, width: int) -> JSON:
     }
 
 
+def _kind(feature: Feature) -> Any:
+    """What features have in common that one schema describes."""
+    date = feature.dtype if feature.type == "date" else None
+    return feature.type, feature.missing, feature.allowed, feature.max_magnitude, date
+
+
 def _common(features: list[Feature]) -> Feature:
     """A feature that takes whatever one of these takes."""
     first = features[0]
-    kinds = {(each.type, each.missing, each.allowed, each.max_magnitude) for each in features}
-    if len(kinds) == 1:
+    if len({_kind(each) for each in features}) == 1:
         return first
     missing, limit = any(each.missing for each in features), max(each.max_magnitude for each in features)
     return Feature("", "float" if first.numeric else "text", missing=missing, max_magnitude=limit)
@@ -131,7 +136,7 @@ def _value(feature: Feature, datatype: Datatype) -> JSON:
     """A value of a datatype that a feature takes."""
     if datatype.name == "BYTES":
         allowed: Iterable[Any] | None = feature.allowed
-        schema: JSON = {"type": "string"}
+        schema: JSON = {**cell(feature), "type": "string"}
     elif datatype.name == "BOOL":
         allowed, schema = _allowed(feature, (False, True)), {"type": "boolean"}
     else:

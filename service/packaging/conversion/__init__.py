@@ -5,7 +5,12 @@ Converts an estimator to ONNX.
     child.py                    converts, in a process of its own
     converters.py               linear classifiers, imputers and trees
     hist_gradient_boosting.py   histogram-based gradient boosting
+    hist_categories.py          the categories in its trees
     forests.py                  forests, added tree by tree
+    parts.py                    estimators made of others, in a shape that converts
+    composed.py                 voting, transformed targets, functions of NumPy
+    several.py                  classifiers of several outputs
+    ufuncs.py                   these functions
     neighbours.py               finds neighbouring numbers between which something changes
     boosters.py                 XGBoost, LightGBM and CatBoost
     booster_trees.py            their trees

@@ -33,11 +33,13 @@ _IDENTITY = (
     "reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror", "rank:ndcg", "rank:map",
     "rank:pairwise", "regression", "regression_l1", "huber", "fair", "quantile", "mape", "lambdarank", "rank_xendcg",
     "RMSE", "MAE", "Quantile", "Huber", "LogCosh", "MAPE", "Lq", "Expectile", "MultiRMSE", "YetiRank", "PairLogit",
-    "QueryRMSE", "QuerySoftMax", "YetiRankPairwise", "PairLogitPairwise",
+    "QueryRMSE", "QuerySoftMax", "YetiRankPairwise", "PairLogitPairwise", "reg:squaredlogerror", "MultiQuantile",
+    "LogLinQuantile", "Cox",
 )  # fmt: skip
 _LOGISTIC = ("binary:logistic", "reg:logistic", "binary", "cross_entropy", "Logloss", "CrossEntropy")
-_EXPONENT = ("count:poisson", "reg:gamma", "reg:tweedie", "poisson", "gamma", "tweedie", "Poisson", "Tweedie")
-_SOFTMAX = ("multi:softprob", "multiclass", "MultiClass")
+_EXPONENT = ("count:poisson", "reg:gamma", "reg:tweedie", "poisson", "gamma", "tweedie", "Poisson", "Tweedie",
+             "survival:cox")  # fmt: skip
+_SOFTMAX = ("multi:softprob", "multi:softmax", "multiclass", "MultiClass")
 _EACH = ("multiclassova", "MultiClassOneVsAll")
 
 
@@ -194,7 +196,7 @@ def _plain(objective: str) -> str:
         return objective
     return (
         objective
-        if objective.startswith(("reg:", "binary:", "multi:", "rank:", "count:"))
+        if objective.startswith(("reg:", "binary:", "multi:", "rank:", "count:", "survival:"))
         else (objective.split(maxsplit=1)[0].partition(":")[0])
     )
 

@@ -35,11 +35,15 @@ def candidates(estimator: Any, signature: Signature) -> list[Candidate]:
     Bare trees are converted in float32, in which they compare; the rest in float64, and in float32 where that has no
     kernel. Forests are also converted exactly, which is tried last.
     """
-    from service.packaging.conversion import forests
+    from service.packaging.conversion import forests, parts
 
+    if signature.dates or signature.form == "dicts":
+        what = "dates" if signature.dates else "dicts with other keys in each row"
+        return [Candidate("any", None, f"no conversion: ONNX has no {what}")]
     estimator, threshold = unwrapped(estimator)
     if threshold is not None and threshold.method != signature.outputs[1].name:
         return [Candidate("any", None, f"no conversion: a threshold of {threshold.method}, which is no output")]
+    estimator = parts.adapted(estimator)
     final = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
     trees = _compares_in_float32(final)
     precisions = ["float32"] if trees and final is estimator else ["float64", "float32"]
@@ -47,7 +51,7 @@ def candidates(estimator: Any, signature: Signature) -> list[Candidate]:
         estimator, final = _with_final(estimator, _with_positions(final))
     if _libraries(final) == {"xgboost"}:
         estimator, final = _with_sparse_zeros(estimator, final, signature)
-    forest = forests.exact(final)
+    forest = forests.exact(final) if signature.classes is not None else None
     jobs = [(estimator, final, precision) for precision in precisions]
     if forest is not None:
         jobs.append((*_with_final(estimator, forest), "exact"))
@@ -87,6 +91,7 @@ def _candidate(
     from service.packaging.conversion import hist_gradient_boosting
     from service.packaging.onnx_graph.labels import drop_zipmap, give_positions, give_threshold
     from service.packaging.onnx_graph.locales import give_portable_locale
+    from service.packaging.onnx_graph.types import declare_outputs
 
     options = [{id(final): {"zipmap": False}}, None] if hasattr(final, "classes_") else [None]
     for attempt, option in enumerate(options):
@@ -96,6 +101,7 @@ def _candidate(
             )
             hist_gradient_boosting.declare(model)
             drop_zipmap(model)
+            declare_outputs(model)
             give_portable_locale(model)
             if threshold is not None:
                 column = threshold.positive if signature.outputs[1].width else -1

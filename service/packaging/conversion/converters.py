@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from service.packaging.conversion import forests, hist_gradient_boosting
+from service.packaging.conversion import composed, forests, hist_categories, hist_gradient_boosting, several
 from service.packaging.conversion.nodes import cast_to_output, constant, labels, node, unique, winners
 from service.runtimes.onnx_runtime import MISSING_STRING
 from service.signature import is_missing
@@ -19,6 +19,9 @@ _OPTIONS = {"zipmap": [True, False, "columns"], "nocl": [True, False], "raw_scor
 def register(libraries: set[str] | None = None) -> None:
     """Make skl2onnx use these converters, and those of these boosters' libraries."""
     hist_gradient_boosting.register(_OPTIONS)
+    hist_categories.register()
+    composed.register(_OPTIONS)
+    several.register()
     forests.register(_OPTIONS)
     _register_linear()
     _register_imputer()

@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
-from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from service.packaging.conversion.hist_gradient_boosting import ensemble
 from service.packaging.conversion.nodes import cast_to_output, constant, labels, node, winners
@@ -39,22 +45,52 @@ class ExactExtraTrees(ExtraTreesClassifier):  # type: ignore[misc]
     """Extremely randomized trees that are converted by this module."""
 
 
-_EXACT = {RandomForestClassifier: ExactRandomForest, ExtraTreesClassifier: ExactExtraTrees}
+class ExactTree(DecisionTreeClassifier):  # type: ignore[misc]
+    """A tree that is converted by this module."""
+
+
+class ExactRandomForestRegressor(RandomForestRegressor):  # type: ignore[misc]
+    """A random forest that is converted by this module."""
+
+
+class ExactExtraTreesRegressor(ExtraTreesRegressor):  # type: ignore[misc]
+    """Extremely randomized trees that are converted by this module."""
+
+
+class ExactTreeRegressor(DecisionTreeRegressor):  # type: ignore[misc]
+    """A tree that is converted by this module."""
+
+
+_CLASSIFIERS: dict[type, type] = {
+    RandomForestClassifier: ExactRandomForest,
+    ExtraTreesClassifier: ExactExtraTrees,
+    DecisionTreeClassifier: ExactTree,
+}
+_REGRESSORS: dict[type, type] = {
+    RandomForestRegressor: ExactRandomForestRegressor,
+    ExtraTreesRegressor: ExactExtraTreesRegressor,
+    DecisionTreeRegressor: ExactTreeRegressor,
+}
+_EXACT = _CLASSIFIERS | _REGRESSORS
 
 
 def register(options: dict[str, Any]) -> None:
     """Make skl2onnx use this converter; `options` are those of its classifiers."""
     from skl2onnx import update_registered_converter
-    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
+    from skl2onnx.common.shape_calculator import (
+        calculate_linear_classifier_output_shapes,
+        calculate_linear_regressor_output_shapes,
+    )
 
-    for kind in _EXACT.values():
-        update_registered_converter(
-            kind, kind.__name__, calculate_linear_classifier_output_shapes, _convert, options=options
-        )
+    for kind in _CLASSIFIERS.values():
+        shapes = calculate_linear_classifier_output_shapes
+        update_registered_converter(kind, kind.__name__, shapes, _classifier, options=options)
+    for kind in _REGRESSORS.values():
+        update_registered_converter(kind, kind.__name__, calculate_linear_regressor_output_shapes, _regressor)
 
 
 def exact(estimator: Any) -> Any | None:
-    """The same forest in a class that is converted exactly; None if it is no forest, or has several outputs."""
+    """The same forest or tree in a class that is converted exactly; None if it is none, or has several outputs."""
     kind = _EXACT.get(type(estimator))
     if kind is None or estimator.n_outputs_ != 1:
         return None
@@ -63,24 +99,40 @@ def exact(estimator: Any) -> Any | None:
     return forest
 
 
-def _convert(scope: Any, operator: Any, container: Any) -> None:
+def _classifier(scope: Any, operator: Any, container: Any) -> None:
     forest = operator.raw_operator
-    given = node(scope, container, "Cast", [operator.inputs[0].full_name], to=TensorProto.FLOAT)
-    given = node(scope, container, "Cast", [given], to=TensorProto.DOUBLE)
-    # A leaf counts for one label, so each label has trees of its own.
-    trees = [(_nodes(each.tree_, label), label) for label in range(forest.n_classes_) for each in forest.estimators_]
-    total = ensemble(scope, container, given, trees, forest.n_classes_)
-    number = constant(scope, container, np.array([len(forest.estimators_)], dtype=np.float64))
-    probabilities = node(scope, container, "Div", [total, number])
+    leaves = [(0, label) for label in range(forest.n_classes_)]
+    probabilities = means(scope, container, operator.inputs[0].full_name, forest, leaves)
     labels(scope, operator, container, winners(scope, container, probabilities, binary=False))
     cast_to_output(operator, container, probabilities, 1)
 
 
-def _nodes(tree: Any, label: int) -> NDArray[Any]:
-    """The nodes of a tree, with the share of one label for the value of each leaf."""
+def _regressor(scope: Any, operator: Any, container: Any) -> None:
+    found = means(scope, container, operator.inputs[0].full_name, operator.raw_operator, [(0, 0)])
+    cast_to_output(operator, container, found, 0)
+
+
+def means(scope: Any, container: Any, given: str, forest: Any, leaves: list[tuple[int, int]]) -> str:
+    """
+    The means of the trees' values, double, shape (rows, leaves).
+
+    Args:
+        leaves: an output, and a label or 0, for each value. Each has trees of its own, for a leaf counts for one.
+    """
+    given = node(scope, container, "Cast", [given], to=TensorProto.FLOAT)
+    given = node(scope, container, "Cast", [given], to=TensorProto.DOUBLE)
+    parts = [each.tree_ for each in getattr(forest, "estimators_", [forest])]
+    trees = [(_nodes(each, *leaf), target) for target, leaf in enumerate(leaves) for each in parts]
+    total = ensemble(scope, container, given, trees, len(leaves))
+    number = constant(scope, container, np.array([len(parts)], dtype=np.float64))
+    return node(scope, container, "Div", [total, number])
+
+
+def _nodes(tree: Any, output: int, label: int) -> NDArray[Any]:
+    """The nodes of a tree, with the share of one label, or the number, for the value of each leaf."""
     nodes = np.zeros(tree.node_count, dtype=NODE)
     nodes["is_leaf"] = tree.children_left < 0
-    nodes["value"] = tree.value[:, 0, label]
+    nodes["value"] = tree.value[:, output, label]
     nodes["left"], nodes["right"] = tree.children_left, tree.children_right
     nodes["feature_idx"], nodes["num_threshold"] = tree.feature, tree.threshold
     nodes["missing_go_to_left"] = tree.missing_go_to_left

@@ -80,12 +80,16 @@ def _classifier(scope: Any, operator: Any, container: Any) -> None:
 def _raw(scope: Any, operator: Any, container: Any) -> str:
     """The raw predictions, double, shape (rows, trees of an iteration)."""
     estimator = operator.raw_operator
-    if estimator.is_categorical_ is not None:
-        raise NotImplementedError("categorical features in the trees")
     targets = estimator.n_trees_per_iteration_
-    iterations = estimator._predictors  # noqa: SLF001 (there is no public way to the trees)
-    trees = [(predictor.nodes, target) for iteration in iterations for target, predictor in enumerate(iteration)]
     given = node(scope, container, "Cast", [operator.inputs[0].full_name], to=TensorProto.DOUBLE)
+    if estimator.is_categorical_ is None:
+        # There is no public way to the trees.
+        iterations = [[each.nodes for each in iteration] for iteration in estimator._predictors]  # noqa: SLF001
+    else:
+        from service.packaging.conversion.hist_categories import with_sides
+
+        given, iterations = with_sides(scope, container, given, estimator)
+    trees = [(nodes, target) for iteration in iterations for target, nodes in enumerate(iteration)]
     total = ensemble(scope, container, given, trees, targets)
     baseline = np.asarray(estimator._baseline_prediction, dtype=np.float64).reshape(1, -1)  # noqa: SLF001
     return node(scope, container, "Add", [total, constant(scope, container, baseline)])

@@ -67,13 +67,30 @@ def _encoded(part: Any, columns: list[_Column]) -> Iterator[tuple[int, Encoded]]
             yield from _encoded(transformer, _selected(selected, columns))
     elif hasattr(part, "steps"):
         yield from _in_steps(part.steps, columns)
-    elif hasattr(part, "build_analyzer") and len(columns) == 1:
+    else:
+        yield from _known(part, columns)
+
+
+def _known(part: Any, columns: list[_Column]) -> Iterator[tuple[int, Encoded]]:
+    """What an encoder or a vectorizer itself knows of these columns."""
+    if hasattr(part, "build_analyzer") and len(columns) == 1:
         yield columns[0].position, Encoded(None)
+    elif hasattr(part, "feature_names_") and hasattr(part, "separator"):
+        yield from _in_dicts(part, columns)
     elif hasattr(part, "categories_") and len(part.categories_) == len(columns):
         strict = getattr(part, "handle_unknown", None) == "error"
         for column, categories in zip(columns, part.categories_, strict=True):
             values = [*np.asarray(categories, dtype=object).tolist(), *column.gaps]
             yield column.position, Encoded(values, strict, column.imputed)
+
+
+def _in_dicts(vectorizer: Any, columns: list[_Column]) -> Iterator[tuple[int, Encoded]]:
+    """The strings that a DictVectorizer knows of each column; of a number it has a column of the same name."""
+    for column in columns:
+        start = f"{column.name}{vectorizer.separator}"
+        values: list[Value] = [name[len(start) :] for name in vectorizer.feature_names_ if name.startswith(start)]
+        if values and column.name not in vectorizer.vocabulary_:
+            yield column.position, Encoded(values)
 
 
 def _in_steps(steps: list[tuple[str, Any]], columns: list[_Column]) -> list[tuple[int, Encoded]]:

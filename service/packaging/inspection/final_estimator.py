@@ -55,6 +55,25 @@ def without_search(estimator: Any) -> Any:
     return estimator
 
 
+def without_samplers(estimator: Any) -> Any:
+    """
+    A pipeline of imbalanced-learn as one of scikit-learn: its samplers do nothing but in `fit`. Anything else as it is.
+
+    A search over such a pipeline is its best estimator.
+    """
+    inside = getattr(estimator, "best_estimator_", estimator)
+    if hasattr(estimator, "best_estimator_"):
+        found = without_samplers(inside)
+        return estimator if found is inside else found
+    steps = getattr(estimator, "steps", [])
+    kept = [(name, step) for name, step in steps if not hasattr(step, "fit_resample")]
+    if len(kept) == len(steps):
+        return estimator
+    from sklearn.pipeline import Pipeline
+
+    return Pipeline(kept)
+
+
 def split(estimator: Any) -> tuple[Any | None, Any]:
     """The steps before the last one of a pipeline, if there are any, and the last one."""
     steps = getattr(estimator, "steps", None)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from service.packaging.boosters import confuses_categories
+from service.packaging.dict_sample import as_dicts, dict_columns, vectorizer_of
 from service.packaging.errors import PackagingError
 from service.packaging.inspection.categories import Encoded, encoded_features
 from service.packaging.inspection.outputs import classes_of, output_classes_of, outputs_of, row_by_row
@@ -38,9 +39,12 @@ def inspect(
     Raises:
         PackagingError: these do not fit each other, or the estimator does not predict.
     """
+    vectorizer = vectorizer_of(estimator)
+    if vectorizer is not None:
+        sample = as_dicts(vectorizer, sample)
     original, sample = sample, framed(sample)
     copied = sample is not original
-    columns = columns_of(sample, _names(estimator))
+    columns = columns_of(sample, _names(estimator)) if vectorizer is None else dict_columns(sample)
     encoded = encoded_features(estimator, [column.name for column in columns])
     for position, each in encoded.items():
         _check_kind(columns[position], each.values or [])
@@ -95,12 +99,7 @@ def _form(
     estimator: Any, sample: Any, columns: list[Column], outputs: tuple[Output, ...]
 ) -> tuple[Form, list[Feature]]:
     """The simplest form in which the estimator gives every output as it does for the sample itself."""
-    forms: list[Form] = ["frame", "objects"] if hasattr(sample, "columns") else ["objects", "frame"]
-    if columns[0].kind == "text":
-        forms = ["texts"]
-    elif not any(column.kind == "string" for column in columns):
-        forms = ["matrix", *forms]
-    for form in forms:
+    for form in _possible_forms(sample, columns):
         features = [_plain(column, form) for column in columns]
         signature = Signature("regressor", tuple(features), (Output("predict"),), None, form)
         try:
@@ -117,6 +116,19 @@ def _form(
             f"A request has one kind, null: fit the model on one of them, and give a sample with that one."
         )
     raise PackagingError("The estimator answers differently for the same values in another container.")
+
+
+def _possible_forms(sample: Any, columns: list[Column]) -> list[Form]:
+    """The forms that hold such columns, the simplest first."""
+    if isinstance(sample, list) and isinstance(sample[0], dict):
+        return ["dicts"]
+    kinds = {column.kind for column in columns}
+    if "text" in kinds:
+        return ["texts"]
+    if "date" in kinds:
+        return ["frame"]
+    forms: list[Form] = ["frame", "objects"] if hasattr(sample, "columns") else ["objects", "frame"]
+    return forms if "string" in kinds else ["matrix", *forms]
 
 
 def _answers_alike(estimator: Any, sample: Any, other: Any, outputs: tuple[Output, ...]) -> bool:
@@ -153,7 +165,7 @@ def _plain(column: Column, form: Form) -> Feature:
 def _lists(column: Column, encoded: Encoded | None) -> bool:
     """Whether there may be a list of values that are taken, and no others."""
     return column.kind in ("string", "text") or (
-        column.kind != "bool" and (encoded is not None or column.categories is not None)
+        column.kind not in ("bool", "date") and (encoded is not None or column.categories is not None)
     )
 
 
@@ -173,6 +185,8 @@ def _with_values(feature: Feature, column: Column, encoded: Encoded | None, *, o
     """The feature with its range, or with the values that the model knows; `opened`: whether it takes others."""
     if column.kind in ("float", "int", "bool"):
         return _with_numbers(feature, column, encoded, opened=opened)
+    if column.kind == "date":
+        return _with_period(feature, column)
     known = encoded.values if encoded is not None else None
     if opened and (column.kind == "text" or (known is None and column.categories is None)):
         return feature
@@ -182,6 +196,12 @@ def _with_values(feature: Feature, column: Column, encoded: Encoded | None, *, o
         if not strings:
             raise PackagingError(f"{column.name} has no value in the sample.")
     return replace(feature, type="category", categories=tuple(strings), accepts_unknown=opened)
+
+
+def _with_period(feature: Feature, column: Column) -> Feature:
+    from service.dates import period
+
+    return replace(feature, period=period(column.dtype or "", column.values))
 
 
 def _with_numbers(feature: Feature, column: Column, encoded: Encoded | None, *, opened: bool) -> Feature:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.packaging.errors import PackagingError
+from service.prediction import TOLERANCE
 from service.runtimes.sklearn_runtime import call
 from service.signature import Label, Output, Task
 
@@ -122,8 +123,14 @@ def _confidence(estimator: Any, task: Task, sample: Any) -> list[Output]:
     """A classifier's probabilities, or else its scores; an outlier detector's scores."""
     for method in ("predict_proba", "decision_function") if task == "classifier" else ("decision_function",):
         if hasattr(estimator, method):
-            return [Output(method, _width(call(estimator, method, sample)))]
+            values = call(estimator, method, sample)
+            return [Output(method, _width(values))] if _is_confidence(method, values) else []
     return []
+
+
+def _is_confidence(method: str, values: NDArray[Any]) -> bool:
+    """Whether probabilities are some: XGBoost calls its raw scores so, too, if it was fitted to give these."""
+    return method != "predict_proba" or bool(((values >= -TOLERANCE) & (values <= 1 + TOLERANCE)).all())
 
 
 def _of_several(estimator: Any, sample: Any, predicted: NDArray[Any]) -> list[Output]:

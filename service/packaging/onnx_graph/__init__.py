@@ -5,4 +5,5 @@ Reads and edits ONNX graphs.
     outputs.py   what a graph gives
     labels.py    has a graph give positions instead of labels
     locales.py   the locale by which a graph writes small letters
+    types.py     the types of what a graph gives
 """

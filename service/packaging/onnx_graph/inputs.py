@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import numpy as np
@@ -74,8 +75,9 @@ def string_inputs(content: bytes, names: list[str]) -> list[str]:
     inputs = inputs_of(session_of(content))
     if len(inputs) == 1:
         return names if inputs[0].type == "tensor(string)" else []
-    strings = {each.name for each in inputs if each.type == "tensor(string)"}
-    return [name for name in names if name in strings]
+    strings = [each.name for each in inputs if each.type == "tensor(string)"]
+    found = _columns_of(names, [each.name for each in inputs])
+    return [found[name] for name in strings if name in found]
 
 
 def _width(shape: list[Any]) -> int | None:
@@ -91,12 +93,14 @@ def matching(sample: Any, inputs: list[Input]) -> list[Column]:
     """
     names = [each.name for each in inputs]
     if len(inputs) > 1 and hasattr(sample, "columns"):
-        found = {str(column): column for column in sample.columns}
+        labels = {str(column): column for column in sample.columns}
+        found = _columns_of(list(labels), names)
         _require(names, list(found))
-        sample = sample[[found[name] for name in names]]
+        sample = sample[[labels[found[name]] for name in names]]
     columns = columns_of(sample, None)
     if len(inputs) > 1:
-        _require(names, [column.name for column in columns])
+        if not hasattr(sample, "columns"):
+            _require(names, [column.name for column in columns])
         if any(each.width not in (1, None) for each in inputs):
             raise PackagingError("Each of the graph's inputs must take one column, or one input must take all.")
     elif inputs[0].width not in (len(columns), None):
@@ -105,6 +109,32 @@ def matching(sample: Any, inputs: list[Input]) -> list[Column]:
     if gaps.all():
         raise PackagingError("Every row of the sample misses a value: give complete ones.")
     return [column._replace(values=column.values[~gaps]) for column in columns]
+
+
+def _columns_of(columns: list[str], names: list[str]) -> dict[str, str]:
+    """
+    The column for each input of a graph that has one: of the same name, or of the one that skl2onnx makes this name of.
+
+    Raises:
+        PackagingError: there are two for one.
+    """
+    found: dict[str, str] = {name: name for name in names if name in columns}
+    for column in columns:
+        name = _written(column)
+        if name not in names or found.get(name) == name:
+            continue
+        if name in found:
+            raise PackagingError(
+                f"The columns {found[name]} and {column} are both {name} to the graph: rename one before you convert."
+            )
+        found[name] = column
+    return found
+
+
+def _written(column: str) -> str:
+    """The name that skl2onnx gives to the input of a column, in which there are letters, digits, _ and + alone."""
+    name = re.sub(r"[^\w+]", "_", column)
+    return f"_{name}" if name[:1].isdigit() else name
 
 
 def _require(names: list[str], found: list[str]) -> None:

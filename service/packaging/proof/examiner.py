@@ -175,7 +175,7 @@ class Examiner:
             return Agreement(0, 0.0), 0
         answer, expected = self._answer(runtime, columns), self._answer(self._reference, columns)
         if answer is None or expected is None:
-            return Agreement(len(columns[0]), np.inf), 0
+            return self._compare_taken(runtime, columns)
         agreement = compare(answer, expected, self.scale)
         if agreement.holds or agreement.difference == np.inf or expected.predict.dtype.kind == "f":
             return agreement, 0
@@ -186,6 +186,25 @@ class Examiner:
         elif jumping.any():
             difference = compare(_only(answer, ~jumping), _only(expected, ~jumping), self.scale).difference
         return Agreement(wrong, difference), agreement.labels - wrong
+
+    def _compare_taken(self, runtime: Runtime, columns: Columns) -> tuple[Agreement, int]:
+        """The same for rows of which some are refused, as logarithms refuse negative numbers: both must do so."""
+        rows = len(columns[0])
+        taken, expected = self._taken(runtime, columns), self._taken(self._reference, columns)
+        if rows == 1 or not taken.any() or not np.array_equal(taken, expected) or taken.all():
+            same = np.array_equal(taken, expected) and not taken.any()
+            return Agreement(0 if same else rows, 0.0 if same else np.inf), 0
+        return self._compare(runtime, [column[taken] for column in columns])
+
+    def _taken(self, runtime: Runtime, columns: Columns) -> NDArray[np.bool_]:
+        """Which of these rows a runtime computes with, found by halves."""
+        rows = len(columns[0])
+        if rows == 0 or self._answer(runtime, columns) is not None:
+            return np.ones(rows, dtype=bool)
+        if rows == 1:
+            return np.zeros(1, dtype=bool)
+        halves = [column[: rows // 2] for column in columns], [column[rows // 2 :] for column in columns]
+        return np.concatenate([self._taken(runtime, half) for half in halves])
 
     def _answer(self, runtime: Runtime, columns: Columns) -> Prediction | None:
         """What a runtime says of these rows; None where it cannot compute with one of them."""

@@ -133,6 +133,8 @@ class RowMaker:
 
     def _cells(self, position: int, rows: int) -> NDArray[Any]:
         feature = self._signature.features[position]
+        if feature.type == "date":
+            return self._columns[position][self._generator.integers(len(self._columns[position]), size=rows)]
         if feature.type == "text":
             return self._texts(self._columns[position], rows)
         if feature.categories is not None:

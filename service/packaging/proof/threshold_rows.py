@@ -27,6 +27,7 @@ class Thresholds:
     """Finds, for thresholds of a final tree ensemble, the neighbouring inputs between which each falls."""
 
     def __init__(self, estimator: Any, signature: Signature, maker: RowMaker) -> None:
+        """Take the estimator; of one that asks others, the trees inside are looked at."""
         self._signature = signature
         self._maker = maker
         self._before, self._final = split(unwrapped(estimator)[0])
@@ -87,6 +88,8 @@ class Thresholds:
         given = estimator_input(self._signature, Table.unchecked(self._signature, columns))
         if self._before is not None:
             given = call(self._before, "transform", given)
+        if getattr(self._final, "_preprocessor", None) is not None:  # of categories, which come first
+            given = call(self._final._preprocessor, "transform", given)  # noqa: SLF001 (there is no public way to it)
         matrix = _numbers(given)
         if hasattr(self._final, "_predictors") or library_of(self._final) == "lightgbm":
             return matrix
@@ -121,7 +124,9 @@ def _splits(final: Any) -> NDArray[np.float64]:
 def _trees(final: Any) -> list[Any]:
     if hasattr(final, "tree_"):
         return [final.tree_]
+    if hasattr(final, "regressor_"):
+        return _trees(final.regressor_)
     parts = getattr(final, "estimators_", None)
     if parts is None or hasattr(final, "estimators_features_"):
         return []
-    return [each.tree_ for each in np.ravel(np.array(parts, dtype=object)) if hasattr(each, "tree_")]
+    return [tree for each in np.ravel(np.array(parts, dtype=object)) for tree in _trees(each)]

@@ -210,10 +210,9 @@ def test_a_label_that_is_no_class_cannot_be_served() -> None:
         (np.empty((0, 3)), "has no rows"),
         (np.zeros((2, 3, 4)), "must have the shape"),
         (np.zeros((5, 2)), "does not take the sample"),
-        (pd.DataFrame({"a": [1.0], "b": pd.to_datetime(["2020-01-01"]), "c": [1.0]}), "b holds dates"),
         (pd.DataFrame(np.zeros((5, 3)), columns=["a", "b", "a"]), "names must all be different"),
     ],
-    ids=["no rows", "three dimensions", "too narrow", "dates", "one name twice"],
+    ids=["no rows", "three dimensions", "too narrow", "one name twice"],
 )
 def test_samples_that_do_not_fit_say_so(sample: Any, sentence: str) -> None:
     """The sentences are for operators."""
@@ -322,3 +321,21 @@ def test_a_search_knows_what_its_best_estimator_knows() -> None:
     model = GridSearchCV(pipeline, {"logisticregression__C": [1.0]}, cv=2).fit(TOWN_FRAME, TOWN_TARGET)
 
     assert features_of(model, TOWN_FRAME[TOWN_FRAME["town"] != "Ulm"])["town"].allowed == ("Bern", "Graz", "Ulm")
+
+
+class _Scoring(LogisticRegression):  # type: ignore[misc]
+    """A classifier whose probabilities are none, as those of XGBoost's raw scores."""
+
+    def predict_proba(self, rows: Any) -> Any:
+        scores = self.decision_function(rows)
+        return np.stack([1 - scores, scores], axis=1)
+
+
+def test_scores_that_are_called_probabilities_are_left_out() -> None:
+    """They would be answered as such."""
+    rows, species = load_iris(return_X_y=True)
+    model = _Scoring(max_iter=2000).fit(rows, species == 0)
+
+    signature, _ = inspect(model, rows, classes=None, example=None)
+
+    assert [each.name for each in signature.outputs] == ["predict"]
