@@ -24,8 +24,8 @@ The packages. Each one's docstring lists its modules; a package imports only tho
     static/       the page: HTML, CSS and JavaScript modules, without a build step
 
 The modules that all share: settings.py, errors.py, wording.py (parts of sentences), signature.py, table.py,
-prediction.py, several_outputs.py (probabilities of several outputs) and dates.py. private_names.py lists the private names of
-other libraries that are used.
+prediction.py, several_outputs.py (probabilities of several outputs) and dates.py. private_names.py lists the private
+names of other libraries that are used.
 """
 
 __version__ = "0.1.0"
