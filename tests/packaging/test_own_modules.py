@@ -17,6 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from service.__main__ import main
 from service.app import open_repository
+from service.errors import InvalidInput
 from service.packaging import save_model
 from service.packaging.errors import PackagingError
 from service.packaging.own_modules import gather, importable, needed
@@ -186,6 +187,21 @@ def test_a_function_of_a_module_is_served(tmp_path: Path) -> None:
 
     table = Table.from_rows(model.signature, ROWS.tolist())
     np.testing.assert_array_equal(model.runtime.predict(table).probabilities, expected)
+
+
+def test_code_that_refuses_some_rows_is_compared_on_the_others(tmp_path: Path) -> None:
+    """A quotient has no value at 0; what the estimator cannot compute is refused, as by the estimator."""
+    files = {"own_step.py": step(value="np.asarray(X) / np.asarray(X)[:, :1]")}
+    with importable(files):
+        estimator = fitted()
+        save_model(estimator, ROWS, name="own", root=tmp_path, code=files)
+        expected = estimator.predict_proba(ROWS)
+    model = open_repository(Settings(models_dir=tmp_path, trust_code="own")).get("own")
+
+    table = Table.from_rows(model.signature, ROWS.tolist())
+    np.testing.assert_array_equal(model.runtime.predict(table).probabilities, expected)
+    with pytest.raises(InvalidInput):
+        model.runtime.predict(Table.from_rows(model.signature, [[0.0, 0.0, 1.0]]))
 
 
 def test_a_transformer_that_changes_the_rows_in_place_answers_as_it_does(tmp_path: Path) -> None:
