@@ -35,11 +35,13 @@ class Source(NamedTuple):
         model: the file that the model is in.
         data: the file that the sample rows are in.
         found: how that was found; None if the user named it.
+        code: a directory of modules that the model needs, as MLflow keeps it.
     """
 
     model: Path
     data: Path
     found: str | None
+    code: Path | None = None
 
 
 def find(file: Path, data: Path | None) -> Source:
@@ -50,16 +52,17 @@ def find(file: Path, data: Path | None) -> Source:
         PackagingError: there is no such model, or no sample.
     """
     model, example = _inside(file) if file.is_dir() else (file, None)
+    code = _code(file) if file.is_dir() else None
     if data is not None:
-        return Source(model, data, None)
+        return Source(model, data, None, code)
     if example is not None and example.exists():
-        return Source(model, example, "the model's input example")
+        return Source(model, example, "the model's input example", code)
     stem = model.stem if model.suffix not in _PACKED else Path(model.stem).stem
     for name in (stem, *_BESIDE):
         for suffix in _READABLE:
             beside = model.with_name(name + suffix)
             if beside.exists():
-                return Source(model, beside, f"found beside {model.name}")
+                return Source(model, beside, f"found beside {model.name}", code)
     raise PackagingError(
         "There are no sample rows: add --data SAMPLE.csv, some hundred rows like those that the model was fitted on, "
         f"or put them beside {model.name} as {stem}.csv, sample.csv or train.csv."
@@ -129,6 +132,14 @@ def _mlflow(directory: Path) -> tuple[Path, Path | None]:
         )
     example = re.search(r"^saved_input_example_info:\n(?:  .*\n)*?  artifact_path: (\S+)$", text, re.MULTILINE)
     return directory / Path(model[1]).name, directory / Path(example[1]).name if example else None
+
+
+def _code(directory: Path) -> Path | None:
+    """The modules that an MLflow model has from `code_paths`."""
+    given = directory / "MLmodel"
+    text = given.read_text(encoding="utf-8") if given.exists() else ""
+    named = re.search(r"^  python_function:\n(?:    .*\n)*?    code: (\S+)$", text, re.MULTILINE)
+    return directory / Path(named[1]).name if named else None
 
 
 def _skops(directory: Path) -> tuple[Path, Path | None]:

@@ -82,6 +82,19 @@ def test_add_takes_the_modules_and_says_what_to_set(
     np.testing.assert_allclose(probabilities, expected, rtol=1e-12)
 
 
+def test_the_code_of_an_mlflow_model_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It lies in the model's directory, which names it."""
+    write(tmp_path / "code", FILES)
+    train(tmp_path)
+    (tmp_path / "MLmodel").write_text(
+        "flavors:\n  python_function:\n    code: code\n    env:\n      conda: conda.yaml\n"
+        "    loader_module: mlflow.sklearn\n  sklearn:\n    code: code\n    pickled_model: model.joblib\n"
+    )
+
+    assert main(["add", "own", str(tmp_path), "--models", str(tmp_path / "m")]) == 0
+    assert "code/helper.py, code/own_step.py\n" in capsys.readouterr().out
+
+
 def test_the_commands_tell_of_the_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
