@@ -74,16 +74,17 @@ def _add(given: argparse.Namespace, root: Path) -> None:
     from service.packaging.version_directory import place
 
     home, number = place(root, given.name, given.version)
+    found_source = source.find(given.file, given.data)
     steps = Steps()
     with _target(home.parent, dry_run=given.dry_run) as target:
         directory = add(
             given.name,
-            source.find(given.file, given.data),
+            found_source,
             version=number,
             classes=given.classes.split(",") if given.classes else None,
             root=Path(target),
             report=steps.begin,
-            code=given.code,
+            code=[*given.code, *filter(None, [found_source.code])],
         )
         steps.begin("measuring")
         found = summary(directory, next_steps=not given.dry_run, trusted=True)

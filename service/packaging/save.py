@@ -88,7 +88,7 @@ def save_model(
         artifacts = _artifacts(without_search(estimator), modules, report, required=not proof.holds)
         if not proof.holds:
             report("loading it as a service does")
-            limits = _proven(artifacts, signature, examiner, limits)
+            _check_loaded(artifacts, signature, examiner)
     else:
         artifacts = _native_artifacts(native, modules, report, required=not proof.holds)
         native = native if artifacts else None
@@ -145,19 +145,17 @@ def _artifacts(estimator: Any, modules: Files, report: Callable[[str], object], 
         return {}
 
 
-def _proven(artifacts: dict[str, bytes], signature: Signature, examiner: Examiner, limits: Limits) -> Limits:
-    """The limits up to which an estimator answers as it did, loaded as by a service; one with code is compared."""
+def _check_loaded(artifacts: dict[str, bytes], signature: Signature, examiner: Examiner) -> None:
+    """See that a service would take the files, and if they have code, that the estimator answers as it did."""
     if OwnCode.of(artifacts) is None:
         check_fresh(artifacts)
-        return limits
+        return
     check_fresh(artifacts, signature, examiner.golden())
-    limits, proof = examiner.examine(SklearnRuntime(loaded(artifacts), signature))
-    if not proof.holds:
+    if difference := examiner.differs(SklearnRuntime(loaded(artifacts), signature)):
         raise PackagingError(
-            f"With the modules given as code, the model answers differently: {proof.reason}. Give those that it was "
+            f"With the modules given as code, the model answers differently: {difference}. Give those that it was "
             f"fitted with."
         )
-    return limits
 
 
 def _native_artifacts(

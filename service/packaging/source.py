@@ -26,11 +26,13 @@ class Source(NamedTuple):
         model: the file that the model is in.
         data: the file that the sample rows are in.
         found: how that was found; None if the user named it.
+        code: a directory of modules that the model needs, as MLflow keeps it.
     """
 
     model: Path
     data: Path
     found: str | None
+    code: Path | None = None
 
 
 def find(file: Path, data: Path | None) -> Source:
@@ -45,16 +47,17 @@ def find(file: Path, data: Path | None) -> Source:
         model, example = mlflow.file, mlflow.example
     else:
         model, example = _inside(file) if file.is_dir() else (file, None)
+    code = _code(file) if file.is_dir() else None
     if data is not None:
-        return Source(model, data, None)
+        return Source(model, data, None, code)
     if example is not None and example.exists():
-        return Source(model, example, "the model's input example")
+        return Source(model, example, "the model's input example", code)
     stem = model.stem if model.suffix not in _PACKED else Path(model.stem).stem
     for name in (stem, *_BESIDE):
         for suffix in _READABLE:
             beside = model.with_name(name + suffix)
             if beside.exists():
-                return Source(model, beside, f"found beside {model.name}")
+                return Source(model, beside, f"found beside {model.name}", code)
     if mlflow is not None and mlflow.columns:
         raise without_sample(mlflow)
     raise PackagingError(
@@ -105,6 +108,14 @@ def _inside(directory: Path) -> tuple[Path, Path | None]:
     raise PackagingError(
         f"{directory} is a directory and not an MLflow model, nor one of skops: give the model's file."
     )
+
+
+def _code(directory: Path) -> Path | None:
+    """The modules that an MLflow model has from `code_paths`."""
+    given = directory / "MLmodel"
+    text = given.read_text(encoding="utf-8") if given.exists() else ""
+    named = re.search(r"^  python_function:\n(?:    .*\n)*?    code: (\S+)$", text, re.MULTILINE)
+    return directory / Path(named[1]).name if named else None
 
 
 def _skops(directory: Path) -> tuple[Path, Path | None]:

@@ -17,6 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from service.__main__ import main
 from service.app import open_repository
+from service.errors import InvalidInput
 from service.packaging import save_model
 from service.packaging.errors import PackagingError
 from service.packaging.own_modules import gather, importable, needed
@@ -79,6 +80,19 @@ def test_add_takes_the_modules_and_says_what_to_set(
     probabilities = model.runtime.predict(table).probabilities
     assert probabilities is not None
     np.testing.assert_allclose(probabilities, expected, rtol=1e-12)
+
+
+def test_the_code_of_an_mlflow_model_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It lies in the model's directory, which names it."""
+    write(tmp_path / "code", FILES)
+    train(tmp_path)
+    (tmp_path / "MLmodel").write_text(
+        "flavors:\n  python_function:\n    code: code\n    env:\n      conda: conda.yaml\n"
+        "    loader_module: mlflow.sklearn\n  sklearn:\n    code: code\n    pickled_model: model.joblib\n"
+    )
+
+    assert main(["add", "own", str(tmp_path), "--models", str(tmp_path / "m")]) == 0
+    assert "code/helper.py, code/own_step.py\n" in capsys.readouterr().out
 
 
 def test_the_commands_tell_of_the_code(
@@ -186,6 +200,21 @@ def test_a_function_of_a_module_is_served(tmp_path: Path) -> None:
 
     table = Table.from_rows(model.signature, ROWS.tolist())
     np.testing.assert_array_equal(model.runtime.predict(table).probabilities, expected)
+
+
+def test_code_that_refuses_some_rows_is_compared_on_the_others(tmp_path: Path) -> None:
+    """A quotient has no value at 0; what the estimator cannot compute is refused, as by the estimator."""
+    files = {"own_step.py": step(value="np.asarray(X) / np.asarray(X)[:, :1]")}
+    with importable(files):
+        estimator = fitted()
+        save_model(estimator, ROWS, name="own", root=tmp_path, code=files)
+        expected = estimator.predict_proba(ROWS)
+    model = open_repository(Settings(models_dir=tmp_path, trust_code="own")).get("own")
+
+    table = Table.from_rows(model.signature, ROWS.tolist())
+    np.testing.assert_array_equal(model.runtime.predict(table).probabilities, expected)
+    with pytest.raises(InvalidInput):
+        model.runtime.predict(Table.from_rows(model.signature, [[0.0, 0.0, 1.0]]))
 
 
 def test_a_transformer_that_changes_the_rows_in_place_answers_as_it_does(tmp_path: Path) -> None:

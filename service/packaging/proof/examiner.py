@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,9 @@ _LEAST_REACH = 1e3
 
 _GROUPS = 128
 """Limits are looked for in at most so many groups of features: singly, if there are not more of them."""
+
+_FEW_ROWS = 50
+"""So many rows are computed at once where one of them may be refused."""
 
 Columns = list[NDArray[Any]]
 
@@ -125,6 +129,19 @@ class Examiner:
         except InvalidInput:
             return Proof(False, sum(counts.values()), reason="some rows between two labels cannot be computed")
         return Proof(True, sum(counts.values()), worst, parts=counts, borders=borders, method=METHOD)
+
+    def differs(self, runtime: Runtime) -> str | None:
+        """How the reference's own estimator, loaded again, answers differently from it; None if it does not."""
+        for name, columns in islice(self._parts(runtime, self.limits), 4):  # no thresholds and no borders
+            for start in range(0, len(columns[0]), _FEW_ROWS):
+                part = [column[start : start + _FEW_ROWS] for column in columns]
+                answer, expected = self._answer(runtime, part), self._answer(self._reference, part)
+                if answer is None or expected is None:
+                    if answer is not expected:
+                        return f"{name} rows: one of them cannot compute"
+                elif not (agreement := compare(answer, expected, self.scale)).holds:
+                    return f"{name} rows: {agreement}"
+        return None
 
     def _parts(self, runtime: Runtime, limits: Limits) -> Iterator[tuple[str, Columns]]:
         """The rows to compare, by kind; those that are most work to find come last."""
