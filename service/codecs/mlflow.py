@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NoReturn
 
 import msgspec
@@ -64,24 +65,26 @@ class MLflowDecoder:
             found = _bodies.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             _refuse(body)
-        given = {name: value for name in DATA if (value := getattr(found, name)) is not UNSET}
+        texts = {name: text for name in DATA + BESIDE if (text := getattr(found, name)) is not UNSET}
+        given = [name for name in DATA if name in texts]
         if len(given) != 1:
-            _refuse(body)
-        ((name, value),) = given.items()
+            _refuse(body, texts)
+        name = given[0]
         if name == "dataframe_split":
-            return self._split.decode_rows(body)
+            return self._split.decode_rows(body, texts)
         if name == "inputs":
-            return self._inputs(body, value)
-        return self._rows[name].decode_rows(body)
+            return self._inputs(body, texts)
+        return self._rows[name].decode_rows(body, texts)
 
-    def _inputs(self, body: bytes, value: Raw) -> Table:
+    def _inputs(self, body: bytes, texts: Mapping[str, Raw]) -> Table:
         """Columns by name, tensors, or rows."""
+        value = texts["inputs"]
         start = bytes(memoryview(value)[:64]).split()
         if start[0].startswith(b"{"):
-            return self._columns.decode_rows(body)
+            return self._columns.decode_rows(body, texts)
         if b"".join(start).startswith(b"[{") and self._holds_tensors(value):
             return self._tensors(body)
-        return self._rows["inputs"].decode_rows(body)
+        return self._rows["inputs"].decode_rows(body, texts)
 
     def _holds_tensors(self, value: Raw) -> bool:
         """Whether the first item has the members of a tensor, and these are not features of the model."""
@@ -105,9 +108,9 @@ class MLflowDecoder:
             raise InvalidInput(ex.detail, ex.pointer) from None
 
 
-def _refuse(body: bytes) -> NoReturn:
-    """Say what is wrong with a body, its rows aside."""
-    reader = Reader(json_text(body))
+def _refuse(body: bytes, known: Mapping[str, Raw] | None = None) -> NoReturn:
+    """Say what is wrong with a body, its rows aside. The texts of its members are known if its syntax is right."""
+    reader = Reader(json_text(body, checked=known is not None), known=known)
     if reader.peek() != "{":
         raise InvalidInput(_FORM, "")
     seen: list[str] = []

@@ -15,6 +15,7 @@ The model repository: finds, verifies and loads model versions.
     skops_file.py      reads model.skops
     skops_nodes.py     builds the parts of a skops file
     booster_files.py   reads a booster's file
+    booster_checks.py  checks its trees
     structure.py       checks a loaded estimator part by part
     checking.py        what these checks share
     part_checks.py     checks arrays that compiled code follows

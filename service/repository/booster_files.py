@@ -7,6 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from service.errors import Fault
+from service.repository.booster_checks import check
+from service.repository.checking import Unsafe
 from service.repository.manifest import BOOSTERS, SKOPS, Booster, Manifest
 from service.repository.model import Refused, Unloadable
 from service.repository.skops_file import load_skops
@@ -63,11 +65,15 @@ def estimator(booster: Booster, contents: Mapping[str, bytes], types: list[str],
 
     Raises:
         ImportError: its library is not installed.
-        Refused: the steps hold types that are not listed.
+        Refused: its trees do not fit together, or the steps hold types that are not listed.
         ValueError: the file is not one of its library.
     """
     content = contents[BOOSTERS[booster.library]]
     model = load(booster.library, content, classifier=booster.classifier, missing=booster.missing)
+    try:
+        check(booster.library, model)
+    except Unsafe as ex:
+        raise Refused(str(ex)) from None
     return AfterSteps(load_skops(contents[SKOPS], types, code), model) if SKOPS in contents else model
 
 

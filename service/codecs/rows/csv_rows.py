@@ -29,17 +29,18 @@ _BLOCK_ROWS, _BLOCK_CELLS = 4096, 64 * 1024
 _PLAIN_BYTES = 1024 * 1024
 """A longer body is not read as one list of numbers, which takes ten times its memory meanwhile."""
 
+_LONG_RECORD = 128 * 1024
+"""If so many bytes of a record already hold too many cells, the rest of it is not looked at."""
+
 _UNUSUAL = 2
 """A body with so many times the lines or the commas that rows need is taken apart by `_RECORD`."""
 
 _UNCOUNTABLE = (b'"', b"\n\n", b"\n\r", b"\r\r")
 """If a body holds none of these, each line is a row; but for a blank first one, the header, and the empty last one."""
 
-_QUOTED = rb'(?<![^,\r\n])"(?:[^"]++|"")*+"'
 _BLANK = re.compile(rb"[\r\n]*+")
 _RECORD = re.compile(rb'(?:[^"\r\n]++|(?<![^,\r\n])"(?:[^"]++|"")*+(?:"|\Z)|")*+')
-_FIELD = re.compile(rb'(?:[^",]++|' + _QUOTED + rb'|")*+,')
-_RIGHT = re.compile(rb'(?:[^"]++|' + _QUOTED + rb'(?=[,\r\n]|\Z)|(?<=[^,\r\n])")*+')
+_RIGHT = re.compile(rb'[^"]*+(?:(?<![^,\r\n])"[^"]*+"(?:"[^"]*+")*+(?=[,\r\n]|\Z)[^"]*+|(?<=[^,\r\n])"[^"]*+)*+')
 """What is CSV: a quotation mark at the start of a field has another one at its end; any other is part of a field."""
 
 _NUMERALS = b"0123456789+-.eE,"
@@ -50,7 +51,7 @@ _numbers = msgspec.json.Decoder(list[float | None])
 _NONE: NDArray[Any] = np.empty(0)
 
 Record = tuple[int, Sequence[Any]]
-"""The number of the line on which a record starts, and its cells; if there are too many, anything of that length."""
+"""The number of the line on which a record starts, and its cells."""
 
 
 class CSVDecoder:
@@ -247,10 +248,9 @@ def _unusual_records(body: bytes, width: int) -> Iterator[Record]:
     line, end = 1, 0
     while (start := _end(_BLANK, body, end)) < len(body):
         line += _line_ends(body, end, start)
+        _check_width(line, body[start : start + _LONG_RECORD], width)
         end = _end(_RECORD, body, start)
-        record = body[start:end]
-        cells = _cells(record) if record.count(b",") > _BLOCK_CELLS else 0
-        yield line, range(cells) if cells > width else next(csv.reader([record.decode()], strict=True))
+        yield line, next(csv.reader([body[start:end].decode()], strict=True))
         line += _line_ends(body, start, end)
 
 
@@ -259,10 +259,15 @@ def _end(pattern: re.Pattern[bytes], body: bytes, at: int) -> int:
     return match.end() if match else at
 
 
-def _cells(record: bytes) -> int:
-    if b'"' not in record:
-        return record.count(b",") + 1
-    return sum(1 for _ in _FIELD.finditer(record + b","))
+def _check_width(line: int, start: bytes, width: int) -> None:
+    """Refuse a long record by its start, before all of it becomes texts."""
+    if len(start) < _LONG_RECORD or start.count(b",") < width:
+        return
+    if _end(_RECORD, start, 0) < len(start):
+        return
+    start = start.rpartition(b",")[0]  # a cell, and no byte of a character, is where it ends
+    if len(next(csv.reader([start.decode()]), ())) > width:
+        raise InvalidInput(f"Line {line} has more than {width} values.")
 
 
 def _array(feature: Feature, cells: Sequence[str], position: int) -> NDArray[Any]:

@@ -16,14 +16,14 @@ from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, UnsetType, defstruct, field
+from msgspec import UNSET, Meta, Raw, defstruct, field
 from msgspec.structs import astuple
 
 from service.codecs.json_reader import Reader, json_text
 from service.codecs.rows.explain import IGNORED, Explainer
 from service.codecs.rows.instances_fast_path import FlatRows
 from service.codecs.rows.pieces import PIECE, Pieces, cut_lines, cut_rows, strings
-from service.codecs.rows.row_decoder import UNFIT, RowDecoder
+from service.codecs.rows.row_decoder import UNFIT, RowDecoder, body_type
 from service.errors import InvalidInput, NotJSON, ServiceError, TooManyRows, pointer
 from service.signature import Feature, Signature, Value
 from service.table import Table
@@ -35,7 +35,8 @@ _LARGE, _NARROW = 64 * 1024, 16
 """Bytes from which on, and values up to which in a row, rows are faster read as one list of numbers."""
 
 _SPACE = b" \t\n\r"  # RFC 8259, section 2
-_LINE = re.compile(rb"[^ \t\r\n][^\n]*")
+_LINE = re.compile(rb"[ \t\r\n]*+([^\n]+)")
+"""Blank lines, and one that is not. A text that ends in blank lines is to be cut before them."""
 _NO_ROWS = Table(0)
 _any = msgspec.json.Decoder(Raw)
 
@@ -63,7 +64,7 @@ class Rows:
         texts = [(i, feature) for i, feature in enumerate(signature.features) if not feature.numeric]
         self._texts = len(texts)
         self._optional_texts = [i for i, feature in texts if feature.missing]
-        self._pieces = Pieces(cut_rows, self.fits, attrgetter("row_count"))
+        self._pieces = Pieces(cut_rows, self.fits, attrgetter("row_count"), b"[{" + _SPACE)
         self._line_pieces = Pieces(cut_lines, self._lines_fit, attrgetter("row_count"))
 
     def table(self, rows: list[Any], found: float) -> Table | None:
@@ -86,9 +87,12 @@ class Rows:
         expected = len(self._signature.features) * objects + self._texts * len(rows) - missing
         return table if found == expected else None
 
-    def decode_range(self, body: bytes, start: int, end: int, at: str) -> Table | None:
+    def decode_range(self, body: bytes, start: int, end: int, at: str, *, checked: bool) -> Table | None:
         """
         Decode the rows of an array between two bytes of a body; `at` points to it.
+
+        Args:
+            checked: whether the syntax of the body is known to be right.
 
         Returns:
             The table; None if it is not what the model takes, and no row is at fault.
@@ -100,7 +104,8 @@ class Rows:
         """
         if self._too_many(body, start, end):
             raise TooManyRows(self._max_rows)
-        tables = self._pieces.decode_pieces(body, start, end, self._max_rows, partial(self._walk, body, at))
+        walk = partial(self._walk, body, at, checked)
+        tables = self._pieces.decode_pieces(body, start, end, self._max_rows, walk)
         return None if tables is None else Table.joined(tables)
 
     def decode_lines(self, body: bytes) -> Table | None:
@@ -114,7 +119,7 @@ class Rows:
         """Decode the array that comes next, as `decode` does."""
         if reader.peek() != "[":
             raise InvalidInput(f"{_name(at)} must be an array of rows.", at)
-        table = self.decode_range(bytes(reader.data), *reader.array(), at)
+        table = self.decode_range(bytes(reader.data), *reader.array(), at, checked=True)
         if table is None:
             raise InvalidInput("The body is not what this model takes.", "")
         return table
@@ -124,7 +129,12 @@ class Rows:
         shortest = 2 * len(self._signature.features) + 1
         if end - start < shortest * self._max_rows or (ends := body.count(b"]", start, end)) <= self._max_rows:
             return False
-        between = body.count(b"],[", start, end) + body.count(b"], [", start, end)
+        first = body[start : min(start + PIECE, end)]
+        if first.count(b"],[") + first.count(b"], [") < first.count(b"]") - 1:  # soon seen, and so for the most part
+            return False
+        between = body.count(b"],[", start, end)
+        if between < ends - 1:
+            between += body.count(b"], [", start, end)
         return between == ends - 1 and body.find(b'"', start, end) < 0
 
     def _by_position(self, row: Any) -> tuple[Value, ...]:
@@ -154,13 +164,13 @@ class Rows:
 
     def _lines_fit(self, text: bytes) -> Table | None:
         try:
-            rows = [self._line.decode(line) for line in _LINE.findall(text)]
+            rows = [self._line.decode(line) for line in _LINE.findall(text.rstrip(_SPACE))]
             return self.table(rows, strings(text)) if rows else _NO_ROWS
         except UNFIT:
             return None
 
-    def _walk(self, body: bytes, at: str, start: int, position: int) -> None:
-        reader = Reader(json_text(body), start)
+    def _walk(self, body: bytes, at: str, checked: bool, start: int, position: int) -> None:
+        reader = Reader(json_text(body, checked=checked), start)
         if position >= self._max_rows:
             raise TooManyRows(self._max_rows)
         if reader.peek() == "]":
@@ -201,14 +211,14 @@ class Instances(RowDecoder):
         except UNFIT:
             return None
 
-    def _directly(self, body: bytes) -> Table | None:
+    def _directly(self, body: bytes, *, checked: bool) -> Table | None:
         """The rows of a body that has no other member."""
         start, end = self._start.match(body), body.rfind(b"]")
         if start is None or body[end + 1 :].strip(_SPACE) != b"}":
             return None
         if body.rfind(b'],"', start.end(), end) >= 0:  # another member, most likely; a walk finds out at once
             return None
-        return self._rows.decode_range(body, start.end(), end, pointer(self._member))
+        return self._rows.decode_range(body, start.end(), end, pointer(self._member), checked=checked)
 
     def _read(self, reader: Reader, at: str) -> Table:
         return self._rows.read(reader, at)
@@ -234,22 +244,26 @@ class Instances(RowDecoder):
     def _check_lines(self, body: bytes) -> None:
         """See that each line that is taken is JSON, and that there are no more."""
         try:
-            deque((_any.decode(line[0]) for line in islice(_LINE.finditer(body), self._max_rows)), maxlen=0)
+            deque((_any.decode(line[1]) for line in islice(_found(body), self._max_rows)), maxlen=0)
             if not body.isascii():
                 body.decode()
         except UNFIT:
             for number, line in islice(_lines(body), self._max_rows):
                 json_text(line, f"Line {number}")
-        if next(islice(_LINE.finditer(body), self._max_rows, None), None):
+        if next(islice(_found(body), self._max_rows, None), None):
             raise TooManyRows(self._max_rows)
+
+
+def _found(body: bytes) -> Iterator[re.Match[bytes]]:
+    return _LINE.finditer(body, 0, len(body.rstrip(_SPACE)))
 
 
 def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:
     """The lines that are not blank, with their numbers."""
     number, at = 1, 0
-    for line in _LINE.finditer(body):
-        number += body.count(b"\n", at, line.start())
-        at = line.start()
+    for line in _found(body):
+        number += body.count(b"\n", at, line.start(1))
+        at = line.start(1)
         yield number, body[body.rfind(b"\n", 0, at) + 1 : line.end() + 1]
 
 
@@ -263,12 +277,6 @@ def _row_type(signature: Signature) -> Any:
         return None
     fields = [(f"f{i}", cell_type(each), field(name=each.name)) for i, each in enumerate(signature.features)]
     return defstruct("Row", fields, forbid_unknown_fields=True, gc=False)
-
-
-def body_type(rows: Any, member: str, ignored: Collection[str]) -> Any:
-    """The struct that a body decodes to: `rows` are what `member` holds."""
-    skipped = [(name, Raw | UnsetType, UNSET) for name in ignored]
-    return defstruct("Body", [("rows", rows, field(name=member)), *skipped], forbid_unknown_fields=True)
 
 
 def strings_beside(body: Any, ignored: Collection[str]) -> float:

@@ -79,12 +79,16 @@ class Pieces(Generic[T]):
         cut: finds where an item ends.
         fits: decodes the text of a piece; None if there is a fault in it.
         size: how many items a decoded piece has.
+        begins: how an item may begin, and space; anything, if it is empty.
     """
 
-    def __init__(self, cut: Cut, fits: Callable[[bytes], T | None], size: Callable[[T], int]) -> None:
+    def __init__(
+        self, cut: Cut, fits: Callable[[bytes], T | None], size: Callable[[T], int], begins: bytes = b""
+    ) -> None:
         self._cut = cut
         self._fits = fits
         self._size = size
+        self._begins = begins
 
     def decode_pieces(self, body: bytes, start: int, end: int, most: int, walk: Walk) -> list[T] | None:
         """
@@ -117,6 +121,8 @@ class Pieces(Generic[T]):
         """Where the piece ends that begins at a byte: near `PIECE`, unless its first item is longer."""
         if end - at <= 2 * PIECE:
             return end
+        if self._begins and body[at] not in self._begins:  # it does not fit, wherever it ends
+            return at + PIECE
         stop = self._middle(body, at, at + 2 * PIECE)
         if stop < 0:
             stop = self._cut(body, at, at, end)

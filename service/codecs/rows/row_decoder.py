@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import msgspec
+from msgspec import NODEFAULT, UNSET, Raw, UnsetType, defstruct, field
 
 from service.codecs.json_reader import Reader, json_text
 from service.codecs.rows.explain import unknown
@@ -25,11 +27,15 @@ class RowDecoder(ABC):
     def __init__(self, member: str, ignored: Collection[str]) -> None:
         self._member = member
         self._ignored = ignored
+        self._members = msgspec.json.Decoder(body_type(Raw | UnsetType, member, ignored, UNSET))
         self._form = f'The body must be a JSON object: {{"{member}": [row, ...]}}.'
 
-    def decode_rows(self, body: bytes) -> Table:
+    def decode_rows(self, body: bytes, known: Mapping[str, Raw] | None = None) -> Table:
         """
         Decode a body.
+
+        Args:
+            known: the texts of its members, if its syntax is known to be right.
 
         Raises:
             NotJSON: it is no JSON document.
@@ -37,8 +43,8 @@ class RowDecoder(ABC):
             TooManyRows: it holds too many rows.
         """
         try:
-            table = self._at_once(body) if len(body) <= _SHORT else self._directly(body)
-            return self._walk(body) if table is None else table
+            table = self._at_once(body) if len(body) <= _SHORT else self._directly(body, checked=known is not None)
+            return self._walk(body, known) if table is None else table
         except RecursionError:
             raise NotJSON("The body is nested too deeply.") from None
 
@@ -46,7 +52,7 @@ class RowDecoder(ABC):
     def _at_once(self, body: bytes) -> Table | None:
         """The table of a short body; None if it is not what the model takes."""
 
-    def _directly(self, body: bytes) -> Table | None:
+    def _directly(self, body: bytes, *, checked: bool) -> Table | None:
         """The table of a long body whose rows are found without a walk; None if they are not, or if it is wrong."""
         return None
 
@@ -54,9 +60,10 @@ class RowDecoder(ABC):
     def _read(self, reader: Reader, at: str) -> Table:
         """Decode what the member holds, which comes next; `at` points to it."""
 
-    def _walk(self, body: bytes) -> Table:
+    def _walk(self, body: bytes, known: Mapping[str, Raw] | None) -> Table:
         """Decode a body member by member, and raise its first fault from left to right."""
-        reader = Reader(json_text(body))
+        known = self._texts(body) if known is None else known
+        reader = Reader(json_text(body, checked=known is not None), known=known)
         if reader.peek() != "{":
             raise InvalidInput(self._form, "")
         table: Table | None = None
@@ -74,3 +81,20 @@ class RowDecoder(ABC):
         if table is None:
             raise InvalidInput(f"{self._member} is missing. {self._form}", pointer(self._member))
         return table
+
+    def _texts(self, body: bytes) -> Mapping[str, Raw] | None:
+        """The texts of the members; None if the body has others, or is not JSON."""
+        try:
+            found = self._members.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        texts = {self._member: found.rows, **{name: getattr(found, name) for name in self._ignored}}
+        return {name: text for name, text in texts.items() if text is not UNSET}
+
+
+def body_type(rows: Any, member: str, ignored: Collection[str], missing: Any = NODEFAULT) -> Any:
+    """The struct that a body decodes to: `rows` are what `member` holds, or `missing`, if it may be."""
+    skipped = [(name, Raw | UnsetType, UNSET) for name in ignored]
+    return defstruct(
+        "Body", [("rows", rows, field(name=member, default=missing)), *skipped], forbid_unknown_fields=True
+    )

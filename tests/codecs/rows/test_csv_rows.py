@@ -264,7 +264,7 @@ def test_a_field_of_a_million_lines_is_one_cell() -> None:
 
 @pytest.mark.parametrize("cell", ["", "12", '"12"', '"1,2"', '"1\n"'])
 def test_a_line_of_a_million_cells_becomes_no_list(cell: str) -> None:
-    """Such a line is always wrong. Its cells are only counted, for the sentence."""
+    """It is wrong, whatever is in it, and is refused by its start."""
     body = ",".join([cell] * 1_000_000).encode()
     tracemalloc.start()
     with pytest.raises(InvalidInput) as caught:
@@ -272,8 +272,16 @@ def test_a_line_of_a_million_cells_becomes_no_list(cell: str) -> None:
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert caught.value.detail == "Line 1 has 1000000 of 2 values."
+    assert caught.value.detail == "Line 1 has more than 2 values."
     assert most < 2 * len(body) + 1_000_000
+
+
+def test_a_long_record_of_few_cells_is_read_whole() -> None:
+    """Its start may have as many cells as the model takes, of which the last is long."""
+    text, blank = "é" * 200_000, "\n" * 1000
+    assert decode(f'"{text}"{blank}', TEXT) == [[text]]
+    with pytest.raises(InvalidInput, match=r"^Line 1 has 2 of 1 values\.$"):
+        decode(f'"{text}",2{blank}', TEXT)
 
 
 def test_the_first_fault_comes_first() -> None:

@@ -51,7 +51,7 @@ class Slow(Instances):
     def _at_once(self, body: bytes) -> Table | None:
         return None
 
-    def _directly(self, body: bytes) -> Table | None:
+    def _directly(self, body: bytes, *, checked: bool) -> Table | None:
         return None
 
     def _read(self, reader: Reader, at: str) -> Table:

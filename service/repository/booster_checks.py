@@ -1,0 +1,139 @@
+"""
+Checks the trees of a booster that was read from its library's own file.
+
+The libraries follow them without looking: an index past its array reads or writes memory that is none of the model's,
+and a child that leads back is followed for ever, as soon as a row takes that way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from service.repository.checking import Unsafe, inside
+
+Ints = NDArray[np.int64]
+
+
+def check(library: str, estimator: Any) -> None:
+    """
+    Check what a library has read.
+
+    Args:
+        library: its name.
+        estimator: as `runtimes.boosters.load` gives it.
+
+    Raises:
+        Unsafe: its trees do not fit together.
+    """
+    if library in CHECKS:
+        try:
+            CHECKS[library](estimator)
+        except Unsafe:
+            raise
+        except Exception as ex:  # what is missing, or has another type, is not what the library wrote
+            raise Unsafe(f"the booster does not have the parts that it is made of: {ex!r}") from ex
+
+
+def _require(holds: object, fault: str) -> None:
+    if not holds:
+        raise Unsafe(f"the booster {fault}")
+
+
+def _reached(left: Ints, right: Ints, split: NDArray[np.bool_]) -> Ints:
+    """The nodes that are split, of those to which a row may come from the first one."""
+    level, met, found = np.zeros(1, dtype=np.int64), 0, []
+    while level.size:
+        _require(inside(level, 0, len(split)), "has a child that is none of its nodes")
+        met += level.size
+        _require(met <= len(split), "has a tree whose branches meet")
+        inner = level[split[level]]
+        found.append(inner)
+        level = np.concatenate((left[inner], right[inner]))
+    return np.concatenate(found)
+
+
+def _xgboost(estimator: Any) -> None:
+    learner = msgspec.json.decode(bytes(estimator.get_booster().save_raw("json")))["learner"]
+    sizes, booster = learner["learner_model_param"], learner["gradient_booster"]
+    width = int(sizes["num_feature"])
+    groups = max(1, int(sizes["num_class"]), int(sizes.get("num_target", 1)))
+    if booster["name"] == "gblinear":
+        _require(len(booster["model"]["weights"]) == (width + 1) * groups, "has other weights than features")
+        return
+    dart = booster["name"] == "dart"
+    model = booster["gbtree"]["model"] if dart else booster["model"]
+    trees, ends = model["trees"], np.asarray(model.get("iteration_indptr", [0]), dtype=np.int64)
+    _require(not dart or len(booster["weight_drop"]) == len(trees), "has weights of other trees")
+    _require(inside(np.asarray(model["tree_info"], dtype=np.int64), 0, groups), "adds a tree to an output that is none")
+    _require(inside(ends, 0, len(trees) + 1) and (np.diff(ends) >= 0).all(), "has rounds of trees that it has not")
+    for each in trees:
+        _xgboost_tree(each, width)
+
+
+def _xgboost_tree(tree: Mapping[str, Any], width: int) -> None:
+    left, right, features = (
+        np.asarray(tree[name], dtype=np.int64) for name in ("left_children", "right_children", "split_indices")
+    )
+    _require(len(left) == len(right) == len(features), "has a tree with arrays of other lengths")
+    found = _reached(left, right, left != -1)
+    _require(inside(features[found], 0, width), "asks for a feature that it does not take")
+
+
+def _lightgbm(estimator: Any) -> None:
+    head, *trees = estimator.booster.model_to_string().partition("\nend of trees")[0].split("\nTree=")
+    facts = _facts(head)
+    width, classes, each_round = (
+        int(facts[name]) for name in ("max_feature_idx", "num_class", "num_tree_per_iteration")
+    )
+    _require(width >= 0 and 1 <= each_round <= classes, "gives other values than classes")
+    _require(len(trees) % each_round == 0, "has a round without all its trees")
+    named = [each.partition(":")[2] for each in facts.get("objective", "").split() if each.startswith("num_class:")]
+    _require(all(int(each) == classes for each in named), "has an objective of other classes")
+    for tree in map(_facts, trees):
+        _lightgbm_tree(tree, width + 1)
+
+
+def _lightgbm_tree(tree: Mapping[str, str], width: int) -> None:
+    leaves = int(tree["num_leaves"])
+    _require(leaves >= 1, "has a tree without leaves")
+    _require(inside(_ints(tree, "leaf_features"), 0, width), "asks for a feature that it does not take")
+    if leaves == 1:
+        return
+    inner = leaves - 1
+    left, right, features, kinds = (
+        _ints(tree, name) for name in ("left_child", "right_child", "split_feature", "decision_type")
+    )
+    lengths = {len(each) for each in (left, right, features, kinds)}
+    _require(lengths == {inner}, "has a tree with arrays of other lengths")
+    left, right = (np.where(child < 0, inner + ~child, child) for child in (left, right))  # leaves stand behind
+    found = _reached(left, right, np.arange(inner + leaves) < inner)
+    _require(inside(features[found], 0, width), "asks for a feature that it does not take")
+    by_category = found[kinds[found] & 1 == 1]
+    if by_category.size:
+        sets, words = _ints(tree, "cat_boundaries"), _ints(tree, "cat_threshold")
+        asked = np.array(tree["threshold"].split(), dtype=np.float64)[by_category]
+        _require(inside(asked.astype(np.int64), 0, len(sets) - 1), "has a node without its set of categories")
+        _require(inside(sets, 0, len(words) + 1) and (np.diff(sets) >= 0).all(), "has no sets of categories")
+
+
+def _facts(block: str) -> dict[str, str]:
+    return dict(_pairs(block))
+
+
+def _pairs(block: str) -> Iterator[tuple[str, str]]:
+    for line in block.splitlines():
+        name, _, value = line.partition("=")
+        yield name, value
+
+
+def _ints(tree: Mapping[str, str], name: str) -> Ints:
+    return np.array(tree.get(name, "").split(), dtype=np.int64)
+
+
+CHECKS: Mapping[str, Callable[[Any], None]] = {"xgboost": _xgboost, "lightgbm": _lightgbm}
+"""The checks, by the names of libraries. CatBoost checks most of its own format."""
