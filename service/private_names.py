@@ -24,7 +24,7 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
                             "unreader.read()", "unreader.unread("),
         "http/wsgi.py": ("class WSGIErrorsWrapper(", "def create(", "response_class=None", "def default_headers(",
                          "def send_headers(", "def _emit_body(", "def can_sendfile(", "self.headers_sent",
-                         "def base_environ(", "HEADER_VALUE_RE =", "def process_headers(",
+                         "def base_environ(", "def start_response(", "def write(self, arg)", "def close(self):",
                          "def _make_early_hints_callback(",
                          "self.chunked",
                          '"wsgi.errors": WSGIErrorsWrapper('),  # which is replaced (gunicorn_patches.py)

@@ -9,6 +9,7 @@ from gunicorn.http import wsgi
 from service.processes.connection import Arrived, Connection
 from service.processes.gunicorn_patches import WholeResponse
 from service.processes.plain_request import PlainRequest
+from service.processes.plain_response import PlainResponse
 
 
 def create(connection: Connection, arrived: Arrived, cfg: Any) -> tuple[WholeResponse, dict[str, Any]]:
@@ -19,7 +20,7 @@ def create(connection: Connection, arrived: Arrived, cfg: Any) -> tuple[WholeRes
             request, connection.sock, connection.client, connection.server, cfg, WholeResponse
         )
         return found
-    response = WholeResponse(request, connection.sock, cfg)
+    response = PlainResponse(request, connection.sock, cfg)
     if connection.environ is None:
         connection.environ = _common(connection, cfg)
     environ = {

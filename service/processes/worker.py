@@ -26,6 +26,12 @@ _RETRY_SECONDS = 0.02
 
 _GIVEN_AT_ONCE = 16
 
+_SHORT_SECONDS = 0.002
+"""
+Requests that compute for less keep their connection. After another, a new connection costs little, and the next long
+request goes to the first worker that is free. The time in which others had the CPU does not count.
+"""
+
 
 class CrashedError(Exception):
     """Too many workers crashed while they answered a request; the message is its id."""
@@ -121,9 +127,12 @@ class Worker(EventLoop):
         """Call the app. Meanwhile, `_watch_over` may give the other connections away."""
         self._since = began
         self._alone.release()
+        computed = time.thread_time()
         try:
             content = self.wsgi(environ, response.start_response)
             try:
+                if _is_long(began, computed):
+                    response.force_close()
                 for piece in content:
                     response.write(piece)
                 response.close()
@@ -188,6 +197,12 @@ class Worker(EventLoop):
                 self.begin(client, client.getpeername(), client.getsockname(), received)
             except OSError:  # the client has gone
                 client.close()
+
+
+def _is_long(began: float, computed: float) -> bool:
+    """Whether a request took long; the clock of the thread is slow, so it is asked if the other one says so."""
+    long = time.monotonic() - began > _SHORT_SECONDS
+    return long and time.thread_time() - computed > _SHORT_SECONDS
 
 
 def _finish(content: Any) -> None:
