@@ -34,7 +34,8 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "onnxruntime": {"capi/onnxruntime_inference_collection.py": ("self._sess =",)},
     "prometheus_client": {
-        "metrics.py": ("self._name =", "self._documentation =", "self._labelnames ="),
+        "metrics.py": ("self._name =", "self._documentation =", "self._labelnames =", "self._value =",
+                       "self._sum =", "self._buckets", "self._upper_bounds ="),
         "mmap_dict.py": ("class MmapedDict", "def mmap_key(", "def read_value(", "def write_value(", "def _init_value(",
                          "def read_all_values_from_file(", "self._capacity", "self._fname =",
                          "self._m =", "self._positions =", "self._used ="),

@@ -47,7 +47,7 @@ class Measurement:
 
     def begin(self) -> Exchange:
         """Start the clock of a request."""
-        self._metrics.in_progress.inc()
+        self._metrics.progress(1)
         return Exchange(self)
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -64,7 +64,7 @@ class Measurement:
     def finish(self, exchange: Exchange) -> None:
         """Count a request that was answered."""
         seconds = perf_counter() - exchange.started
-        self._metrics.in_progress.dec()
+        self._metrics.progress(-1)
         req, resp = exchange.req, exchange.resp
         if req is None or resp is None:  # its method is none that there is
             self._metrics.answered(None, None, 400, seconds)
