@@ -35,12 +35,15 @@ class JSONValidation:
     def __init__(self, repository: ModelRepository, max_body_bytes: int) -> None:
         self._repository = repository
         self._max_body_bytes = max_body_bytes
+        self._decoders: dict[object, Mapping[str, Decode]] = {}
 
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, Any]
     ) -> None:
         """Check the cheap things first: the model, the headers, the size, then the body."""
-        decoders = _decoders(resource)
+        decoders = self._decoders.get(resource)
+        if decoders is None:
+            decoders = self._decoders[resource] = _decoders(resource)
         if not decoders or req.method != "POST":
             return
         model = req.context.model = self._repository.get(params.pop("name", None), params.pop("version", None))
@@ -64,7 +67,9 @@ def _decoders(resource: object) -> Mapping[str, Decode]:
 
 def _decoder(req: falcon.Request, decoders: Mapping[str, Decode], also_json: Sequence[str]) -> Decode:
     """The decoder of the body's content type, which is JSON where there is none, and for the types `also_json`."""
-    content_type = (req.content_type or falcon.MEDIA_JSON).partition(";")[0].strip().lower()
+    content_type = req.content_type or falcon.MEDIA_JSON
+    if content_type not in decoders:
+        content_type = content_type.partition(";")[0].strip().lower()
     decode = decoders.get(falcon.MEDIA_JSON if content_type in also_json else content_type)
     if decode is None:
         raise Problem(415, f"The body must be sent with Content-Type: {' or '.join(decoders)}.")
