@@ -71,6 +71,7 @@ class Worker(EventLoop):
 
     def run(self) -> None:
         """Answer requests; beside them, a thread sleeps and looks now and then whether one takes long."""
+        self._keeps = bool(self.cfg.keepalive)
         self._answered: Connection | None = None
         self._since = 0.0
         self._alone = threading.Lock()
@@ -107,7 +108,7 @@ class Worker(EventLoop):
         if self.nr >= self.max_requests and self.alive:
             self.log.info("The worker ends after this request: it has answered as many as it may.")
             self.alive = False
-        if not (self.alive and self.cfg.keepalive and arrived.complete):
+        if not (self.alive and self._keeps and arrived.complete):
             response.force_close()
         self._note(environ, arrived, began)
         content = self._call(environ, response, began)
