@@ -24,7 +24,7 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
                             "unreader.read()", "unreader.unread("),
         "http/wsgi.py": ("class WSGIErrorsWrapper(", "def create(", "response_class=None", "def default_headers(",
                          "def send_headers(", "def _emit_body(", "def can_sendfile(", "self.headers_sent",
-                         "def base_environ(", "HEADER_VALUE_RE =", "def process_headers(",
+                         "def base_environ(", "def start_response(", "def write(self, arg)", "def close(self):",
                          "def _make_early_hints_callback(",
                          "self.chunked",
                          '"wsgi.errors": WSGIErrorsWrapper('),  # which is replaced (gunicorn_patches.py)
@@ -34,7 +34,8 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "onnxruntime": {"capi/onnxruntime_inference_collection.py": ("self._sess =",)},
     "prometheus_client": {
-        "metrics.py": ("self._name =", "self._documentation =", "self._labelnames ="),
+        "metrics.py": ("self._name =", "self._documentation =", "self._labelnames =", "self._value =",
+                       "self._sum =", "self._buckets", "self._upper_bounds ="),
         "mmap_dict.py": ("class MmapedDict", "def mmap_key(", "def read_value(", "def write_value(", "def _init_value(",
                          "def read_all_values_from_file(", "self._capacity", "self._fname =",
                          "self._m =", "self._positions =", "self._used ="),

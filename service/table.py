@@ -68,7 +68,8 @@ class Table(Struct, frozen=True, eq=False):
             InvalidCell: a number is past its limit, or not whole where it must be; or a string is no date.
         """
         if signature.numeric:
-            return cls.from_matrix(signature, _matrix(signature, rows))
+            few = _few(signature, rows) if len(rows) * len(signature.features) <= FEW else None
+            return cls.from_matrix(signature, _matrix(signature, rows)) if few is None else few
         columns = [
             _column(feature, cells) for feature, cells in zip(signature.features, zip(*rows, strict=True), strict=True)
         ]
@@ -201,6 +202,16 @@ def _matrix(signature: Signature, rows: Sequence[Row]) -> NDArray[np.float64]:
         return np.fromiter(chain.from_iterable(rows), np.float64, size).reshape(len(rows), -1)
     except TypeError:  # a value is missing
         return np.array(rows, dtype=np.float64)
+
+
+def _few(signature: Signature, rows: Sequence[Row]) -> Table | None:
+    """A table of a few numbers that are taken without a look at each feature; None if they have to be looked at."""
+    limit, numbers = signature.common_limit, [*chain.from_iterable(rows)]
+    if limit is None or not numbers or None in numbers:
+        return None
+    if not all([-limit <= number <= limit for number in numbers]):  # type: ignore[operator]  # noqa: C419
+        return None
+    return Table(len(rows), np.array(numbers, np.float64).reshape(len(rows), -1))
 
 
 def _column(feature: Feature, cells: Sequence[Value]) -> NDArray[Any]:

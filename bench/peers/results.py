@@ -8,8 +8,11 @@ from statistics import median
 import msgspec
 
 from bench.models import NAMES
+from bench.peers.systems import LIMIT, SERVICE, SERVICE_V2
 from bench.report import number, table
 from bench.stack import FOREIGN, Sample
+
+_RATIOS = "CPU time of this service's processes by that of the others; below 1 it takes less:"
 
 
 class Cell(msgspec.Struct, frozen=True, order=True):
@@ -115,7 +118,26 @@ def _loads(run: Run, cells: list[Cell]) -> str:
     model, connections = cells[0].model, cells[0].connections
     heading = f"## {NAMES[model].capitalize()}, {connections} connection{'s' * (connections > 1)}"
     rows = [[result.title, *(_cell(result.figures(cell)) for cell in cells)] for result in run.results]
-    return f"{heading}\n\n" + table(["system", *(f"{cell.rows:,} row{'s' * (cell.rows > 1)}" for cell in cells)], rows)
+    head = [f"{cell.rows:,} row{'s' * (cell.rows > 1)}" for cell in cells]
+    ratios = _ratios(run, cells)
+    beside = f"\n\n{_RATIOS}\n\n{table(['against', *head], ratios)}" if ratios else ""
+    return f"{heading}\n\n{table(['system', *head], rows)}{beside}"
+
+
+def _ratios(run: Run, cells: list[Cell]) -> list[list[str]]:
+    """For each peer, and for the cheapest of them, what the service takes of its CPU time."""
+    own = next((result for result in run.results if result.key == SERVICE), None)
+    peers = [result for result in run.results if result.key not in (SERVICE, SERVICE_V2, LIMIT)]
+    if own is None or not peers:
+        return []
+    lines = [[result.title, *(_ratio(own, [result], cell) for cell in cells)] for result in peers]
+    return [*lines, ["**the cheapest of these**", *(_ratio(own, peers, cell) for cell in cells)]]
+
+
+def _ratio(own: Result, peers: list[Result], cell: Cell) -> str:
+    mine = own.figures(cell)
+    others = [found.server for peer in peers if (found := peer.figures(cell)) is not None]
+    return f"{mine.server / min(others):.2f}" if mine is not None and others and min(others) > 0 else "-"
 
 
 def _cell(figures: Figures | None) -> str:

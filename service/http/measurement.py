@@ -43,7 +43,7 @@ class Measurement:
 
     def begin(self) -> MeasuredResponse:
         """Start the clock of a request."""
-        self._metrics.in_progress.inc()
+        self._metrics.progress(1)
         return MeasuredResponse(self)
 
     def process_request(self, req: Request, resp: falcon.Response) -> None:
@@ -60,7 +60,7 @@ class Measurement:
     def finish(self, exchange: MeasuredResponse) -> None:
         """Count a request that was answered."""
         seconds = perf_counter() - exchange.started
-        self._metrics.in_progress.dec()
+        self._metrics.progress(-1)
         req, resp = exchange.req, exchange.resp
         if req is None or resp is None:  # its method is none that there is
             self._metrics.answered(None, None, 400, seconds)

@@ -116,7 +116,9 @@ def model_of(req: Request, repository: ModelRepository, name: str | None = None,
 
 def _decoder(req: Request, decoders: Mapping[str, Decode], also_json: Sequence[str]) -> Decode:
     """The decoder of the body's content type. A body without one is JSON, and so are the types `also_json`."""
-    content_type = (req.content_type or falcon.MEDIA_JSON).partition(";")[0].strip().lower()
+    content_type = req.content_type or falcon.MEDIA_JSON
+    if content_type not in decoders:
+        content_type = content_type.partition(";")[0].strip().lower()
     decode = decoders.get(falcon.MEDIA_JSON if content_type in also_json else content_type)
     if decode is None:
         raise Problem(415, f"The body must be sent with Content-Type: {' or '.join(decoders)}.")

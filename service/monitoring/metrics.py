@@ -8,6 +8,7 @@ repository.
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
@@ -112,7 +113,9 @@ class Metrics:
         """Whether the version in the labels of a series still serves. Other series are hidden."""
         self.registry = CollectorRegistry()
         self.registry.register(_Sums(self, slots, own) if slots else own)
-        self._durations: dict[tuple[str | None, Model | None, Any], Histogram] = {}
+        self._durations: dict[tuple[str | None, Model | None, Any], _Duration] = {}
+        self.progress: Callable[[int], None] = self.in_progress._value.inc  # noqa: SLF001
+        """Adds to the requests in progress."""
         self._models: dict[Model, _ModelCounters] = {}
 
     def answered(self, route: str | None, model: Model | None, status: Status, seconds: float) -> None:
@@ -121,7 +124,8 @@ class Metrics:
         duration = self._durations.get(key)
         if duration is None:
             labels = (model.name, str(model.version)) if model else ("", "")
-            duration = self._durations[key] = self._requests.labels(route or "unknown", *labels, str(status)[:3])
+            histogram = self._requests.labels(route or "unknown", *labels, str(status)[:3])
+            duration = self._durations[key] = _Duration(histogram)
         duration.observe(seconds)
 
     def carried(self, key: str) -> None:
@@ -198,33 +202,53 @@ def _described(registry: Any) -> dict[str, tuple[str, set[str]]]:
     return {each._name: (each._documentation, set(each._labelnames)) for each in collectors}  # noqa: SLF001
 
 
+class _Duration:
+    """A histogram of which the values are known, so that nothing is looked up or checked at each request."""
+
+    def __init__(self, histogram: Histogram) -> None:
+        self._sum = histogram._sum.inc  # noqa: SLF001
+        self._bounds = histogram._upper_bounds  # noqa: SLF001
+        self._buckets = [each.inc for each in histogram._buckets]  # noqa: SLF001
+
+    def observe(self, seconds: float) -> None:
+        """Count a request."""
+        self._sum(seconds)
+        self._buckets[bisect_left(self._bounds, seconds)](1)
+
+
+def _adder(counter: Counter) -> Callable[[float], None]:
+    """Adds to a counter, without prometheus_client's checks at each step."""
+    add: Callable[[float], None] = counter._value.inc  # noqa: SLF001
+    return add
+
+
 class _ModelCounters:
-    """The counters of one version. Each is looked up once in each worker."""
+    """What adds to the counters of one version. Each is looked up once in each worker."""
 
     def __init__(self, metrics: Metrics, model: Model) -> None:
         labels = (model.name, str(model.version))
         classes, names = model.signature.classes or (), model.signature.names
         self._signature = model.signature
-        self._rows = metrics.rows.labels(*labels)
-        self._seconds = metrics.seconds.labels(*labels)
+        self._rows = _adder(metrics.rows.labels(*labels))
+        self._seconds = _adder(metrics.seconds.labels(*labels))
         self._last = metrics.last.labels(*labels)
         self._seen = 0.0
-        self._class = cache(lambda position: metrics.predictions.labels(*labels, label_text(classes[position])))
-        self._outside = cache(lambda position: metrics.outside.labels(model.name, names[position]))
-        self._unknown = cache(lambda position: metrics.unknown.labels(model.name, names[position]))
+        self._class = cache(lambda at: _adder(metrics.predictions.labels(*labels, label_text(classes[at]))))
+        self._outside = cache(lambda at: _adder(metrics.outside.labels(model.name, names[at])))
+        self._unknown = cache(lambda at: _adder(metrics.unknown.labels(model.name, names[at])))
         self._classifies = bool(classes)
 
     def count(self, inference: Inference) -> None:
         """Count one inference."""
-        self._rows.inc(inference.table.row_count)
-        self._seconds.inc(inference.seconds)
+        self._rows(inference.table.row_count)
+        self._seconds(inference.seconds)
         if self._classifies:
             for position, rows in _tally(inference.prediction.predict).items():
-                self._class(position).inc(rows)
+                self._class(position)(rows)
         for position, values in drift.outside(self._signature, inference.table).items():
-            self._outside(position).inc(values)
+            self._outside(position)(values)
         for position, values in drift.unknown(self._signature, inference.table).items():
-            self._unknown(position).inc(values)
+            self._unknown(position)(values)
         self._note(time.time())
 
     def _note(self, now: float) -> None:

@@ -19,6 +19,7 @@ Gunicorn's master and workers, and the watcher of the models directory.
     crashes.py            notes which requests crashed workers
     plain_request.py      the short way of plain requests, by llhttp
     plain_environ.py      the WSGI environment of a plain request
+    plain_response.py     the answer to a plain request, written at once
     gunicorn_patches.py   Gunicorn's request and response, adapted
     confinement.py        the rights that workers keep
     memory.py             memory that is given back

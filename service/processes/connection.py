@@ -13,7 +13,7 @@ from gunicorn.http.errors import LimitRequestHeaders, NoMoreData, ParseException
 
 from service.processes.chunks import Chunks
 from service.processes.gunicorn_patches import Head, Request
-from service.processes.plain_request import PlainParser
+from service.processes.plain_request import PlainParser, has_usual_names
 
 PIECE = 16 * 1024
 """Bytes that are read at once, as long as no memory is set aside for the connection."""
@@ -98,10 +98,10 @@ class Connection:
             client: the client's address.
             server: the address that the client connected to.
             most: how many bytes a body may have.
-            plain: reads plain requests; not on a Unix socket, where each request has another server's name.
+            plain: reads plain requests, unless Gunicorn would read a port out of a socket's path.
         """
         self._cfg = cfg
-        self._plain = plain if isinstance(server, tuple) else None
+        self._plain = plain if has_usual_names(client, server) else None
         self._most = most
         self.sock = sock
         self.client = client
@@ -236,6 +236,10 @@ class Connection:
         return arrived
 
     def _take_body(self) -> bytes:
+        if len(self.received) == self._length:
+            body = bytes(self.received)
+            self.received.clear()
+            return body
         with memoryview(self.received) as view:
             body = bytes(view[: self._length])
         del self.received[: self._length]

@@ -47,12 +47,6 @@ _PROTOCOL = re.compile(rb"[^ ]+ (?:https?://[^/ ]*)?/v[12][/? ]")
 
 _ID = re.compile(rb"\r\nx-request-id:[ \t]*([A-Za-z0-9._-]{1,64})[ \t]*\r\n", re.IGNORECASE)
 
-_USUAL = frozenset({"content-length", "content-type", "x-request-id"})
-"""Headers that say nothing about the connection, by the names that Falcon gives them."""
-
-_SHORT_SECONDS = 0.002
-"""Requests faster than this keep their connection; for slower ones a new connection costs little."""
-
 _errors_stream = cache(wsgi.WSGIErrorsWrapper)
 """
 Gunicorn's stream for `wsgi.errors`, made once for a process and not for each request.
@@ -94,15 +88,13 @@ class WholeResponse(wsgi.Response):  # type: ignore[misc]
     """
     Keeps all that Gunicorn would send piece by piece, for one send.
 
-    If head and body were sent apart and the worker was killed between the two, nginx could not ask another worker. The
-    connection ends after a request that took long, so that the next long one goes to the first worker that is free.
+    If head and body were sent apart and the worker was killed between the two, nginx could not ask another worker.
     """
 
     headers_sent: bool
 
     def __init__(self, req: Any, sock: Any, cfg: Any) -> None:
         super().__init__(req, sock, cfg)
-        self._began = time.perf_counter()
         self._pieces: list[bytes] = []
 
     @property
@@ -110,26 +102,13 @@ class WholeResponse(wsgi.Response):  # type: ignore[misc]
         """Head and body."""
         return b"".join(self._pieces)
 
-    def process_headers(self, headers: list[tuple[str, str]]) -> None:
-        """Keep the app's headers; the values of those that each answer has are checked at once."""
-        usual = _USUAL.issuperset([name for name, _ in headers])
-        if not usual or not wsgi.HEADER_VALUE_RE.fullmatch("".join([value for _, value in headers])):
-            super().process_headers(headers)
-            return
-        for name, value in headers:
-            if name == "content-length":
-                self.response_length = int(value)
-            self.headers.append((name, value.strip(" \t")))
-
     def default_headers(self) -> list[str]:
         """Gunicorn's own headers, made once all that they say is known."""
-        if time.perf_counter() - self._began > _SHORT_SECONDS:
-            self.force_close()
         major, minor = self.req.version
         connection = "close" if self.should_close() else "keep-alive"
         lines = [
             f"HTTP/{major}.{minor} {self.status}\r\n",
-            f"Server: {self.version}\r\nDate: {_date(int(time.time()))}\r\nConnection: {connection}\r\n",
+            f"Server: {self.version}\r\nDate: {date(int(time.time()))}\r\nConnection: {connection}\r\n",
         ]
         return [*lines, "Transfer-Encoding: chunked\r\n"] if self.chunked else lines
 
@@ -156,7 +135,7 @@ class WholeResponse(wsgi.Response):  # type: ignore[misc]
 
 
 @lru_cache(maxsize=1)
-def _date(second: int) -> str:
+def date(second: int) -> str:
     """The header Date, which is written once a second."""
     return formatdate(second, usegmt=True)
 

@@ -9,6 +9,7 @@ from gunicorn.http import wsgi
 from service.processes.connection import Arrived, Connection
 from service.processes.gunicorn_patches import WholeResponse
 from service.processes.plain_request import PlainRequest
+from service.processes.plain_response import PlainResponse
 
 
 def create(connection: Connection, arrived: Arrived, cfg: Any) -> tuple[WholeResponse, dict[str, Any]]:
@@ -19,11 +20,13 @@ def create(connection: Connection, arrived: Arrived, cfg: Any) -> tuple[WholeRes
             request, connection.sock, connection.client, connection.server, cfg, WholeResponse
         )
         return found
-    response = WholeResponse(request, connection.sock, cfg)
+    response = PlainResponse(request, connection.sock, cfg)
     if connection.environ is None:
         connection.environ = _common(connection, cfg)
+    server = {} if isinstance(connection.server, tuple) else _named(request.fields["HTTP_HOST"])
     environ = {
         **connection.environ,
+        **server,
         **request.fields,
         "REQUEST_METHOD": request.method,
         "QUERY_STRING": request.query,
@@ -36,14 +39,22 @@ def create(connection: Connection, arrived: Arrived, cfg: Any) -> tuple[WholeRes
 
 def _common(connection: Connection, cfg: Any) -> dict[str, Any]:
     """What all requests of a connection have in common."""
+    client, server = connection.client, connection.server
+    addresses = {"REMOTE_ADDR": client[0], "REMOTE_PORT": str(client[1])} if isinstance(client, tuple) else {}
+    if isinstance(server, tuple):
+        addresses |= {"SERVER_NAME": server[0], "SERVER_PORT": str(server[1])}
     return {
         **wsgi.base_environ(cfg),
         "gunicorn.socket": connection.sock,
         "wsgi.url_scheme": "http",
         "SERVER_PROTOCOL": "HTTP/1.1",
         "SCRIPT_NAME": "",
-        "REMOTE_ADDR": connection.client[0],
-        "REMOTE_PORT": str(connection.client[1]),
-        "SERVER_NAME": connection.server[0],
-        "SERVER_PORT": str(connection.server[1]),
+        "REMOTE_ADDR": client,
+        **addresses,
     }
+
+
+def _named(host: str) -> dict[str, str]:
+    """The server's name and port on a Unix socket, which has none: those that the client asks for."""
+    name, _, port = host.partition(":")
+    return {"SERVER_NAME": name, "SERVER_PORT": port.partition(":")[0] if ":" in host else "80"}

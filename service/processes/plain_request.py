@@ -138,6 +138,11 @@ class PlainParser:
         return key
 
 
+def has_usual_names(client: Any, server: Any) -> bool:
+    """Whether the addresses are those of IP, or of a Unix socket whose path has no colon."""
+    return isinstance(server, tuple) or (isinstance(client, str) and isinstance(server, str) and ":" not in server)
+
+
 def _is_usual(cfg: Any) -> bool:
     """Whether no setting has Gunicorn read requests, or the addresses in them, otherwise than is usual."""
     is_http = cfg.proxy_protocol == "off" and getattr(cfg, "protocol", "http") == "http"

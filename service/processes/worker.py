@@ -26,6 +26,12 @@ _RETRY_SECONDS = 0.02
 
 _GIVEN_AT_ONCE = 16
 
+_SHORT_SECONDS = 0.002
+"""
+Requests that compute for less keep their connection. After another, a new connection costs little, and the next long
+request goes to the first worker that is free. The time in which others had the CPU does not count.
+"""
+
 
 class CrashedError(Exception):
     """Too many workers crashed while they answered a request; the message is its id."""
@@ -65,6 +71,7 @@ class Worker(EventLoop):
 
     def run(self) -> None:
         """Answer requests; beside them, a thread sleeps and looks now and then whether one takes long."""
+        self._keeps = bool(self.cfg.keepalive)
         self._answered: Connection | None = None
         self._since = 0.0
         self._alone = threading.Lock()
@@ -101,7 +108,7 @@ class Worker(EventLoop):
         if self.nr >= self.max_requests and self.alive:
             self.log.info("The worker ends after this request: it has answered as many as it may.")
             self.alive = False
-        if not (self.alive and self.cfg.keepalive and arrived.complete):
+        if not (self.alive and self._keeps and arrived.complete):
             response.force_close()
         self._note(environ, arrived, began)
         content = self._call(environ, response, began)
@@ -121,9 +128,12 @@ class Worker(EventLoop):
         """Call the app. Meanwhile, `_watch_over` may give the other connections away."""
         self._since = began
         self._alone.release()
+        computed = time.thread_time()
         try:
             content = self.wsgi(environ, response.start_response)
             try:
+                if _is_long(began, computed):
+                    response.force_close()
                 for piece in content:
                     response.write(piece)
                 response.close()
@@ -188,6 +198,12 @@ class Worker(EventLoop):
                 self.begin(client, client.getpeername(), client.getsockname(), received)
             except OSError:  # the client has gone
                 client.close()
+
+
+def _is_long(began: float, computed: float) -> bool:
+    """Whether a request took long; the clock of the thread is slow, so it is asked if the other one says so."""
+    long = time.monotonic() - began > _SHORT_SECONDS
+    return long and time.thread_time() - computed > _SHORT_SECONDS
 
 
 def _finish(content: Any) -> None:

@@ -48,5 +48,5 @@ def _prediction(signature: Signature, outputs: list[NDArray[Any]]) -> Prediction
     if signature.outputs[1].name != "predict_proba":
         return Prediction(predict, None, rest[0].astype(np.float64, copy=False))
     if rest[0].dtype == np.float32:  # whose arithmetic gives 1.0000001 now and then
-        return Prediction(predict, np.clip(rest[0].astype(np.float64), 0.0, 1.0))
+        return Prediction(predict, np.minimum(np.maximum(rest[0].astype(np.float64), 0.0), 1.0))
     return Prediction(predict, rest[0])

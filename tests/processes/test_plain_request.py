@@ -58,10 +58,12 @@ def test_the_number_of_headers_is_limited() -> None:
     assert PlainParser(usual()).parse(bytearray(b"GET / HTTP/1.1\r\nHost: a\r\n" + many + b"\r\n")) is None
 
 
-def test_the_environment_is_gunicorns() -> None:
-    cfg, client, server = usual(), ("127.0.0.1", 1), ("127.0.0.2", 2)
+@pytest.mark.parametrize(("client", "server"), [(("127.0.0.1", 1), ("127.0.0.2", 2)), ("", "/run/a.sock")])
+@pytest.mark.parametrize("host", [b"a:80", b"a", b"a:", b"[::1]:80", b"a:b:c"])
+def test_the_environment_is_gunicorns(client: Any, server: Any, host: bytes) -> None:
+    cfg = usual()
     connection = Connection(cfg, None, client, server, 100, PlainParser(cfg))  # type: ignore[arg-type]
-    connection.received += PLAIN
+    connection.received += PLAIN.replace(b"a:80", host)
     assert connection.advance()
     arrived = connection.take()
     assert isinstance(arrived.request, PlainRequest)
@@ -73,6 +75,14 @@ def test_the_environment_is_gunicorns() -> None:
         assert callable(environ.pop("wsgi.early_hints"))
         environ.pop("wsgi.errors")
     assert found == expected
+
+
+@pytest.mark.parametrize(("client", "server"), [("", "/run/a:b"), (b"\0a", "/run/a"), ("", b"\0a")])
+def test_unusual_sockets_leave_requests_to_gunicorn(client: Any, server: Any) -> None:
+    connection = Connection(usual(), None, client, server, 100, PlainParser(usual()))  # type: ignore[arg-type]
+    connection.received += PLAIN
+    assert connection.advance()
+    assert isinstance(connection.take().request, Request)
 
 
 def test_a_request_that_arrives_in_pieces_or_with_another_goes_to_gunicorn() -> None:

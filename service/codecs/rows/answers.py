@@ -11,9 +11,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.codecs.json_arrays import json_array
+from service.codecs.json_arrays import json_array, json_object
 from service.prediction import Prediction
 from service.signature import Signature, label_text
+from service.table import FEW
 
 _encoder = msgspec.json.Encoder()
 
@@ -24,12 +25,13 @@ def json_answer(signature: Signature, prediction: Prediction, beside: Mapping[st
     if prediction.probabilities is not None:
         members["probabilities"] = _probabilities(signature, prediction.probabilities)
     if prediction.scores is not None:
-        members["scores"] = json_array(prediction.scores)
+        members["scores"] = prediction.scores
     if signature.classes is not None:
-        members["classes"] = list(signature.classes)
+        members["classes"] = signature.classes
     if signature.output_classes is not None:
         members["classes"] = signature.output_classes
-    return _encoder.encode({**members, **beside})
+    members.update(beside)
+    return json_object(members)
 
 
 def csv_answer(signature: Signature, prediction: Prediction) -> bytes:
@@ -72,15 +74,17 @@ def rows(signature: Signature, prediction: Prediction) -> Iterator[dict[str, Any
 
 def labels(signature: Signature, prediction: Prediction) -> list[Any]:
     """The predictions as JSON values: for each row a class, a number, or a list of them."""
-    values = prediction.predict if signature.classes is None else signature.labels[prediction.predict]
-    found: list[Any] = values.tolist()
+    values, classes = prediction.predict, signature.classes
+    if classes is not None and len(values) <= FEW:
+        return [classes[position] for position in values.tolist()]
+    found: list[Any] = (values if classes is None else signature.labels[values]).tolist()
     return found
 
 
 def _probabilities(signature: Signature, probabilities: NDArray[np.float64]) -> Any:
     """For each row a list of one for each class; of several outputs, such a list for each."""
     if signature.output_classes is None:
-        return json_array(probabilities)
+        return probabilities
     from service.several_outputs import by_output
 
     return [*zip(*(each.tolist() for each in by_output(signature, probabilities)), strict=True)]
@@ -96,5 +100,5 @@ def _named(signature: Signature, probabilities: list[float]) -> Any:
 
 def _predictions(signature: Signature, prediction: Prediction) -> Any:
     if signature.classes is None and prediction.predict.dtype.kind in "fiub":
-        return json_array(prediction.predict)
+        return prediction.predict
     return labels(signature, prediction)

@@ -83,6 +83,8 @@ class Rows:
             if self._struct is None:
                 rows = msgspec.convert(rows, list[self._array])  # type: ignore[name-defined]
         table = Table.from_rows(self._signature, rows)
+        if not found and not self._texts:
+            return None if objects else table
         missing = sum(table.columns[i].tolist().count(None) for i in self._optional_texts)
         expected = len(self._signature.features) * objects + self._texts * len(rows) - missing
         return table if found == expected else None
@@ -207,6 +209,8 @@ class Instances(RowDecoder):
             found = self._decoder.decode(body)
             if len(found.rows) > self._max_rows:
                 return None
+            if body.count(b'"') == 2:  # those of the member's name, so there is no other string
+                return self._rows.table(found.rows, 0)
             return self._rows.table(found.rows, strings(body) - 1 - strings_beside(found, self._ignored))
         except UNFIT:
             return None
