@@ -1,4 +1,4 @@
-"""RowDecoders: everything that decodes rows for one model, made once when the model is loaded."""
+"""RowDecoders: all decoders of rows for one model, made once when the model is loaded."""
 
 from __future__ import annotations
 
