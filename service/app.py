@@ -183,7 +183,7 @@ def _extend(app: Service, modules: str) -> None:
         try:
             module = import_module(name)
         except ModuleNotFoundError as ex:
-            raise SettingsError(f"EXTENSIONS: there is no module {ex.name}; PYTHONPATH says where to look.") from None
+            raise SettingsError(f"EXTENSIONS: there is no module {ex.name}; add its directory to PYTHONPATH.") from None
         if not callable(getattr(module, "extend", None)):
             raise SettingsError(f"EXTENSIONS: {name} has no function extend(app).")
         module.extend(app)

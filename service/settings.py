@@ -117,7 +117,7 @@ def misspelled(environ: Mapping[str, str]) -> list[str]:
     known = {name.upper() for name in Settings.__struct_fields__} | OTHERS
     others = [name for name in environ if name not in known and not name.startswith("AIP_")]
     found = {name: get_close_matches(name, known, 1, _ALIKE) for name in sorted(others)}
-    return [f"{name} is no setting: is {alike[0]} meant?" for name, alike in found.items() if alike]
+    return [f"{name} is not a setting: did you mean {alike[0]}?" for name, alike in found.items() if alike]
 
 
 def platform_port(environ: Mapping[str, str]) -> int | None:

@@ -39,7 +39,7 @@ def in_columns(signature: Signature, probabilities: NDArray[Any]) -> NDArray[Any
     if probabilities.shape[1] == len(outputs) != width:
         probabilities = np.stack([1 - probabilities, probabilities], axis=2).reshape(len(probabilities), -1)
     if probabilities.shape[1] != width:
-        raise InvalidInput("The model gives probabilities of other classes than it has.")
+        raise InvalidInput("The model gives another number of probabilities than it has classes.")
     return probabilities
 
 

@@ -49,7 +49,7 @@ class ArrowSource:
         try:
             self.schema = self._open_parquet(file) if parquet else self._open_arrow(file)
         except (pa.ArrowException, OSError) as ex:
-            raise ScoringError(f"It is not a file of {'Parquet' if parquet else 'Arrow'}: {first_line(ex)}") from None
+            raise ScoringError(f"The file is not {'Parquet' if parquet else 'Arrow'}: {first_line(ex)}") from None
         try:
             self._features = feature_columns(model.signature, self.schema, others=True)
         except InvalidInput as ex:
@@ -58,7 +58,7 @@ class ArrowSource:
         self.names: Sequence[str] = columns if keep is None else list(keep)
         missing = [name for name in self.names if name not in columns]
         if missing:
-            raise ScoringError(f"There is no column {missing[0]} to keep; there are {', '.join(columns)}.")
+            raise ScoringError(f"There is no column {missing[0]} to keep; the file has {', '.join(columns)}.")
 
     def chunks(self) -> Iterator[tuple[int, bytes]]:
         """For each part of a batch: the number of its first row, and the part as an Arrow stream."""

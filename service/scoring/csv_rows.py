@@ -68,7 +68,7 @@ class CSVSource:
         self.names: Sequence[str] = self.columns if keep is None else list(keep)
         missing = [name for name in self.names if name not in self.columns]
         if missing:
-            raise ScoringError(f"There is no column {missing[0]} to keep; there are {', '.join(self.columns)}.")
+            raise ScoringError(f"There is no column {missing[0]} to keep; the file has {', '.join(self.columns)}.")
 
     @property
     def done(self) -> int:
@@ -114,7 +114,7 @@ class CSVSource:
             lacks = next(name for name in names if name not in found)
             raise ScoringError(
                 f"The first line is no header: it has no column {lacks}, or has it twice. It must have each of "
-                f"{names_of(signature.features)} once; other columns may be beside them."
+                f"{names_of(signature.features)} once. Other columns are allowed."
             )
         return names
 

@@ -110,6 +110,6 @@ def whole_lines(
             start, first = end + 1, first + count
         pending = pending[start:]
         if len(pending) > _MOST_BYTES:
-            raise ScoringError(f"Line {first} and those after it are too long: take a smaller --chunk-rows.")
+            raise ScoringError(f"Line {first} and the lines after it are too long: use a smaller --chunk-rows.")
     if pending:
         yield Lines(pending, first)

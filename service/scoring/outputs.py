@@ -189,9 +189,7 @@ def _beside(lines: Sequence[bytes], added: Sequence[str], names: Sequence[bytes]
     for line in lines:
         for name in names:
             if name in line and name[1:-1].decode() in msgspec.json.decode(line):
-                raise ScoringError(
-                    f"The input has a member {name.decode()} already: name those to keep, by --keep A,B."
-                )
+                raise ScoringError(f"The input has a member {name.decode()} already: use --keep A,B to choose others.")
     return b"".join([_merged(line, each) for line, each in zip(lines, added, strict=True)])
 
 

@@ -107,7 +107,7 @@ def _received(connection: Connection) -> Any:
         failed, answer = connection.recv()
     except (EOFError, ConnectionError):
         raise ScoringError(
-            "A process that scored rows died, perhaps for want of memory: take fewer --jobs, or a smaller --chunk-rows."
+            "A process that scored rows died, perhaps because memory ran out: use fewer --jobs or smaller --chunk-rows."
         ) from None
     if failed:
         raise answer

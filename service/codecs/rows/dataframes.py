@@ -166,7 +166,7 @@ class ColumnFrames(RowDecoder):
             if name not in arrays:
                 raise InvalidInput(f"{name} is missing.", at + pointer(name), name)
             if len(arrays[name]) != len(arrays[first]):
-                detail = f"{name} has {len(arrays[name])} values, and {first} has {len(arrays[first])}."
+                detail = f"{name} has {len(arrays[name])} values, but {first} has {len(arrays[first])}."
                 raise InvalidInput(detail, at + pointer(name), name)
         if not len(arrays[first]):
             raise InvalidInput(f"{COLUMNS} holds no rows.", at)

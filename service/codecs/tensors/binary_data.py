@@ -31,8 +31,8 @@ class BinaryData(Struct, frozen=True, eq=False):
         expected, found = math.prod(shape) * datatype.size, len(self.raw)
         if found < expected or (found > expected and datatype.dtype.kind != "O"):
             least = "at least " if datatype.dtype.kind == "O" else ""
-            wants = f"shape {list(shape)} of {datatype.name} takes {least}{expected} bytes"
-            raise place.fault(f"{wants}, and its data are {found}.")
+            wants = f"shape {list(shape)} of {datatype.name} needs {least}{expected} bytes"
+            raise place.fault(f"{wants}, but the data have {found}.")
 
     def decode_values(self, datatype: Datatype, shape: Sequence[int], place: Place) -> NDArray[Any]:
         """
@@ -63,14 +63,14 @@ class BinaryData(Struct, frozen=True, eq=False):
             start = at + 4
             at = start + _length.unpack_from(content, at)[0]
             if at > end:
-                raise place.fault(f"a value announces {at - start} bytes, and {end - start} are left of its data.")
+                raise place.fault(f"a value announces {at - start} bytes, but only {end - start} are left.")
             try:
                 texts.append(content[start:at].decode())
             except UnicodeDecodeError:
                 raise place.fault(f"value {len(texts)} of BYTES is not UTF-8.") from None
         if len(texts) < count or at < end:
             raise place.fault(
-                f"the shape asks for {count} values, and its data hold {len(texts)} and {max(end - at, 0)} bytes more."
+                f"the shape needs {count} values, but the data have {len(texts)} and {max(end - at, 0)} more bytes."
             )
         return objects(texts)
 

@@ -58,7 +58,7 @@ def raw_request(signature: Signature, body: memoryview) -> Request:
     """
     (expected, *more) = describe(signature)
     if more:
-        raise MalformedTensor(f"A raw binary request is one tensor, and this model takes {len(more) + 1}.", "")
+        raise MalformedTensor(f"A raw binary request is one tensor, but this model takes {len(more) + 1}.", "")
     datatype, shape, place = DATATYPES[expected.datatype], (1, *expected.shape[1:]), Place(0)
     data = BinaryData(body)
     data.check(datatype, shape, place)
@@ -108,7 +108,7 @@ def _columns(signature: Signature, tensors: Sequence[Tensor], max_rows: int) -> 
             detail = f"{feature.name} is one column: its shape is [rows] or [rows, 1], not {list(tensor.shape)}."
             raise InvalidInput(detail, tensor.place.pointer("shape"))
         if tensor.shape[0] != rows:
-            detail = f"{feature.name} has {tensor.shape[0]} rows, and {signature.features[0].name} has {rows}."
+            detail = f"{feature.name} has {tensor.shape[0]} rows, but {signature.features[0].name} has {rows}."
             raise MalformedTensor(detail, tensor.place.pointer("shape"))
         _check_rows(tensor, rows, max_rows)
         _check_datatype(feature, tensor)

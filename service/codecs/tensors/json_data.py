@@ -171,11 +171,11 @@ def _compare(text: bytes, nested: bool, shape: Sequence[int], place: Place) -> N
         raise place.fault(_unequal(shape, found), "data")
     empty = expected and b"[]" in text.translate(None, b" \t\n\r")  # `[]` has the same outline as `[1]`
     if nested and (empty or text.translate(None, _SCALARS) != _outline(shape, len(text))):
-        raise place.fault(f"data is nested otherwise than shape {list(shape)}.", "data")
+        raise place.fault(f"data is not nested like shape {list(shape)}.", "data")
 
 
 def _unequal(shape: Sequence[int], found: int) -> str:
-    return f"shape {list(shape)} asks for {math.prod(shape)} values, and data holds {found}."
+    return f"shape {list(shape)} needs {math.prod(shape)} values, but data has {found}."
 
 
 def _count(text: bytes, expected: int) -> int:

@@ -239,32 +239,32 @@ def _tensors(inputs: Sequence[_Input], binary: memoryview | None) -> Iterator[Te
         place = Place(position)
         datatype = DATATYPES.get(given.datatype)
         if datatype is None:
-            raise place.fault(f"there is no such datatype; there are {', '.join(DATATYPES)}.", "datatype")
+            raise place.fault(f"there is no such datatype; use one of {', '.join(DATATYPES)}.", "datatype")
         size = given.parameters.binary_data_size if given.parameters else None
         data = _json_data(given, place) if size is None else _binary_data(given, place, binary, at, size)
         at += size or 0
         data.check(datatype, given.shape, place)
         yield Tensor(given.name, tuple(given.shape), datatype, data, place)
     if binary is not None and at != len(binary):
-        detail = f"The inputs announce {at} bytes of binary data, and {len(binary)} follow the JSON."
+        detail = f"The inputs announce {at} bytes of binary data, but {len(binary)} follow the JSON."
         raise MalformedTensor(detail, "/inputs")
 
 
 def _json_data(given: _Input, place: Place) -> JSONData:
     raw = bytes(given.data)
     if not raw or raw == b"null":
-        raise place.fault("data is missing, and so is parameters.binary_data_size.", "data")
+        raise place.fault("data is missing. Send data, or parameters.binary_data_size and binary data.", "data")
     return JSONData(raw)
 
 
 def _binary_data(given: _Input, place: Place, binary: memoryview | None, at: int, size: int) -> BinaryData:
     where = ("parameters", "binary_data_size")
     if bytes(given.data) not in (b"", b"null"):
-        raise place.fault("there are both data and parameters.binary_data_size.", *where)
+        raise place.fault("there are both data and parameters.binary_data_size. Send only one.", *where)
     if binary is None:
-        raise place.fault(f"{size} bytes of binary data are announced, and there is no header {HEADER}.", *where)
+        raise place.fault(f"{size} bytes of binary data are announced, but there is no header {HEADER}.", *where)
     if size > len(binary) - at:
-        raise place.fault(f"{size} bytes of binary data are announced, and {len(binary) - at} are left.", *where)
+        raise place.fault(f"{size} bytes of binary data are announced, but {len(binary) - at} are left.", *where)
     return BinaryData(binary[at : at + size])
 
 

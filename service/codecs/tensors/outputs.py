@@ -74,7 +74,7 @@ def check(signature: Signature, request: Request) -> None:
         tensors = [each.name for each in describe(signature)]
         if wanted.name not in tensors:
             names = ", ".join(tensors)
-            detail = f"outputs[{position}]: there is no such output; there are {names}."
+            detail = f"outputs[{position}]: there is no such output; the model has {names}."
             raise MalformedTensor(detail, pointer("outputs", position, "name"))
         if wanted.classification is not None and not _ranks(signature, wanted.name):
             detail = f"outputs[{position}]: classification is for outputs with a value for each class."
