@@ -9,18 +9,19 @@ Read app.py first: its route table is the table of contents. One request takes t
     any exception -> problems: one JSON shape for every error, never a traceback
     after the answer was sent -> Measurement: counts the request, and logs it if it was slow
 
-The packages. Each one's docstring lists its modules; a package imports only those below it, as pyproject.toml states.
+The packages. The docstring of a package lists its modules. A package imports only packages below it in this list;
+pyproject.toml states the rule.
 
     commands/     the command line, one module for each command
     resources/    the endpoints, one module for each protocol
-    scoring/      files scored without a server, in chunks, on all cores
+    scoring/      scores files without a server, in chunks, on all cores
     processes/    Gunicorn's master and workers, and the watcher of the models directory
     http/         steps that surround every request: its id, keys, validation, errors and measurement
     monitoring/   metrics, drift and logs
-    packaging/    a fitted estimator becomes a model version on disk; nothing that serves imports it
+    packaging/    turns a fitted estimator into a model version on disk; serving never imports it
     repository/   finds, verifies and loads model versions, and hands out immutable snapshots
-    codecs/       bytes to tables, and predictions to bytes, one module for each format; no HTTP
-    runtimes/     a Table becomes a Prediction, one module for each model format; no HTTP and no JSON
+    codecs/       turns bytes into tables, and predictions into bytes, one module for each format; no HTTP
+    runtimes/     turns a Table into a Prediction, one module for each model format; no HTTP and no JSON
     static/       the page: HTML, CSS and JavaScript modules, without a build step
 
 The modules that all share: settings.py, errors.py, wording.py (parts of sentences), signature.py, table.py,

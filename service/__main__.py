@@ -13,9 +13,9 @@ _INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status says whether it succeeded."""
+    """Run a command, and return its exit status: 0 if it succeeded."""
     try:
-        from service.commands.run import run_command  # which takes a moment, in which Ctrl-C is no traceback either
+        from service.commands.run import run_command  # takes a moment: Ctrl-C must print no traceback
 
         return run_command(arguments)
     except KeyboardInterrupt:
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run() -> None:
-    """Run the command that the shell was given: what `model-server` calls."""
+    """The entry point of `model-server`: run the command in the shell's arguments."""
     sys.exit(main())
 
 

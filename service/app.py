@@ -1,4 +1,4 @@
-"""The application: collaborators in, routes out."""
+"""The application: settings, repository and metrics go in; the routes come out."""
 
 from __future__ import annotations
 
@@ -30,11 +30,15 @@ if TYPE_CHECKING:
 
 class Service(falcon.App[Request, falcon.Response]):
     """
-    A Falcon app that measures its requests, and knows its repository, so that a rollout can refresh it.
+    A Falcon app that measures its requests. It holds the repository, so that a rollout can refresh it.
 
     Attributes:
-        routes: the resource of each route, by its template, in the order of the route table.
-        openapi: describes these routes.
+        routes: maps the template of a route to its resource, in the order of the route table.
+        openapi: the resource that describes these routes.
+        repository: the models that are served.
+        metrics: counts the requests and the predictions.
+        max_body_bytes: larger request bodies are refused.
+        gauges: the gauges of the versions that serve.
     """
 
     def __init__(self, settings: Settings, repository: ModelRepository, metrics: Metrics) -> None:
@@ -58,7 +62,7 @@ class Service(falcon.App[Request, falcon.Response]):
         Add a route, and keep it for the OpenAPI document.
 
         Raises:
-            TypeError: the resource takes a model, but does not say how bodies are read for it.
+            TypeError: the resource takes a model, but does not name the decoder of its bodies.
         """
         self._validation.add(resource)
         super().add_route(uri_template, resource, **kwargs)
@@ -75,11 +79,11 @@ class Service(falcon.App[Request, falcon.Response]):
         return exchange
 
     def watched_files(self) -> list[tuple[str, object]]:
-        """The files that the service reads again while it runs, each with its fingerprint when it was read."""
+        """The files that the service reads again while it runs. Each has the fingerprint of its last reading."""
         return self._authentication.files if self._authentication else []
 
     def reload_keys(self) -> None:
-        """Read the file of API keys again, if there is one, for this process and all workers."""
+        """Read the file of API keys again for this process and all workers. Does nothing if no file is set."""
         if self._authentication is not None:
             self._authentication.reload()
 
@@ -108,7 +112,7 @@ def create_app(settings: Settings, repository: ModelRepository, metrics: Metrics
 
 
 def _add_pages(app: Service, settings: Settings) -> None:
-    """What people see in a browser, and the description of the API."""
+    """Add the page, the API browser and the OpenAPI document."""
     if not settings.docs:
         app.add_route("/", probes.Root())
         return
@@ -122,7 +126,7 @@ def _add_pages(app: Service, settings: Settings) -> None:
 
 
 def _add_vertex_ai(app: Service, settings: Settings, repository: ModelRepository) -> None:
-    """The paths that Vertex AI chooses; where it chooses one of those that there are anyway, these are added later."""
+    """Add the paths that Vertex AI chooses. If it chooses a path of the route table, that route is added later."""
     if settings.aip_predict_route:
         app.add_route(settings.aip_predict_route, prediction.DefaultPredict(repository))
     if settings.aip_health_route:
@@ -149,10 +153,14 @@ def _add_inference(app: Service, settings: Settings, repository: ModelRepository
 
 def main(*, forks: bool = False) -> Service:
     """
-    Build the app that the environment describes, its models loaded: what Gunicorn calls.
+    Build the app from the environment, and load its models. Gunicorn calls this.
 
     Args:
-        forks: whether this process will fork the workers, which then count in the slots that it gives them.
+        forks: True if this process will fork the workers. Each worker then counts in a slot, and /metrics shows the
+            sums over all slots.
+
+    Raises:
+        SystemExit: a setting is wrong, or another service uses the directory of the counters.
     """
     try:
         settings = Settings.from_environ(os.environ)
@@ -175,14 +183,14 @@ def _extend(app: Service, modules: str) -> None:
         try:
             module = import_module(name)
         except ModuleNotFoundError as ex:
-            raise SettingsError(f"EXTENSIONS: there is no module {ex.name}; PYTHONPATH says where to look.") from None
+            raise SettingsError(f"EXTENSIONS: there is no module {ex.name}; add its directory to PYTHONPATH.") from None
         if not callable(getattr(module, "extend", None)):
             raise SettingsError(f"EXTENSIONS: {name} has no function extend(app).")
         module.extend(app)
 
 
 def open_repository(settings: Settings, metrics: Metrics | None = None) -> ModelRepository:
-    """The repository that the settings name, with all that it has loaded or refused."""
+    """Open the repository that the settings name, and load or refuse each of its versions."""
     load, any_is_enough = Loader(settings, RowDecoders), settings.ready == "any"
     default = settings.default_model
     repository = ModelRepository(settings.models_dir, load, default, metrics, any_is_enough=any_is_enough)

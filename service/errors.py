@@ -1,4 +1,4 @@
-"""What can go wrong with a request, in the words of the domain; `problems` gives each its HTTP status."""
+"""The errors of a request. They know no HTTP: `service.http.problems` maps each class to a status."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from service.wording import first_of
 
 
 class Fault(StrEnum):
-    """Why a version is not served, as anybody may know it: /readyz asks for no key, and the full reason tells more."""
+    """
+    Why a version is not served, in a sentence that anybody may read.
+
+    /readyz shows these sentences, and asks for no key. The full reason tells more: the log and `check` show it.
+    """
 
     MANIFEST = "Its manifest is not valid."
     FILES = "A file is missing, or is not the one in its manifest."
@@ -22,11 +26,11 @@ class Fault(StrEnum):
 
 class ServiceError(Exception):
     """
-    Base of everything that is told to a client.
+    Base of all errors that are told to a client.
 
     Attributes:
-        detail: the sentence for the caller: it names no path and repeats no value.
-        pointer: where in the body the fault is (RFC 6901); None where no body is at fault.
+        detail: the sentence for the caller. It names no path and repeats no value.
+        pointer: the JSON pointer (RFC 6901) to the fault in the body; None if the fault is not in a body.
     """
 
     def __init__(self, detail: str, pointer: str | None = None) -> None:
@@ -52,7 +56,7 @@ class MalformedQuery(ServiceError):
 
 
 class MalformedTensor(ServiceError):
-    """A header, shape, datatype or length of an inference request is wrong in itself, whatever the model takes."""
+    """A header, shape, datatype or length of an inference request is wrong for every model."""
 
 
 class InvalidInput(ServiceError):
@@ -60,7 +64,7 @@ class InvalidInput(ServiceError):
     The input can be read, but is not what the model takes.
 
     Attributes:
-        feature: the name of the feature whose value is at fault; None where the fault is no value's.
+        feature: the name of the feature whose value is at fault; None if the fault is not in a value.
     """
 
     def __init__(self, detail: str, pointer: str | None = None, feature: str | None = None) -> None:
@@ -76,7 +80,7 @@ class TooManyRows(ServiceError):
 
 
 class TooLarge(ServiceError):
-    """The body takes more memory, once it is decompressed, than the service gives it."""
+    """The decompressed body needs more memory than the service allows."""
 
 
 class ModelNotFound(ServiceError):

@@ -1,4 +1,4 @@
-"""Prediction: the answer of a model for the rows of a table, and the comparison of two."""
+"""Prediction: the answer of a model for the rows of a table. `compare` compares two predictions."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 TOLERANCE = 1e-6
-"""The largest difference of a probability; for values and scores relative to max(|value|, scale)."""
+"""
+The largest difference that still counts as the same answer.
+
+Of probabilities it is absolute. Of values and scores it is relative to max(|value|, scale): for the value 2000 and the
+scale 500, a difference of up to 0.002.
+"""
 
 
 class Agreement(Struct, frozen=True):
     """
-    How two predictions compare.
+    The result of comparing two predictions.
 
     Attributes:
         labels: the number of rows whose labels differ.
-        difference: the largest difference of anything else; infinite where shapes or kinds differ.
+        difference: the largest difference of probabilities, scores and values, absolute or relative as `TOLERANCE`
+            says; infinite if the shapes differ, or if only one prediction has probabilities or scores.
     """
 
     labels: int
@@ -35,10 +41,13 @@ class Agreement(Struct, frozen=True):
 
 def compare(answer: Prediction, expected: Prediction, scale: float) -> Agreement:
     """
-    Compare an answer with the expected one.
+    Compare a prediction with the expected one.
 
     Args:
-        scale: the standard deviation of the model's values or scores, below which differences do not shrink.
+        answer: the prediction to judge.
+        expected: the prediction of the estimator itself.
+        scale: the standard deviation of the model's values or scores. A difference is divided by |value|, but never
+            by less than this: a value near 0 must not make a tiny difference look large.
     """
     if answer.predict.shape != expected.predict.shape:
         return Agreement(len(expected.predict), np.inf)
@@ -53,7 +62,7 @@ def compare(answer: Prediction, expected: Prediction, scale: float) -> Agreement
 
 
 def _difference(answer: NDArray[Any] | None, expected: NDArray[Any] | None, scale: float) -> float:
-    """The largest difference: absolute where `scale` is infinite, else relative to max(|expected|, scale)."""
+    """The largest difference: absolute if `scale` is infinite, else relative to max(|expected|, scale)."""
     if answer is None or expected is None:
         return 0.0 if answer is expected else np.inf
     if answer.shape != expected.shape:
@@ -66,14 +75,15 @@ def _difference(answer: NDArray[Any] | None, expected: NDArray[Any] | None, scal
 
 class Prediction(Struct, frozen=True, eq=False):
     """
-    What a model says of the rows of one table.
+    The answer of a model for the rows of one table.
 
     Attributes:
-        predict: a classifier's positions in `Signature.classes`, int64, shape (rows,); otherwise the values, shape
-            (rows,) or (rows, outputs).
-        probabilities: float64, shape (rows, classes), where the model has them; if it has several outputs, the classes
-            of one come after those of the other, as in `Signature.output_classes`.
-        scores: the decision function, float64, shape (rows,) or (rows, scores), where the model has that instead.
+        predict: if the signature has classes, positions in `Signature.classes`, int64; otherwise the values. The
+            shape is (rows,) or (rows, outputs).
+        probabilities: float64, shape (rows, classes); None if the model has none. If the model has several outputs,
+            the classes of output 0 come first, then the classes of output 1, as in `Signature.output_classes`.
+        scores: the decision function, float64, shape (rows,) or (rows, scores). A model has scores only if it has no
+            probabilities; else None.
     """
 
     predict: NDArray[Any]

@@ -1,8 +1,8 @@
 """
-The private names of other libraries that this service uses, overrides or replaces: one table, and a look at the start.
+The private names of other libraries that this service uses, overrides or replaces: one table, checked at the start.
 
-A release of such a library may change them without a word. The look reads the source and imports nothing, so that it
-comes before the first import that would fail.
+A release of a library may change its private names without notice. The check reads the library's source and imports
+nothing. So it can run before the import that would fail, and names what is missing.
 """
 
 from __future__ import annotations
@@ -80,19 +80,22 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "io/_utils.py": ("def read_schema(",),
     },
 }  # fmt: skip
-"""For each library the files, and in each the text that must be there."""
+"""For each library its files, and for each file the texts that it must contain."""
 
 _RELEASES = {"sklearn": "scikit-learn"}
-"""Libraries that are distributed by another name."""
+"""The name on the package index of a library, if it differs from the name of the import."""
 
 
 def missing(library: str, directory: Path | None = None) -> str | None:
     """
-    Say which name a library has no more, in a sentence; none if all are there, or if the library is not installed.
+    Find the first private name that a library lacks.
 
     Args:
-        library: one of the table.
-        directory: where it is, if not where it would be imported from.
+        library: a key of `NAMES`.
+        directory: the library's directory; None is the directory from which Python would import it.
+
+    Returns:
+        A sentence that names the file and the text; None if nothing is missing, or if the library is not installed.
     """
     spec = find_spec(library)
     if directory is None and spec is not None and spec.origin is not None:
@@ -112,10 +115,10 @@ def missing(library: str, directory: Path | None = None) -> str | None:
 
 def check(*libraries: str) -> None:
     """
-    Refuse to go on with a library that lacks a name.
+    Stop the program if a library lacks a private name.
 
     Raises:
-        SystemExit: one does; the message says which.
+        SystemExit: a name is missing; the message says which.
     """
     for library in libraries:
         if sentence := missing(library):

@@ -1,4 +1,4 @@
-"""Every environment variable that the service reads; conf/gunicorn.py reads those of the processes."""
+"""Every environment variable that the service reads. conf/gunicorn.py reads the variables of the processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Level = Literal["debug", "info", "warning", "error", "critical"]
 
 
 class SettingsError(Exception):
-    """An environment variable has a value that it cannot have."""
+    """The value of an environment variable is not allowed."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -28,8 +28,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     The settings; each field is an environment variable in upper case.
 
     Attributes:
-        models_dir: where the models are: <name>/<version>/manifest.json.
-        default_model: the model behind /prediction; else the only one, else iris.
+        models_dir: the directory of the models: <name>/<version>/manifest.json.
+        default_model: the model behind /prediction. If unset: the only model, or iris if there are several.
         max_body_bytes: larger request bodies are answered 413.
         max_rows: requests with more rows are answered 413.
         ready: whether the service is ready if all models serve, or if any does.
@@ -43,12 +43,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         slow_request_seconds: requests that take as long are logged.
         request_seconds: how long a request may take; the proxy answers 504 then, and soon after its worker is replaced.
         log_level: the least severe level that is logged.
-        arrow: whether /invocations takes Parquet files and Arrow streams, which needs pyarrow.
-        cors_origins: origins whose pages may ask the service, joined by commas, or *; without it, none may.
-        extensions: modules of your own, joined by commas; the function `extend` of each gets the app.
-        docs: whether the page, the API browser and the OpenAPI document are served.
-        aip_predict_route: one more path for the default model's predictions: where Vertex AI sends them.
-        aip_health_route: one more path for readiness: where Vertex AI asks for it.
+        arrow: True if /invocations takes Parquet files and Arrow streams. This needs pyarrow.
+        cors_origins: the origins whose pages may call the service, joined by commas, or *. If unset, no page may.
+        extensions: your own modules, joined by commas. The function `extend` of each module gets the app.
+        docs: True if the page, the API browser and the OpenAPI document are served.
+        aip_predict_route: a second path for the predictions of the default model. Vertex AI sets it.
+        aip_health_route: a second path for readiness. Vertex AI sets it.
     """
 
     models_dir: Path = Path("models")
@@ -80,10 +80,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """
-        Read the settings from the environment; an empty variable counts as unset.
+        Read the settings from the environment. An empty variable counts as unset.
 
         Raises:
-            SettingsError: a value cannot be read.
+            SettingsError: a value is not allowed; the sentence names the variable.
         """
         names = {name.upper(): name for name in cls.__struct_fields__}
         given = {names[key]: value for key, value in environ.items() if key in names and value}
@@ -95,7 +95,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 def _wanted(name: str) -> str | None:
-    """What a setting takes, where it is one of a few words or a path; None where msgspec's own message says so."""
+    """A sentence on the values that a setting takes; None if msgspec's own message is clear enough."""
     kind = get_type_hints(Settings, include_extras=True).get(name)
     if kind is bool:
         return "It must be 1 or 0"
@@ -114,30 +114,30 @@ OTHERS = frozenset(
     {"CONNECTIONS_PER_ADDRESS", "HSTS_SECONDS", "HTTPS_PORT", "HTTP_PORT", "PORT", "PROMETHEUS_MULTIPROC_DIR",
      "RATE_LIMIT", "SAGEMAKER_BIND_TO_PORT", "TLS", "TLS_DIRECTORY", "TRUSTED_PROXIES", "WEB_CONCURRENCY"}
 )  # fmt: skip
-"""The settings of processes, containers and the proxy."""
+"""The variables that the processes, the containers and the proxy read."""
 
 _ALIKE = 0.85
-"""Names that share this much of their letters are alike: MODEL_DIR and MODELS_DIR share 0.95."""
+"""Two names are alike if their similarity is at least this: MODEL_DIR and MODELS_DIR have 0.95."""
 
 
 def misspelled(environ: Mapping[str, str]) -> list[str]:
-    """A sentence for each environment variable that is none of ours, and nearly has the name of one."""
+    """A sentence for each environment variable that is no setting, but whose name is nearly the name of a setting."""
     from difflib import get_close_matches
 
     known = {name.upper() for name in Settings.__struct_fields__} | OTHERS
     others = [name for name in environ if name not in known and not name.startswith("AIP_")]
     found = {name: get_close_matches(name, known, 1, _ALIKE) for name in sorted(others)}
-    return [f"{name} is no setting: is {alike[0]} meant?" for name, alike in found.items() if alike]
+    return [f"{name} is not a setting: did you mean {alike[0]}?" for name, alike in found.items() if alike]
 
 
 def platform_port(environ: Mapping[str, str]) -> int | None:
     """
-    The port on which a platform wants to find the service, if any.
+    The port on which a platform expects the service; None if no platform set a port.
 
-    `PORT` is set by Cloud Run, Knative and Heroku, the others by SageMaker and Vertex AI.
+    Cloud Run, Knative and Heroku set `PORT`. SageMaker sets `SAGEMAKER_BIND_TO_PORT`. Vertex AI sets `AIP_HTTP_PORT`.
 
     Raises:
-        SettingsError: it is no port.
+        SettingsError: the value is no port.
     """
     for name in ("PORT", "SAGEMAKER_BIND_TO_PORT", "AIP_HTTP_PORT"):
         if given := environ.get(name):

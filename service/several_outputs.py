@@ -1,4 +1,4 @@
-"""Probabilities of several outputs, in the one shape in which they are kept."""
+"""Probabilities of several outputs. A Prediction keeps them in one array, the outputs side by side."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from service.signature import Signature
 
 
 def side_by_side(probabilities: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """One array of the shape (rows, classes) for each output as one array, one output after the other."""
+    """Join the arrays of the outputs, each of shape (rows, classes), to one array: output 0 first, then output 1."""
     return np.concatenate([np.asarray(each) for each in probabilities], axis=1)
 
 
 def in_columns(signature: Signature, probabilities: NDArray[Any]) -> NDArray[Any]:
     """
-    Probabilities in any shape that models give, with a column for each class of each output.
+    Bring the probabilities of a model into columns: one column for each class of each output.
 
     Args:
-        probabilities: in columns already; of the shape (outputs, rows, classes); or (rows, outputs), as those of the
-            second of two labels.
+        signature: a signature with `output_classes`.
+        probabilities: shape (rows, all classes): they are in columns already; (outputs, rows, classes); or
+            (rows, outputs), if each output has two classes: these are the probabilities of the second class.
+
+    Returns:
+        The probabilities, shape (rows, all classes). Two outputs of 2 and 3 classes have 5 columns.
 
     Raises:
         InvalidInput: they are in another shape.
@@ -35,11 +39,11 @@ def in_columns(signature: Signature, probabilities: NDArray[Any]) -> NDArray[Any
     if probabilities.shape[1] == len(outputs) != width:
         probabilities = np.stack([1 - probabilities, probabilities], axis=2).reshape(len(probabilities), -1)
     if probabilities.shape[1] != width:
-        raise InvalidInput("The model gives probabilities of other classes than it has.")
+        raise InvalidInput("The model gives another number of probabilities than it has classes.")
     return probabilities
 
 
 def by_output(signature: Signature, probabilities: NDArray[Any]) -> list[NDArray[Any]]:
-    """The probabilities of each output, shape (rows, classes)."""
+    """Split probabilities in columns by output: one array of shape (rows, classes) for each output."""
     ends = np.cumsum([len(each) for each in signature.output_classes or ()])
     return np.split(probabilities, ends[:-1], axis=1)

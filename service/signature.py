@@ -1,4 +1,8 @@
-"""What a model takes and what it gives: the one source for validation, schemas and tensor metadata."""
+"""
+Signature: the inputs and the outputs of a model.
+
+It is the only source for validation, schemas and tensor metadata.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +20,10 @@ from numpy.typing import NDArray
 from service.wording import first_of
 
 Label = str | int | float | bool
-"""What a class may be called: anything that JSON has a scalar for."""
+"""The label of a class: any scalar of JSON, except null."""
 
 Value = float | bool | str | None
-"""One cell of a request: numbers are floats, None is a missing value."""
+"""One cell of a row: numbers are floats, None is a missing value."""
 
 Task = Literal["classifier", "regressor", "clusterer", "outlier_detector", "transformer"]
 
@@ -31,7 +35,7 @@ of dicts that lack what is missing.
 
 LARGEST = sys.float_info.max
 EXACT_INTEGER = 2.0**53 - 1
-"""The largest magnitude at which a float64 can be no other integer that was rounded: 2^53 may have been 2^53 + 1."""
+"""The largest magnitude at which a float64 is surely the integer that was sent: 2^53 + 1 is rounded to 2^53."""
 
 
 def label_text(label: Label) -> str:
@@ -40,7 +44,7 @@ def label_text(label: Label) -> str:
 
 
 def is_missing(value: object) -> bool:
-    """Whether a cell is a missing value in any of Python's, NumPy's or pandas' ways to write one."""
+    """Whether a cell is a missing value: None, NaN, or pandas' NA."""
     return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ == "NAType"
 
 
@@ -53,7 +57,7 @@ _KINDS = {
 }
 
 _ON_DISK = {"accepts_unknown": "open", "max_magnitude": "limit", "missing_is_none": "none"}
-"""Manifests of every release have these keys."""
+"""The keys in manifests. Every release wrote these keys, so they stay."""
 
 
 class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, rename=_ON_DISK):
@@ -93,12 +97,12 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
 
     @property
     def unsigned(self) -> bool:
-        """Whether no number may be negative, by the column's dtype."""
+        """Whether the column's dtype is unsigned, so that no value may be negative."""
         return self.numeric and self.dtype is not None and self.dtype.lower().startswith("uint")
 
     @property
     def allowed(self) -> tuple[str | float, ...] | None:
-        """The only values that are taken, or None where there is no such list."""
+        """The only values that the model takes; None if it takes others, too."""
         return None if self.accepts_unknown else self.categories
 
     @property
@@ -116,7 +120,7 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
         return wants(self.dtype or "")
 
     def refusal(self, value: object) -> str | None:
-        """Say why `value` is not taken as a cell of this feature; None where it is."""
+        """A sentence that says why the model does not take `value` as this feature; None if the model takes it."""
         if value is None:
             return None if self.missing else f"{self.name} must be {self.wants}, not null."
         if self.type == "date":
@@ -149,12 +153,12 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
 
 class Output(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """
-    One thing that a model gives for each row.
+    One output of a model.
 
     Attributes:
         name: the estimator's method: "predict", "predict_proba", "decision_function", or a transformer's "transform".
-        width: values for each row; None where it is one scalar and not a list of one.
-        strings: whether the values are strings, where they are no classes' positions.
+        width: the number of values for each row; None if each row has one scalar. A list of one value has width 1.
+        strings: True if the values are strings that are no labels of `Signature.classes`.
     """
 
     name: Literal["predict", "predict_proba", "decision_function", "transform"]
@@ -164,14 +168,14 @@ class Output(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
 
 class Signature(Struct, frozen=True, dict=True):
     """
-    What a model takes and gives.
+    The inputs and the outputs of a model.
 
     Attributes:
-        task: what kind of estimator it is.
+        task: the kind of the estimator.
         features: the inputs, in the order in which the model was fitted.
-        outputs: what it gives, "predict" first.
+        outputs: the outputs, "predict" first.
         classes: a classifier's labels, in the order of its probabilities; else None.
-        form: how the estimator wants its table.
+        form: the form in which the estimator wants its rows.
         output_classes: the labels of each output, if a classifier has several outputs with probabilities; else None.
     """
 
@@ -184,34 +188,34 @@ class Signature(Struct, frozen=True, dict=True):
 
     @cached_property
     def numeric(self) -> bool:
-        """Whether a request is one matrix of numbers."""
+        """Whether all features are numbers, so that the rows are one matrix."""
         return all(feature.numeric for feature in self.features)
 
     @cached_property
     def max_magnitudes(self) -> NDArray[np.float64]:
-        """The features' limits, shape (features,)."""
+        """The largest magnitude of each feature, float64, shape (features,)."""
         return np.array([feature.max_magnitude for feature in self.features])
 
     @cached_property
     def may_be_missing(self) -> NDArray[np.bool_] | None:
-        """Which features may be missing, shape (features,); None where none may."""
+        """Which features may be missing, bool, shape (features,); None if no feature may be missing."""
         missing = np.array([feature.missing for feature in self.features])
         return missing if missing.any() else None
 
     @cached_property
     def integer_positions(self) -> NDArray[np.intp] | None:
-        """The positions of the features that take whole numbers only; None where there are none."""
+        """The positions of the features that take whole numbers only; None if there is no such feature."""
         return self._positions("int")
 
     @cached_property
     def unsigned(self) -> NDArray[np.intp] | None:
-        """The positions of the features that must not be negative; None where there are none."""
+        """The positions of the features that must not be negative; None if there is no such feature."""
         positions = [i for i, feature in enumerate(self.features) if feature.unsigned]
         return np.array(positions) if positions else None
 
     @cached_property
     def boolean_positions(self) -> NDArray[np.intp] | None:
-        """The positions of the features that are true or false; None where there are none."""
+        """The positions of the features that are true or false; None if there is no such feature."""
         return self._positions("bool")
 
     @cached_property
@@ -227,37 +231,49 @@ class Signature(Struct, frozen=True, dict=True):
 
     @cached_property
     def allowed_numbers(self) -> tuple[tuple[int, NDArray[np.float64]], ...]:
-        """The positions of the numeric features that take certain numbers only, each with these."""
+        """For each numeric feature that takes listed numbers only: its position and these numbers."""
         coded = [(i, each.allowed) for i, each in enumerate(self.features) if each.numeric and each.allowed is not None]
         return tuple((i, np.array(numbers, dtype=np.float64)) for i, numbers in coded)
 
     @cached_property
     def ranges(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The features' smallest and largest values in the sample, shape (features,) each; infinite where unknown."""
+        """
+        The smallest and the largest value of each feature in the sample: two float64 arrays of shape (features,).
+
+        They are -inf and inf for a feature without a range.
+        """
         low, high = zip(*(each.range or (-np.inf, np.inf) for each in self.features), strict=True)
         return np.array(low), np.array(high)
 
     @cached_property
     def ranged(self) -> tuple[tuple[int, tuple[float, float]], ...]:
-        """The positions of the features that have a range, each with it."""
+        """For each feature that has a range: its position and the range."""
         return tuple((i, each.range) for i, each in enumerate(self.features) if each.range is not None)
 
     @cached_property
     def known(self) -> tuple[tuple[int, frozenset[str | float]], ...]:
-        """The positions of the features that take values outside their categories, too, each with these."""
+        """
+        For each feature that accepts unlisted values: its position and the categories that the model knows.
+
+        Monitoring counts the unknown values with it.
+        """
         opened = ((i, each.categories) for i, each in enumerate(self.features) if each.accepts_unknown)
         return tuple((i, frozenset(categories)) for i, categories in opened if categories is not None)
 
     @cached_property
     def common_limit(self) -> float | None:
-        """The magnitude up to which all features take any number; None where some take certain numbers only."""
+        """
+        The magnitude up to which every feature takes every number.
+
+        None if a feature takes whole numbers, true and false, or listed numbers only.
+        """
         if self.integer_positions is not None or self.boolean_positions is not None or self.allowed_numbers:
             return None
         return min(feature.max_magnitude for feature in self.features)
 
     @cached_property
     def labels(self) -> NDArray[np.object_]:
-        """The classes, shape (classes,)."""
+        """The classes as an array of objects, shape (classes,)."""
         labels = np.empty(len(self.classes or ()), object)
         labels[:] = self.classes or ()
         return labels
@@ -269,7 +285,7 @@ class Signature(Struct, frozen=True, dict=True):
 
     @cached_property
     def example(self) -> tuple[Value, ...]:
-        """A row that the model takes."""
+        """The examples of all features: a row that the model takes."""
         return tuple(feature.example for feature in self.features)
 
     def _positions(self, kind: str) -> NDArray[np.intp] | None:
@@ -277,10 +293,10 @@ class Signature(Struct, frozen=True, dict=True):
         return np.array(positions) if positions else None
 
     def output(self, name: str) -> Output | None:
-        """The output of that name, if the model has it."""
+        """The output of this name; None if the model has no such output."""
         return next((output for output in self.outputs if output.name == name), None)
 
 
 def _listed(values: Sequence[str | float]) -> str:
-    """The first values, strings quoted, for a sentence."""
+    """The first values for a sentence, with quotes around strings."""
     return first_of([f'"{each}"' if isinstance(each, str) else f"{each:.15g}" for each in values])

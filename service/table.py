@@ -1,4 +1,4 @@
-"""The rows of one request, in the form in which models compute."""
+"""Table: the rows of one request as arrays, the form in which models compute."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from service.signature import EXACT_INTEGER, Feature, Signature, Value, is_missi
 Row = Sequence[Value]
 
 FEW = 32
-"""Up to so many numbers, Python is faster than NumPy."""
+"""Up to this many numbers, Python's lists are faster than NumPy."""
 
 _CHECKED = 1024 * 1024
-"""Numbers whose limits are looked at together: each takes a few bytes beside its own meanwhile."""
+"""Numbers that are checked at once. The check needs a few more bytes for each number, so a block limits the memory."""
 
 _BLOCK = 8192
-"""Numbers that are written at once: what struct takes them from stays in the CPU's cache."""
+"""Numbers that `struct` writes at once: so few that they stay in the CPU's cache."""
 
 
 class InvalidCell(Exception):
@@ -30,9 +30,9 @@ class InvalidCell(Exception):
     A value that the model does not take.
 
     Attributes:
-        row: the row's position in the table.
-        column: the feature's position in the signature.
-        feature: its name.
+        row: the position of the row in the table.
+        column: the position of the feature in the signature.
+        feature: the name of the feature.
         detail: the sentence for the caller.
     """
 
@@ -50,9 +50,9 @@ class Table(Struct, frozen=True, eq=False):
 
     Attributes:
         row_count: how many rows there are.
-        matrix: float64, shape (rows, features), NaN where a value is missing; None where a feature is a string.
-        columns: one array of shape (rows,) for each feature where `matrix` is None: float64 with NaN, or objects
-            that are str or None.
+        matrix: float64, shape (rows, features), NaN for a missing value; None if a feature is a string.
+        columns: if `matrix` is None, one array of shape (rows,) for each feature; else empty. A numeric feature has
+            float64, with NaN for a missing value. A string feature has objects: str, or None for a missing value.
     """
 
     row_count: int
@@ -62,7 +62,7 @@ class Table(Struct, frozen=True, eq=False):
     @classmethod
     def from_rows(cls, signature: Signature, rows: Sequence[Row]) -> Table:
         """
-        Make a table of rows whose cells have the JSON types of their features already, in feature order.
+        Make a table of rows in feature order. The cells must have the JSON types of their features already.
 
         Raises:
             InvalidCell: a number is past its limit, or not whole where it must be; or a string is no date.
@@ -81,10 +81,10 @@ class Table(Struct, frozen=True, eq=False):
     @classmethod
     def from_columns(cls, signature: Signature, columns: Sequence[NDArray[Any]]) -> Table:
         """
-        Make a table of one array for each feature, all of shape (rows,): float64, or objects that are str or None.
+        Make a table of one array for each feature, all of shape (rows,), as `columns` describes them.
 
         Raises:
-            InvalidCell: a number as in `from_matrix`, or a string that is missing or not one of its categories.
+            InvalidCell: the model does not take a number, as in `from_matrix`, or a string is missing or not listed.
         """
         if signature.numeric:
             return cls.from_matrix(signature, np.stack(columns, axis=1) if len(columns) > 1 else columns[0][:, None])
@@ -96,7 +96,7 @@ class Table(Struct, frozen=True, eq=False):
 
     @classmethod
     def unchecked(cls, signature: Signature, columns: Sequence[NDArray[Any]]) -> Table:
-        """Make a table of one array for each feature, as `columns` describes them, unchecked."""
+        """Make a table of one array for each feature, as `columns` describes them, without a check of the values."""
         rows = len(columns[0])
         if signature.numeric:
             return cls(rows, np.stack([column.astype(np.float64) for column in columns], axis=1))
@@ -104,7 +104,7 @@ class Table(Struct, frozen=True, eq=False):
 
     @classmethod
     def joined(cls, tables: Sequence[Table]) -> Table:
-        """Make a table of the rows of several, in order."""
+        """Make one table of the rows of several tables of one signature, in order."""
         filled = [each for each in tables if each.row_count] or tables[:1]
         if len(filled) == 1:
             return filled[0]
@@ -115,26 +115,27 @@ class Table(Struct, frozen=True, eq=False):
         return cls(rows, None, tuple(np.concatenate(parts) for parts in columns))
 
     def reordered(self, order: Sequence[int]) -> Table:
-        """The same rows, with their columns in another order: the first is that at `order[0]`."""
+        """The same rows with their columns in another order: the first column is the one at `order[0]`."""
         if self.matrix is None:
             return Table(self.row_count, None, tuple(self.columns[i] for i in order))
         return self if list(order) == sorted(order) else Table(self.row_count, self.matrix[:, order])
 
     def by_column(self) -> Sequence[NDArray[Any]]:
-        """One array of shape (rows,) for each feature, in their order."""
+        """One array of shape (rows,) for each feature, in feature order, as `columns` describes them."""
         return self.columns if self.matrix is None else tuple(self.matrix.T)
 
     def to_rows(self, signature: Signature) -> list[list[Value]]:
-        """The rows as JSON has them: null for a missing value, numbers as floats."""
+        """The rows as JSON values: None for a missing value, numbers as floats, true and false as bool."""
         return [list(row) for row in zip(*map(_json, signature.features, self.by_column()), strict=True)]
 
     @classmethod
     def from_matrix(cls, signature: Signature, matrix: NDArray[np.float64]) -> Table:
         """
-        Make a table of numbers, shape (rows, features), for a signature that is all numeric.
+        Make a table of a float64 matrix of shape (rows, features), if all features of the signature are numbers.
 
         Raises:
-            InvalidCell: a number is missing, past its limit, not whole where it must be, or neither 0 nor 1.
+            InvalidCell: a number is missing (NaN) or too large; or it is not whole, negative, neither 0 nor 1, or not
+                listed, if the feature forbids that.
         """
         if signature.common_limit is not None and _within(matrix, signature.common_limit):
             return cls(len(matrix), matrix)
@@ -145,7 +146,7 @@ class Table(Struct, frozen=True, eq=False):
 
 
 def _check_matrix(signature: Signature, matrix: NDArray[np.float64], start: int) -> None:
-    """Refuse the first number of these rows that is not taken; `start` is the position of the first row."""
+    """Refuse the first number of these rows that the model does not take; `start` is the position of the first row."""
     accepted = np.abs(matrix) <= signature.max_magnitudes
     if signature.integer_positions is not None:
         accepted[:, signature.integer_positions] &= _whole(matrix[:, signature.integer_positions])
@@ -163,7 +164,11 @@ def _check_matrix(signature: Signature, matrix: NDArray[np.float64], start: int)
 
 
 def _within(matrix: NDArray[np.float64], limit: float) -> bool:
-    """Whether no number is past a limit, none missing: what nearly always holds, at a tenth of the work."""
+    """
+    Whether all numbers are there and within a limit.
+
+    This is true of nearly every request, and costs a tenth of the full check.
+    """
     if 0 < matrix.size <= FEW:
         return all([-limit <= value <= limit for value in matrix.ravel().tolist()])  # noqa: C419
     return matrix.size > 0 and bool(
@@ -180,9 +185,9 @@ def _json(feature: Feature, column: NDArray[Any]) -> list[Value]:
 
 def float_array(numbers: Sequence[Any]) -> NDArray[np.float64]:
     """
-    Make an array of numbers, NaN where one is None.
+    Make a float64 array of numbers, with NaN for None.
 
-    struct writes a list of floats in about half the time of np.array, and two thirds of that of np.fromiter.
+    `struct` writes a list of floats in about half the time of np.array, and in two thirds of the time of np.fromiter.
     """
     if len(numbers) <= FEW:
         return np.array(numbers, np.float64)

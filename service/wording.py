@@ -6,6 +6,6 @@ from collections.abc import Sequence
 
 
 def first_of(texts: Sequence[str], at_most: int = 20) -> str:
-    """The first texts and the number of the others, such as `a, b and 3 more`."""
+    """The first `at_most` texts and the number of the others, such as `a, b and 3 more`."""
     more = f" and {len(texts) - at_most} more" if len(texts) > at_most else ""
     return ", ".join(texts[:at_most]) + more

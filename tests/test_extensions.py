@@ -52,7 +52,7 @@ def test_a_module_adds_an_endpoint(environ: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        ("my_package.nothing", "EXTENSIONS: there is no module my_package.nothing; PYTHONPATH says where to look."),
+        ("my_package.nothing", "EXTENSIONS: there is no module my_package.nothing; add its directory to PYTHONPATH."),
         ("my_package", "EXTENSIONS: my_package has no function extend(app)."),
     ],
 )

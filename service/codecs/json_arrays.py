@@ -14,10 +14,10 @@ from service.table import FEW
 
 def json_array(values: NDArray[Any]) -> msgspec.Raw:
     """
-    Write an array as nested JSON arrays, floats as the shortest decimals that are read as the same float64.
+    Write an array as nested JSON arrays. A float becomes the shortest decimal that is read as the same float64.
 
-    orjson writes it from the array's memory; a list of Python's floats would cost twice the time and eight times the
-    memory. There must be no NaN, which it writes as null.
+    orjson writes from the array's memory. A list of Python's floats would cost twice the time and eight times the
+    memory. The array must not hold NaN, because orjson writes NaN as null.
     """
     return msgspec.Raw(orjson.dumps(_ready(values), option=orjson.OPT_SERIALIZE_NUMPY))
 

@@ -1,7 +1,7 @@
 """
-A reader for JSON text that is known to be well-formed, one token at a time.
+Checks JSON, and reads well-formed JSON one token at a time.
 
-It builds nothing that it is not asked for, so that a large body that is wrong costs no more memory than its text.
+The reader builds only the values that its caller asks for. So a large wrong body needs no more memory than its text.
 """
 
 from __future__ import annotations
@@ -30,7 +30,12 @@ _trailing = re.compile(r"trailing characters \(byte (\d+)\)$")
 
 
 def json_number(text: str) -> float | None:
-    """The number that `text` writes in JSON's grammar (RFC 8259, section 6), infinite where too large; else None."""
+    """
+    Read a number in JSON's grammar (RFC 8259, section 6).
+
+    Returns:
+        The number, infinite if float64 cannot hold it (1e400); None if the text is no such number.
+    """
     return float(text) if text.isascii() and _NUMBER.fullmatch(text.encode()) else None
 
 
@@ -57,7 +62,7 @@ class Reader:
         return chr(self.data[self.at])
 
     def members(self) -> Iterator[str]:
-        """The keys of the object that comes next; read or skip each one's value before the next."""
+        """The keys of the object that comes next. The caller must read or skip a key's value before the next key."""
         self._take()
         if self.peek() == "}":
             self._take()
@@ -71,7 +76,7 @@ class Reader:
                 return
 
     def elements(self) -> Iterator[int]:
-        """The positions in the array that comes next; read or skip each one's value before the next."""
+        """The positions in the array that comes next. The caller must read or skip an item before the next position."""
         self._take()
         if self.peek() == "]":
             self._take()
@@ -84,7 +89,7 @@ class Reader:
                 return
 
     def scalar(self) -> str | float | bool | None:
-        """The string, number, true, false or null that comes next; a number past float64 is infinite."""
+        """The string, number, true, false or null that comes next. A number too large for float64 is infinite."""
         first = self.peek()
         if first in _WORDS:
             length, value = _WORDS[first]
@@ -115,7 +120,7 @@ class Reader:
         Pass over the value that comes next, and over white space behind it.
 
         Raises:
-            RecursionError: it is nested too deeply.
+            RecursionError: the value is nested too deeply.
         """
         if self.peek() not in "[{":
             match = _SCALAR.match(self.data, self.at)
@@ -127,11 +132,11 @@ class Reader:
             return
         try:
             _value.decode(memoryview(self.data)[self.at :])
-        except msgspec.DecodeError as ex:  # which tells where the value ends, ten times as fast as any loop here
+        except msgspec.DecodeError as ex:  # it tells the value's end, ten times as fast as a loop here
             end = _trailing.search(str(ex))
             if end is None:
                 raise
-            self.at += int(end[1]) - 1  # it counts what it has read, this character among them
+            self.at += int(end[1]) - 1  # the number includes the trailing character
         else:
             self.at = len(self.data)
 
@@ -157,7 +162,7 @@ def json_text(body: bytes, what: str = "The body", *, checked: bool = False) -> 
         checked: whether its syntax is known to be right; then it is only seen that it is UTF-8.
 
     Raises:
-        NotJSON: it is not UTF-8, or not JSON.
+        NotJSON: the document is empty, not UTF-8, or not JSON; the sentence names the byte.
     """
     if not body or body.isspace():
         raise NotJSON(f"{what} is empty.")
@@ -181,6 +186,6 @@ def json_text(body: bytes, what: str = "The body", *, checked: bool = False) -> 
 
 
 def _no_number(body: bytes, at: int) -> str:
-    """A hint if a word stands there that other libraries write for a missing value."""
+    """A hint, if another library's word for a missing value stands at this byte, such as NaN; else an empty string."""
     word = _gap.match(body, at) or _gap.match(body, max(at - 1, 0))
     return f" JSON has no {word[0].decode()}: use null for a missing value." if word else ""

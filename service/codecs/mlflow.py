@@ -1,4 +1,4 @@
-"""The JSON bodies of /invocations: which of its shapes one has, and the rows in it."""
+"""The JSON bodies of /invocations: finds which of MLflow's shapes a body has, and decodes its rows."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from service.signature import Signature
 from service.table import Table
 
 DATA = ("dataframe_split", "dataframe_records", "instances", "inputs")
-"""The members that hold rows: a body has one of them."""
+"""The members that hold rows. A body has exactly one of them."""
 
 BESIDE = ("params", *IGNORED)
-"""The members that may stand beside it, and are ignored."""
+"""The members that may stand beside the rows. They are ignored."""
 
 _FORM = f"The body must be a JSON object with one of {', '.join(DATA)}."
 _TENSOR = {"name", "shape", "datatype"}
@@ -43,7 +43,7 @@ _bodies = msgspec.json.Decoder(_Body)
 
 
 class MLflowDecoder:
-    """Decodes bodies of every shape for one model. Immutable, safe to share."""
+    """Decodes bodies of every shape for one model. Immutable, so requests can share it."""
 
     def __init__(self, signature: Signature, max_rows: int) -> None:
         self._signature = signature
@@ -57,9 +57,9 @@ class MLflowDecoder:
         Decode a body.
 
         Raises:
-            NotJSON: it is no JSON document.
-            InvalidInput: it is not what the model takes.
-            TooManyRows: it holds too many rows.
+            NotJSON: the body is no JSON document.
+            InvalidInput: the model does not take the body.
+            TooManyRows: the body holds more than `max_rows` rows.
         """
         try:
             found = _bodies.decode(body)
@@ -87,7 +87,7 @@ class MLflowDecoder:
         return self._rows["inputs"].decode_rows(body, texts)
 
     def _holds_tensors(self, value: Raw) -> bool:
-        """Whether the first item has the members of a tensor, and these are not features of the model."""
+        """Whether the first item has the members of a tensor, unless the model has features of all these names."""
         seen: set[str] = set()
         if set(self._signature.names) >= _TENSOR:
             return False
@@ -104,7 +104,7 @@ class MLflowDecoder:
         try:
             request = messages.decode_request(Body(body), len(self._signature.features))
             return inputs.table(self._signature, request.tensors, self._max_rows)
-        except MalformedTensor as ex:  # it is JSON, which is all that 400 is about here
+        except MalformedTensor as ex:  # at /invocations, 400 is only for bodies that are not JSON
             raise InvalidInput(ex.detail, ex.pointer) from None
 
 

@@ -12,7 +12,12 @@ from service.table import FEW, Table
 
 
 def outside(signature: Signature, table: Table) -> Mapping[int, int]:
-    """Count the values outside the range of the sample, by the position of the feature. Missing values do not count."""
+    """
+    Count the values outside the range of the sample. Missing values do not count.
+
+    Returns:
+        The number of such values by the position of the feature, without features that have 0.
+    """
     if table.matrix is None:
         return _outside_columns(signature, table)
     few = table.matrix.size <= FEW
@@ -52,7 +57,12 @@ def _outside_columns(signature: Signature, table: Table) -> Mapping[int, int]:
 
 
 def unknown(signature: Signature, table: Table) -> Mapping[int, int]:
-    """The number of unknown categories, by the position of the feature. Missing values do not count."""
+    """
+    Count the values that are no category of the model. Missing values do not count.
+
+    Returns:
+        The number of such values by the position of the feature, without features that have 0.
+    """
     counts: dict[int, int] = {}
     columns = table.by_column() if signature.known else ()
     for position, known in signature.known:

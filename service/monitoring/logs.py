@@ -1,4 +1,4 @@
-"""Logging: one JSON line for each event, or readable lines where a person watches."""
+"""Logging: one JSON line for each event, or readable lines on a terminal."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from traceback import format_tb
 _FIELDS = (
     "request_id", "route", "key", "traceparent", "status", "seconds", "model", "version", "rows", "traceback",
 )  # fmt: skip
-"""What a record may carry beside its message."""
+"""The fields that a record may have beside its message."""
 
 
 _MOST_ERRORS = 10
-"""Of a chain of errors, each raised while the one before was handled, this many are logged: it may be a ring."""
+"""The errors of a chain (`__cause__`, `__context__`) that are logged at most: a chain may be a ring without an end."""
 
 
 def traceback(error: BaseException | None) -> str:
     """
-    The frames and the types of an error and of those that led to it.
+    The frames and the types of an error and of the errors that led to it, the first error first.
 
-    Their messages are left out: a message may repeat a value from a request.
+    The messages are left out, because a message may repeat a value from a request.
     """
     told: list[str] = []
     while error is not None and len(told) < _MOST_ERRORS:
@@ -32,7 +32,7 @@ def traceback(error: BaseException | None) -> str:
 
 
 class JSONFormatter(logging.Formatter):
-    """Writes a record as one line of JSON, its traceback within."""
+    """Writes a record and its traceback as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -50,7 +50,7 @@ class JSONFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """Writes a record for a person to read, the traceback of a request below it."""
+    """Writes a record as text for a person, with the traceback of the request below it."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -58,14 +58,14 @@ class TextFormatter(logging.Formatter):
 
 
 def formatter() -> logging.Formatter:
-    """Readable lines on a terminal, JSON elsewhere."""
+    """The formatter for standard error: readable lines on a terminal, JSON elsewhere."""
     if sys.stderr.isatty():
         return TextFormatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
     return JSONFormatter()
 
 
 def configure(level: str) -> None:
-    """Send the service's records to standard error."""
+    """Send the service's records of this level and above to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter())
     logger = logging.getLogger("service")

@@ -31,17 +31,17 @@ from service.table import Table
 __all__ = ["CONTENT_TYPE", "Inference", "Metrics", "Samples"]
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-"""Bounds of the buckets in seconds, from the time of one row to the time that no client waits."""
+"""Bounds of the buckets in seconds, from the time for one row to a time that no client waits."""
 
 _SEEN_EVERY = 1.0
 """Seconds between two writes of the time of the last prediction."""
 
 
 Status = str | int
-"""200, or "200 OK"."""
+"""The status of an answer: 200, or "200 OK"."""
 
 Samples = Mapping[str, Sequence[tuple[Mapping[str, str], float]]]
-"""Series by the name of their metric: their labels and values."""
+"""The labels and the value of each series, by the name of its metric."""
 
 
 class Inference(Struct, frozen=True, eq=False):
@@ -119,7 +119,7 @@ class Metrics:
         self._models: dict[Model, _ModelCounters] = {}
 
     def answered(self, route: str | None, model: Model | None, status: Status, seconds: float) -> None:
-        """Count a request. The route is None if no route matches; the model is None if none was asked to predict."""
+        """Count a request. The route is None if no route matches, the model is None if no model predicted."""
         key = (route, model, status)
         duration = self._durations.get(key)
         if duration is None:
@@ -152,13 +152,17 @@ class Metrics:
         self._named(self._refusals, label.partition("/")[0]).inc()
 
     def _named(self, counter: Counter, name: str) -> Counter:
-        """A counter of a model's versions. Both exist from now on, so that Prometheus sees their first step."""
+        """
+        The series of a model in a counter.
+
+        Both counters of the model exist from now on, at 0, so that Prometheus sees their first step.
+        """
         for each in (self._loads, self._refusals):
             each.labels(name)
         return counter.labels(name)
 
     def exposition(self) -> bytes:
-        """All of it in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
     def samples(self) -> Samples:
@@ -184,7 +188,11 @@ class _Sums:
         self._known = _described(own)
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics. Those of other programs or other releases, which a lasting directory may hold, are left out."""
+        """
+        The metrics.
+
+        A directory that outlives the service may also hold metrics of other programs or releases. They are left out.
+        """
         for metric in MultiProcessCollector.merge(self._slots.files()):
             metric.documentation, labels = self._known.get(metric.name, ("", None))
             metric.samples = [

@@ -1,4 +1,4 @@
-"""Memory-mapped files of counters, each with the series of one kind: how they are made, read, and cleaned up."""
+"""Memory-mapped files of counters: makes, reads and cleans them up. A file has the series of one kind of metric."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Series(Struct, frozen=True):
     Attributes:
         key: metric, name, labels and documentation, as prometheus_client writes them.
         labels: the labels by name.
-        value: its number.
+        value: the number.
         timestamp: seconds since the epoch; 0 if prometheus_client needs none.
         place: the offset of the value in the file, in bytes; the timestamp follows it.
     """
@@ -91,12 +91,12 @@ class SharedValue:
         self._cell.release()
 
     def inc(self, amount: float) -> None:
-        """Add to it."""
+        """Add to the number."""
         with self._lock:
             self._cell[0] += amount
 
     def set(self, value: float, timestamp: float | None = None) -> None:
-        """Replace it."""
+        """Replace the number."""
         self._cell[0] = value
 
     def get(self) -> float:
@@ -116,7 +116,7 @@ def read(path: Path) -> list[Series]:
 
 
 def write(path: Path, series: Iterable[Series] = ()) -> None:
-    """Write a file beside and rename it, because a scrape may be reading and this process may be killed."""
+    """Write a file under another name, then rename it: a scrape may be reading, and this process may be killed."""
     beside = path.with_suffix(".new")
     beside.unlink(missing_ok=True)
     try:

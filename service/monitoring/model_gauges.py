@@ -17,14 +17,14 @@ _PACKAGES = ("falcon", "gunicorn", "numpy", "onnxruntime", "scikit-learn")
 
 
 class ModelGauges:
-    """A collector of the versions that serve, of those that were refused, and of the libraries of the service."""
+    """A collector of the versions that serve, the versions that were refused, and the libraries of the service."""
 
     def __init__(self, repository: ModelRepository) -> None:
         self._repository = repository
         self._before = self._now = self._versions()
 
     def rotate(self) -> None:
-        """Note the versions that serve after a rollout. Old workers may still show those of before."""
+        """Note the versions that serve after a rollout. Old workers may still show the versions of before."""
         self._before, self._now = self._now, self._versions()
 
     def serves(self, labels: Mapping[str, str]) -> bool:
@@ -33,7 +33,7 @@ class ModelGauges:
         return not version or version in self._repository.entries.get(name, _NOTHING).versions
 
     def served_before(self, labels: Mapping[str, str]) -> bool:
-        """Whether they name a version that served before the last rollout, or no version."""
+        """Whether the labels of a series name a version that served before the last rollout, or no version."""
         name, version = _version_in(labels)
         return not version or (name, version) in self._before
 

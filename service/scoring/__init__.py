@@ -1,15 +1,15 @@
 """
-Files scored without a server, in chunks, on all cores; the answers are those of the service.
+Scores files without a server, in chunks, on all cores. The answers are the same as those of the service.
 
-    score.py           the whole: source, workers, output, errors
-    pool.py            processes that score chunks; answers come back in their order
-    scorer.py          one chunk: rows that the model takes are predicted, the others are told one by one
-    formats.py         which format a file has
-    rows.py            what each format gives: chunks, and the rows of a chunk
-    lines.py           text files in chunks of whole lines
-    csv_rows.py        rows of CSV
-    json_rows.py       rows of JSON lines
-    arrow_rows.py      rows of Parquet and Arrow
-    outputs.py         scored rows as CSV, JSON lines, Parquet and Arrow
+    score.py           scores a file: opens it, runs the processes, writes the output and the errors
+    pool.py            processes that score chunks; their answers come back in the order of the chunks
+    scorer.py          scores one chunk: predicts the rows that the model takes, and reports each other row
+    formats.py         finds the format of a file
+    rows.py            the protocols of a format: a source of chunks, and the rows of a chunk
+    lines.py           reads text files in chunks of whole lines
+    csv_rows.py        reads rows of CSV
+    json_rows.py       reads rows of JSON lines
+    arrow_rows.py      reads rows of Parquet and Arrow
+    outputs.py         writes scored rows as CSV, JSON lines, Parquet and Arrow
     errors.py          ScoringError
 """

@@ -1,4 +1,4 @@
-"""Rows of Parquet and Arrow files."""
+"""Reads rows of Parquet and Arrow files."""
 
 from __future__ import annotations
 
@@ -31,8 +31,15 @@ class ArrowSource:
         """
         Read the schema.
 
+        Args:
+            file: the file.
+            model: the model that scores the rows.
+            rows: the most rows of a chunk.
+            keep: the columns to keep; None keeps all.
+            parquet: True for a Parquet file; False for an Arrow file or stream.
+
         Raises:
-            ScoringError: it is no such file, or lacks a feature or a column to keep.
+            ScoringError: the file has another format, or lacks a feature or a column to keep.
         """
         self.done = 0
         self._batches: Callable[[], Iterator[Any]] = lambda: iter(())
@@ -42,7 +49,7 @@ class ArrowSource:
         try:
             self.schema = self._open_parquet(file) if parquet else self._open_arrow(file)
         except (pa.ArrowException, OSError) as ex:
-            raise ScoringError(f"It is not a file of {'Parquet' if parquet else 'Arrow'}: {first_line(ex)}") from None
+            raise ScoringError(f"The file is not {'Parquet' if parquet else 'Arrow'}: {first_line(ex)}") from None
         try:
             self._features = feature_columns(model.signature, self.schema, others=True)
         except InvalidInput as ex:
@@ -51,10 +58,10 @@ class ArrowSource:
         self.names: Sequence[str] = columns if keep is None else list(keep)
         missing = [name for name in self.names if name not in columns]
         if missing:
-            raise ScoringError(f"There is no column {missing[0]} to keep; there are {', '.join(columns)}.")
+            raise ScoringError(f"There is no column {missing[0]} to keep; the file has {', '.join(columns)}.")
 
     def chunks(self) -> Iterator[tuple[int, bytes]]:
-        """The number of the first row of each batch, and the batch as an Arrow stream."""
+        """For each part of a batch: the number of its first row, and the part as an Arrow stream."""
         first = 1
         try:
             for batch in self._batches():
@@ -82,7 +89,11 @@ class ArrowSource:
         return parquet.schema_arrow
 
     def _open_arrow(self, file: io.BufferedReader) -> Any:
-        """A file has an index at its end; a stream has none, and can be read from a pipe."""
+        """
+        Open an Arrow file or an Arrow stream.
+
+        A file has its index at the end, so a file from a pipe is read into memory first. A stream has no index.
+        """
         head = file.peek(len(_FILE))
         if not head.startswith(_FILE):
             stream = pa.ipc.open_stream(file)
@@ -118,7 +129,7 @@ class ArrowRows:
         return self._first + position
 
     def kept(self, positions: Sequence[int] | None, table: Table) -> Kept:
-        """The columns to keep, as they are."""
+        """The unchanged columns to keep."""
         part = self._part(positions)
         return Kept(self._names, [part.column(self._batch.schema.names.index(name)) for name in self._names])
 
@@ -135,10 +146,10 @@ def stream_of(batch: Any) -> bytes:
 
 
 def batch_of(stream: bytes) -> Any:
-    """The record batch of such a stream."""
+    """The record batch in an Arrow stream that `stream_of` wrote."""
     return pa.ipc.open_stream(stream).read_next_batch()
 
 
 def first_line(ex: BaseException) -> str:
-    """The first line of a message."""
+    """The first line of an exception's message; the name of its type if the message is empty."""
     return (str(ex).splitlines() or [type(ex).__name__])[0]

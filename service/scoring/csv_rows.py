@@ -1,4 +1,4 @@
-"""Rows of CSV."""
+"""Reads rows of CSV files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CSVSource:
     """
     A CSV file.
 
-    The first line is a header if it has each of the model's features once. Other columns are let through; without a
+    The first line is a header if it has each of the model's features once. It may have other columns. If there is no
     header, the columns are the model's features in their order.
     """
 
@@ -47,14 +47,14 @@ class CSVSource:
 
         Args:
             file: the file.
-            model: the model that will take its rows.
-            rows: how many make a chunk.
-            keep: the columns to keep; all if it is None.
-            output: the format of the output; lines of which all columns are kept stay as they are in the same format.
-            total: the size of the file in bytes, if it is known.
+            model: the model that scores the rows.
+            rows: the number of rows in a chunk.
+            keep: the columns to keep; None keeps all.
+            output: the format of the output. If it is CSV and all columns are kept, lines are copied unchanged.
+            total: the size of the file in bytes; None if it is unknown, as of a pipe.
 
         Raises:
-            ScoringError: the header lacks a feature, or a column to keep.
+            ScoringError: the file is empty, or the header lacks a feature or a column to keep.
         """
         csv.field_size_limit(2**31 - 1)
         self.total = total
@@ -68,15 +68,15 @@ class CSVSource:
         self.names: Sequence[str] = self.columns if keep is None else list(keep)
         missing = [name for name in self.names if name not in self.columns]
         if missing:
-            raise ScoringError(f"There is no column {missing[0]} to keep; there are {', '.join(self.columns)}.")
+            raise ScoringError(f"There is no column {missing[0]} to keep; the file has {', '.join(self.columns)}.")
 
     @property
     def done(self) -> int:
-        """How many bytes were read."""
+        """The number of bytes that were read."""
         return self._blocks.done
 
     def chunks(self) -> Iterator[Lines]:
-        """Lines that are whole records."""
+        """Lines that are whole records. From the first quotation mark on, records are read one by one."""
         following = self._first
         for lines in whole_lines(self._blocks, self._rows, self._first, _is_quoted):
             yield lines
@@ -88,7 +88,11 @@ class CSVSource:
         return CSVRows(chunk, self._decoder, self.columns, self.names, self._options)
 
     def _header(self, signature: Signature) -> list[str]:
-        """The names of the columns; reads the first record only if that is a header."""
+        """
+        The names of the columns.
+
+        A header is consumed. If the first record is no header, it stays to be read as a row.
+        """
         block = self._blocks.block()
         while block and b"\n" not in block and (more := self._blocks.block()):
             block += more
@@ -110,12 +114,12 @@ class CSVSource:
             lacks = next(name for name in names if name not in found)
             raise ScoringError(
                 f"The first line is no header: it has no column {lacks}, or has it twice. It must have each of "
-                f"{names_of(signature.features)} once; other columns may be beside them."
+                f"{names_of(signature.features)} once. Other columns are allowed."
             )
         return names
 
     def _quoted(self, first: int) -> Iterator[Lines]:
-        """The lines of the rest of the file, in which there are quotes."""
+        """The rest of the file from the first quotation mark on, in chunks of whole records."""
         taken: list[str] = []
         text = io.TextIOWrapper(io.BufferedReader(self._blocks), "utf-8", newline="")
 
@@ -140,7 +144,7 @@ class CSVSource:
 
 
 def _is_quoted(block: bytes) -> bool:
-    """Whether lines may not be records: there are quotes, or lines that end as they did on old Macs."""
+    """Whether a record may be more or less than a line: there are quotes, or carriage returns without line feeds."""
     return b'"' in block or (b"\r" in block and _LONE_RETURN.search(block) is not None)
 
 
@@ -174,7 +178,7 @@ class CSVRows:
         return self._records[position][0]
 
     def kept(self, positions: Sequence[int] | None, table: Table) -> Kept:
-        """The lines as they are, or the cells of the columns to keep."""
+        """The unchanged lines if all columns are kept; else the cells of the columns to keep."""
         if self._whole:
             lines = self._filled
             return Kept(self._names, (), lines if positions is None else [lines[i] for i in positions])

@@ -1,4 +1,4 @@
-"""Which format a file has."""
+"""Finds the format of a file."""
 
 from __future__ import annotations
 
@@ -31,10 +31,14 @@ STANDARD = "-"
 
 def format_of(file: str, given: Format | None) -> Format:
     """
-    The format of a file: the one that was given, or that of its suffix.
+    The format of a file: the given format, or the format of its suffix. Standard input and output are CSV by default.
+
+    Args:
+        file: the path, or "-".
+        given: the format that the user named; None if there is none.
 
     Raises:
-        ScoringError: there is none.
+        ScoringError: no format is given, and the suffix names no format.
     """
     if given is not None:
         return given

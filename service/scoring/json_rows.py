@@ -1,4 +1,8 @@
-"""Rows of JSON lines: objects by feature name, which may have other members, or arrays in the features' order."""
+"""
+Reads rows of JSON lines.
+
+A row is an object by feature name, which may have other members, or an array in feature order.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +41,19 @@ class JSONSource:
         total: int | None,
     ) -> None:
         """
-        Read the first line, whose members are the columns.
+        Read the first line; its members are the columns.
+
+        Args:
+            file: the file.
+            model: the model that scores the rows.
+            rows: the number of lines in a chunk.
+            keep: the members to keep; None keeps all.
+            output: the format of the output. If it is JSON lines and all members are kept, objects are copied
+                unchanged.
+            total: the size of the file in bytes; None if it is unknown, as of a pipe.
 
         Raises:
-            ScoringError: it lacks one to keep.
+            ScoringError: the file is empty, or the first line lacks a member to keep.
         """
         self.total = total
         self._blocks = Blocks(file)
@@ -56,11 +69,11 @@ class JSONSource:
 
     @property
     def done(self) -> int:
-        """How many bytes were read."""
+        """The number of bytes that were read."""
         return self._blocks.done
 
     def chunks(self) -> Iterator[Lines]:
-        """So many lines at a time."""
+        """The lines of the file, as many at a time as a chunk has."""
         return whole_lines(self._blocks, self._rows, 1)
 
     def rows(self, chunk: Lines) -> JSONRows:
@@ -68,7 +81,7 @@ class JSONSource:
         return JSONRows(chunk, self._decoder, self._features, self.names, self._options)
 
     def _columns(self) -> list[str]:
-        """The members of the first line; the features if it is an array, or is broken."""
+        """The members of the first line; the features if the line is an array or is not JSON."""
         block = self._blocks.block()
         while block and b"\n" not in block and (more := self._blocks.block()):
             block += more
@@ -112,7 +125,7 @@ class JSONRows:
                 raise line
         try:
             return self._decoder.decode_lines(b"\n".join([line for line in lines if isinstance(line, bytes)]))
-        except ServiceError as ex:  # its number is that in these lines alone
+        except ServiceError as ex:  # its line number counts only the lines of this call
             ex.detail = ex.detail.partition(": ")[2] or ex.detail if ex.detail.startswith("Line ") else ex.detail
             raise
 
@@ -121,7 +134,7 @@ class JSONRows:
         return self._lines[position][0]
 
     def kept(self, positions: Sequence[int] | None, table: Table) -> Kept:
-        """The objects as they are, or the members to keep."""
+        """The unchanged objects if all members are kept; else the values of the members to keep."""
         lines = [line for _, line in (self._lines if positions is None else [self._lines[i] for i in positions])]
         if self._options.whole:
             return Kept(self._names, (), [self._as_object(line) for line in lines])
@@ -130,7 +143,11 @@ class JSONRows:
         return Kept(self._names, self._options.typed_columns(values, table))
 
     def _without_others(self, line: bytes) -> bytes | ServiceError:
-        """The line with the features alone; or its fault, which would no longer be seen in there."""
+        """
+        The line without the members that are no features.
+
+        If a key is repeated, this is an error instead: the new line would hide the repetition.
+        """
         try:
             members = _objects.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -152,7 +169,7 @@ class JSONRows:
 
 
 def _scalar(value: Raw | None) -> object:
-    """A member's value; of an array or an object, its JSON."""
+    """The value of a member: a scalar, or the JSON text of an array or an object."""
     if value is None:
         return None
     found = msgspec.json.decode(value)
@@ -160,7 +177,7 @@ def _scalar(value: Raw | None) -> object:
 
 
 def _repeated(line: bytes) -> str | None:
-    """The first key that an object has twice, if any."""
+    """The first key that an object has twice; None if no key is repeated."""
     seen: set[str] = set()
     reader = Reader(line)
     for key in reader.members():

@@ -1,4 +1,4 @@
-"""Text files in chunks of whole lines."""
+"""Reads text files in chunks of whole lines."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Lines(NamedTuple):
     Some lines of a file.
 
     Attributes:
-        text: their bytes.
-        first: the number of the first one.
-        quoted: whether a record may go on over several of them.
+        text: the bytes of the lines.
+        first: the number of the first line in the file, counted from 1.
+        quoted: True if a record may span several lines.
     """
 
     text: bytes
@@ -31,7 +31,12 @@ class Lines(NamedTuple):
 
 
 class Blocks(io.RawIOBase):
-    """What was read of a file already, and the rest of it; `done` counts the bytes that were read."""
+    """
+    A file from which bytes can be read and pushed back.
+
+    Attributes:
+        done: the number of bytes that were read and not pushed back.
+    """
 
     def __init__(self, file: io.BufferedReader) -> None:
         self._file = file
@@ -39,18 +44,22 @@ class Blocks(io.RawIOBase):
         self.done = 0
 
     def push_back(self, block: bytes) -> None:
-        """Have these bytes come next."""
+        """Push bytes back: the next `block` begins with them."""
         self._pending = block + self._pending
         self.done -= len(block)
 
     def block(self) -> bytes:
-        """The next bytes; none at the end."""
+        """The next bytes; empty at the end of the file."""
         found, self._pending = self._pending or self._read(), b""
         self.done += len(found)
         return found
 
     def _read(self) -> bytes:
-        """Read piece by piece: Python heeds signals between two reads, and not within one of a pipe."""
+        """
+        Read a block in several reads.
+
+        Python runs signal handlers between two reads. One long read from a pipe would delay Ctrl-C.
+        """
         pieces: list[bytes] = []
         size = 0
         while size < _BLOCK and (piece := self._file.read1(_BLOCK - size)):
@@ -59,7 +68,7 @@ class Blocks(io.RawIOBase):
         return b"".join(pieces)
 
     def readable(self) -> bool:
-        """It is."""
+        """True: io.BufferedReader asks."""
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
@@ -76,9 +85,17 @@ def whole_lines(
     blocks: Blocks, count: int, first: int, stop: Callable[[bytes], bool] = lambda block: False
 ) -> Iterator[Lines]:
     """
-    The lines of a file, so many at a time, the first of them with the number `first`.
+    The lines of a file, in chunks.
 
-    It ends before a block at which `stop` says so, and has that come next.
+    Args:
+        blocks: the file.
+        count: the number of lines in a chunk.
+        first: the number of the first line.
+        stop: called with each block. If it returns True, the chunks end, and the lines from this block on are pushed
+            back.
+
+    Raises:
+        ScoringError: `count` lines have more than 256 MiB.
     """
     pending = b""
     while block := blocks.block():
@@ -93,6 +110,6 @@ def whole_lines(
             start, first = end + 1, first + count
         pending = pending[start:]
         if len(pending) > _MOST_BYTES:
-            raise ScoringError(f"Line {first} and those after it are too long: take a smaller --chunk-rows.")
+            raise ScoringError(f"Line {first} and the lines after it are too long: use a smaller --chunk-rows.")
     if pending:
         yield Lines(pending, first)

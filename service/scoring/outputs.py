@@ -1,4 +1,8 @@
-"""Scored rows as CSV, JSON lines, Parquet and Arrow: workers write chunks, and one process puts them into the file."""
+"""
+Writes scored rows as CSV, JSON lines, Parquet and Arrow.
+
+Workers encode chunks (`encode`), and the first process puts the chunks into the file (`Sink`).
+"""
 
 from __future__ import annotations
 
@@ -20,51 +24,58 @@ from service.signature import label_text
 
 
 class Sink(Protocol):
-    """Puts chunks into a file, in their order."""
+    """Puts encoded chunks into a file, in their order."""
 
     def write(self, names: Sequence[str], chunk: bytes) -> None:
-        """Add a chunk, whose columns have these names."""
+        """Add a chunk. `names` are the names of its columns."""
         ...
 
     def close(self) -> None:
-        """Write the end of the file; it may be called again."""
+        """Write the end of the file. A second call does nothing."""
         ...
 
 
 def encode(form: Format, kept: Kept, columns: Sequence[Column]) -> bytes:
-    """What is kept of some rows, and their predictions, in a format; without a header."""
+    """Encode the kept columns of some rows and their predictions in a format, without a header."""
     if form == "csv":
         return _csv(kept, columns)
     return _json_lines(kept, columns) if form == "jsonl" else _arrow(kept, columns)
 
 
 def sink(form: Format, file: IO[bytes], *, streaming: bool) -> Sink:
-    """The sink of a format; `streaming` is whether the file is written once from its start to its end."""
+    """
+    Make the sink of a format.
+
+    Args:
+        form: the format of the output.
+        file: the file to write to.
+        streaming: True if the output is a pipe or a device. Arrow is then written as a stream, which has no index.
+    """
     if form in ("csv", "jsonl"):
         return TextSink(file, header=form == "csv")
     return ArrowSink(file, form, streaming=streaming)
 
 
 class TextSink:
-    """Text: chunks one after the other."""
+    """Writes text: one chunk after the other."""
 
     def __init__(self, file: IO[bytes], *, header: bool) -> None:
         self._file = file
         self._header = header
 
     def write(self, names: Sequence[str], chunk: bytes) -> None:
-        """Add a chunk, the header before the first."""
+        """Add a chunk. If there is a header, it comes before the first chunk."""
         if self._header:
             self._file.write(_csv_lines([names]).encode())
             self._header = False
         self._file.write(chunk)
 
     def close(self) -> None:
-        """Leave it as it is."""
+        """Do nothing: text has no end to write."""
 
 
 class ArrowSink:
-    """Parquet and Arrow: a batch for each chunk."""
+    """Writes Parquet or Arrow: one batch for each chunk."""
 
     def __init__(self, file: IO[bytes], form: Format, *, streaming: bool) -> None:
         self._file = file
@@ -99,10 +110,10 @@ class ArrowSink:
 
 def check_names(kept: Sequence[str], columns: Sequence[Column]) -> None:
     """
-    See that no column of the output has the name of another.
+    Check that no kept column has the name of a column of the predictions.
 
     Raises:
-        ScoringError: one has.
+        ScoringError: a kept column has such a name.
     """
     both = {column.name for column in columns} & set(kept)
     if both:
@@ -118,7 +129,7 @@ def _csv(kept: Kept, columns: Sequence[Column]) -> bytes:
 
 
 def _escaped(column: Column, texts: list[str]) -> list[str]:
-    """Texts as cells of CSV: with quotes if there are commas, quotes or ends of lines in them."""
+    """Texts as cells of CSV: quoted if they hold commas, quotes or line ends."""
     if column.labels is None and column.values.dtype.kind in "fiub":
         return texts
     special = {text: _csv_lines([[text]]).removesuffix("\n") for text in set(texts)}
@@ -144,7 +155,7 @@ def _texts(column: Column) -> list[str]:
 
 
 def _numbers(values: NDArray[Any]) -> list[str]:
-    """Numbers as JSON writes them; there must be no NaN."""
+    """The numbers as JSON texts. There must be no NaN."""
     if not len(values):
         return []
     if values.dtype.kind == "f":
@@ -178,14 +189,12 @@ def _beside(lines: Sequence[bytes], added: Sequence[str], names: Sequence[bytes]
     for line in lines:
         for name in names:
             if name in line and name[1:-1].decode() in msgspec.json.decode(line):
-                raise ScoringError(
-                    f"The input has a member {name.decode()} already: name those to keep, by --keep A,B."
-                )
+                raise ScoringError(f"The input has a member {name.decode()} already: use --keep A,B to choose others.")
     return b"".join([_merged(line, each) for line, each in zip(lines, added, strict=True)])
 
 
 def _merged(line: bytes, added: str) -> bytes:
-    """An object with more members at its end."""
+    """The JSON object of a line with more members at its end."""
     start = line.rstrip().removesuffix(b"}").rstrip()
     return b"%s%s%s}\n" % (start, b"," if start != b"{" else b"", added.encode())
 
@@ -217,7 +226,7 @@ def _arrow(kept: Kept, columns: Sequence[Column]) -> bytes:
 
 
 def _arrow_array(values: Any) -> Any:
-    """A kept column: numbers, texts, or what it was in an Arrow file."""
+    """A kept column as an Arrow array: of numbers, of texts, or unchanged from an Arrow file."""
     import pyarrow as pa
 
     if isinstance(values, np.ndarray):

@@ -1,4 +1,4 @@
-"""Processes that work on chunks; their answers come back in the order of the chunks."""
+"""Processes that work on chunks. Their answers come back in the order of the chunks."""
 
 from __future__ import annotations
 
@@ -18,25 +18,35 @@ from service.scoring.errors import ScoringError
 Work = Callable[[Any], Any]
 
 _MOST_AHEAD = 3
-"""So many chunks for each process are scored before the first of them is: more would take memory."""
+"""
+The most chunks for each process that are under way or wait for an earlier answer.
+
+With 4 processes these are 12 chunks. If the first chunk is slow, the answers of the others wait in memory.
+"""
 
 
 class WorkerFailedError(Exception):
-    """A process raised what it should not; the message is its traceback."""
+    """A process raised an exception that is no ScoringError: a bug. The message is its traceback."""
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ordered(work: Work, chunks: Iterable[Any], jobs: int) -> Generator[Any, None, None]:
     """
-    What `work` makes of each chunk, in their order, by so many processes; one works in this process.
+    Call `work` with each chunk, in several processes. Yields the answers in the order of the chunks.
+
+    Args:
+        work: the function; its answers can be pickled.
+        chunks: the chunks, which can be pickled.
+        jobs: the number of processes. If it is 1, this process does the work itself.
 
     Raises:
-        Exception: what `work` raises.
-        ScoringError: a process died.
+        ScoringError: `work` raised it, or a process died.
+        WorkerFailedError: `work` raised any other exception in a process. If `jobs` is 1, that exception itself is
+            raised.
     """
     if jobs == 1:
         yield from map(work, chunks)
@@ -57,7 +67,7 @@ class _Worker(NamedTuple):
 
 
 def _shared(workers: list[_Worker], chunks: Iterator[Any]) -> Iterator[Any]:
-    """Give each worker one chunk at a time, and have the next one ready for the first that is done."""
+    """Give each worker one chunk at a time. The next chunk is read meanwhile, for the first worker that is idle."""
     idle = deque(each.connection for each in workers)
     running: dict[Connection, int] = {}
     answers: dict[int, Any] = {}
@@ -86,7 +96,7 @@ def _shared(workers: list[_Worker], chunks: Iterator[Any]) -> Iterator[Any]:
 
 
 def _next(chunks: Iterator[Any]) -> list[Any]:
-    """The next chunk, if there is one."""
+    """A list of the next chunk; empty if there are no more chunks."""
     for chunk in chunks:
         return [chunk]
     return []
@@ -97,7 +107,7 @@ def _received(connection: Connection) -> Any:
         failed, answer = connection.recv()
     except (EOFError, ConnectionError):
         raise ScoringError(
-            "A process that scored rows died, perhaps for want of memory: take fewer --jobs, or a smaller --chunk-rows."
+            "A process that scored rows died, perhaps because memory ran out: use fewer --jobs or smaller --chunk-rows."
         ) from None
     if failed:
         raise answer
@@ -105,19 +115,23 @@ def _received(connection: Connection) -> Any:
 
 
 def _start(work: Work) -> _Worker:
-    """Fork a worker, which has the model and what it needs to read chunks from this process' memory."""
+    """Fork a worker. It has the model and the source in the memory that it shares with this process."""
     context = multiprocessing.get_context("fork")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(work, there, here), daemon=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the threads of others are no matter: it computes alone
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads: the child needs none of them
         process.start()
     there.close()
     return _Worker(process, here)
 
 
 def _serve(work: Work, connection: Connection, other: Connection) -> None:
-    """Work on chunks until the other end is closed; a signal to all processes is left to the first, which ends them."""
+    """
+    Work on chunks until the other end of the connection is closed.
+
+    SIGINT and SIGTERM are ignored: Ctrl-C goes to all processes, and the first process then ends its workers.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     other.close()
@@ -125,7 +139,7 @@ def _serve(work: Work, connection: Connection, other: Connection) -> None:
         try:
             chunk = connection.recv()
         except EOFError:
-            os._exit(0)  # what the first process has not written yet is not to be written twice
+            os._exit(0)  # not sys.exit: it would flush inherited buffers a second time
         try:
             answer: tuple[bool, Any] = False, work(chunk)
         except ScoringError as ex:

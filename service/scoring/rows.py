@@ -1,4 +1,4 @@
-"""What each format gives: a source of chunks, and the rows of a chunk."""
+"""The protocols of a format: a source of chunks, and the rows of a chunk."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from service.table import Table
 
 class Kept(NamedTuple):
     """
-    What is kept of some rows of the input.
+    The parts of some input rows that go into the output.
 
     Attributes:
-        names: of the columns.
-        columns: one sequence of values for each: a list of texts and scalars, numbers with NaN, or an Arrow array.
-        lines: the rows as they stand in the input, if they are kept whole for the same format; `columns` is then empty.
+        names: the names of the kept columns.
+        columns: the values of each column: a list of texts and scalars, a float64 array with NaN, or an Arrow array.
+            Empty if `lines` is set.
+        lines: the unchanged lines, if all columns are kept and the output has the format of the input; else None.
     """
 
     names: Sequence[str]
@@ -26,12 +27,12 @@ class Kept(NamedTuple):
 
 class Options(NamedTuple):
     """
-    How rows are kept.
+    Says how rows are kept.
 
     Attributes:
-        signature: what the model takes.
-        whole: whether lines are kept as they are.
-        typed: whether the output has types: the features that are numbers are then kept as numbers, and not as text.
+        signature: the inputs of the model.
+        whole: True if lines are copied unchanged.
+        typed: True if the columns of the output have types. Numeric features are then kept as numbers, not as text.
     """
 
     signature: Signature
@@ -39,7 +40,7 @@ class Options(NamedTuple):
     typed: bool
 
     def typed_columns(self, columns: Mapping[str, list[Any]], table: Table) -> list[Any]:
-        """The columns, by their names, as the output has them."""
+        """The values of the columns: if the output has types, a numeric feature's values come from the table."""
         if not self.typed:
             return list(columns.values())
         features = zip(self.signature.features, table.by_column(), strict=True)
@@ -51,24 +52,24 @@ class Rows(Protocol):
     """The rows of one chunk."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of rows."""
         ...
 
     def table(self, positions: Sequence[int] | None = None) -> Table:
         """
-        The rows at these positions, all without any, as the model takes them.
+        Make a table of the rows at these positions; None means all rows.
 
         Raises:
-            ServiceError: it does not take them.
+            ServiceError: the model does not take a row.
         """
         ...
 
     def number(self, position: int) -> int:
-        """The number of a row's line in the file; the row's own if the format has no lines. Both count from 1."""
+        """The line number of a row; the row number if the format has no lines. Both count from 1."""
         ...
 
     def kept(self, positions: Sequence[int] | None, table: Table) -> Kept:
-        """What is kept of the rows at these positions, whose table is given."""
+        """The kept parts of the rows at these positions; None means all rows. `table` is the table of these rows."""
         ...
 
 
@@ -77,20 +78,20 @@ class Source(Protocol):
 
     @property
     def place(self) -> str:
-        """What the numbers of its rows count: "line" or "row"."""
+        """The unit of `Rows.number`: "line" or "row"."""
 
     @property
     def total(self) -> int | None:
-        """Its size in the unit of `done`; None if nobody knows it."""
+        """The size of the file in the unit of `done`; None if it is unknown."""
 
     @property
     def done(self) -> int:
-        """How much of it was read."""
+        """How much of the file was read: bytes of a text file, rows of a Parquet or Arrow file."""
 
     def chunks(self) -> Iterator[Any]:
-        """Parts of it, each as many rows as a chunk has; a process can send them to another."""
+        """The chunks of the file. They can be pickled, to be sent to another process."""
         ...
 
     def rows(self, chunk: Any) -> Rows:
-        """The rows of a chunk: what a worker makes of it."""
+        """The rows of a chunk. A worker calls this, so that the workers share the costs of reading."""
         ...

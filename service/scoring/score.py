@@ -1,4 +1,4 @@
-"""The whole of a file: its source, the processes that score, the output and the errors."""
+"""Scores a file: opens it, runs the processes that score chunks, and writes the output and the errors."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from service.scoring.rows import Source
 from service.scoring.scorer import Refusal, Scored, Scorer
 
 _FIRST = 5
-"""So many of the refused rows are in the summary."""
+"""The summary holds at most this many of the refused rows."""
 
 
 class Task(Struct, frozen=True, kw_only=True):
     """
-    What is to be scored, and how.
+    The options of scoring a file.
 
     Attributes:
-        input: the file, or "-" for standard input.
-        output: the file, or "-" for standard output.
-        input_format: that of the input.
-        output_format: that of the output.
-        keep: the columns to keep; all if it is None.
-        chunk_rows: how many rows are scored together.
-        jobs: how many processes score.
-        errors: a file for the rows that the model does not take.
-        strict: whether the first such row ends it all.
+        input: the file to score, or "-" for standard input.
+        output: the file to write, or "-" for standard output.
+        input_format: the format of the input.
+        output_format: the format of the output.
+        keep: the columns of the input that go into the output; None keeps all.
+        chunk_rows: the number of rows that are scored together.
+        jobs: the number of processes that score.
+        errors: a file for the reasons why rows were refused; None if none is wanted.
+        strict: True if the first refused row ends the scoring, and nothing is written.
     """
 
     input: str
@@ -58,13 +58,13 @@ class Task(Struct, frozen=True, kw_only=True):
 
 class Progress(NamedTuple):
     """
-    How far it is.
+    The progress of scoring a file.
 
     Attributes:
-        rows: how many were predicted.
-        refused: how many were not.
+        rows: the number of rows that were predicted.
+        refused: the number of rows that the model does not take.
         done: how much of the input was read, in the unit of `total`.
-        total: the size of the input, if it is known.
+        total: the size of the input in bytes or rows; None if it is unknown.
     """
 
     rows: int
@@ -75,13 +75,13 @@ class Progress(NamedTuple):
 
 class Summary(NamedTuple):
     """
-    What has become of it.
+    The result of scoring a file.
 
     Attributes:
-        rows: how many were predicted.
-        refused: how many were not.
-        first: the first of these.
-        place: what their numbers count: "line" or "row".
+        rows: the number of rows that were predicted.
+        refused: the number of rows that the model does not take.
+        first: the first refused rows, at most 5.
+        place: the unit of the numbers of refused rows: "line" or "row".
     """
 
     rows: int
@@ -92,20 +92,26 @@ class Summary(NamedTuple):
 
 def score(model: Model, task: Task, report: Callable[[Progress], object]) -> Summary:
     """
-    Score a file; `report` is told after each chunk.
+    Score a file.
 
-    The output and the file of errors take their places when all is done, or not at all.
+    The output and the file of errors get temporary names, and are renamed when all rows are done. If scoring fails,
+    nothing is left of them. Only if the model takes no row at all, the file of errors stays.
+
+    Args:
+        model: the model.
+        task: the options.
+        report: called with the progress after each chunk.
 
     Raises:
-        ScoringError: the file cannot be scored.
-        KeyboardInterrupt: it was interrupted.
+        ScoringError: the file cannot be scored; the message says why and what to do.
+        KeyboardInterrupt: the user pressed Ctrl-C.
     """
     with ExitStack() as stack:
         source = _source(stack.enter_context(_opened(task.input)), model, task)
         errors = stack.enter_context(Draft(task.errors)) if task.errors is not None else None
         output = stack.enter_context(Draft(task.output))
         written = sink(task.output_format, output.file, streaming=not output.beside)
-        stack.callback(written.close)  # which knows no way but to write the end, of a file that is then removed
+        stack.callback(written.close)  # after an error it writes the end of a file that is then removed
         run = _Run(source, written, errors, task, report)
         chunks = ordered(Scorer(model, source, task.output_format), source.chunks(), task.jobs)
         stack.callback(chunks.close)
@@ -121,10 +127,16 @@ def score(model: Model, task: Task, report: Callable[[Progress], object]) -> Sum
 
 
 class Draft:
-    """A file that is written beside its place, and takes it when it is whole; a pipe or a device is written itself."""
+    """
+    An output file. It is written under another name, and renamed when it is complete.
+
+    Attributes:
+        beside: True if the file is written under another name; False for a pipe or a device, which is written directly.
+        file: the open file.
+    """
 
     def __init__(self, path: str) -> None:
-        """Say where."""
+        """Choose the name to write to. Nothing is opened before the context is entered."""
         self._path = Path(path)
         self.beside = path != STANDARD and not (self._path.exists() and not _is_regular(self._path))
         self._draft = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
@@ -142,7 +154,7 @@ class Draft:
         return self._draft.open("xb") if self.beside else self._path.open("wb")
 
     def commit(self) -> None:
-        """Put it in its place."""
+        """Rename the complete file to its own name."""
         self.file.flush()
         if self.beside:
             self.file.close()
@@ -158,7 +170,7 @@ class Draft:
 
 
 class _Run:
-    """Counts, and puts every part in its place."""
+    """Counts rows, and writes the predictions and the errors to their files."""
 
     def __init__(
         self, source: Source, output: Sink, errors: Draft | None, task: Task, report: Callable[[Progress], object]
@@ -172,7 +184,7 @@ class _Run:
         self._first: list[Refusal] = []
 
     def take(self, scored: Scored) -> None:
-        """Write a chunk."""
+        """Write a scored chunk and its errors, and report the progress."""
         if scored.refused:
             self._refuse(scored.refused)
         if scored.rows:
@@ -181,7 +193,7 @@ class _Run:
         self._report(Progress(self._rows, self._refused, self._source.done, self._source.total))
 
     def finish(self) -> Summary:
-        """Write the end."""
+        """Write the end of the output, and return the summary."""
         self._output.close()
         return Summary(self._rows, self._refused, self._first, self._source.place)
 

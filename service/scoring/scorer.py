@@ -1,4 +1,4 @@
-"""Scores one chunk: the rows that the model takes are predicted together, and each of the others is told alone."""
+"""Scores one chunk: predicts all rows that the model takes together, and reports each other row by itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.scoring.rows import Rows, Source
 from service.table import Table
 
 _PLACE = re.compile(r"^(Line \d+(, column \d+)?|Row \d+): ")
-"""What begins a sentence that says where the fault is; the number of the row says it already."""
+"""The start of a sentence that names the line or the row. It is cut off, because `Refusal.number` says it already."""
 
 
 class Refusal(NamedTuple):
@@ -24,9 +24,9 @@ class Refusal(NamedTuple):
     A row that the model does not take.
 
     Attributes:
-        number: of its line, or its own in a format that has no lines.
-        pointer: to the value at fault, in the row.
-        detail: the sentence.
+        number: the line number of the row; the row number if the format has no lines.
+        pointer: the JSON pointer within the row to the value at fault; empty if no single value is.
+        detail: the sentence that says why.
     """
 
     number: int
@@ -39,9 +39,9 @@ class Scored(NamedTuple):
     A scored chunk.
 
     Attributes:
-        rows: how many were predicted.
-        names: of the columns.
-        content: the rows in the format of the output.
+        rows: the number of rows that were predicted.
+        names: the names of the columns.
+        content: the predicted rows, encoded in the format of the output.
         refused: the rows that the model does not take.
     """
 
@@ -60,7 +60,12 @@ class Scorer:
         self._output: Format = output
 
     def __call__(self, chunk: Any) -> Scored:
-        """Score a chunk."""
+        """
+        Score a chunk.
+
+        Raises:
+            ScoringError: the chunk cannot be read, or a kept column has the name of a column of the predictions.
+        """
         rows = self._source.rows(chunk)
         if not len(rows):
             return Scored(0, (), b"", [])
@@ -84,7 +89,7 @@ class Scorer:
         return table, self._model.runtime.predict(table)
 
     def _taken(self, rows: Rows, refused: list[Refusal]) -> list[int]:
-        """The positions of the rows that the model takes, and has an answer for; the others go to `refused`."""
+        """The positions of the rows that the model takes and predicts. All other rows are added to `refused`."""
 
         def refuse(position: int, ex: ServiceError) -> None:
             refused.append(_refusal(rows, position, ex))
@@ -96,7 +101,11 @@ class Scorer:
 def _by_halves(
     attempt: Callable[[Sequence[int]], object], positions: Sequence[int], refuse: Callable[[int, ServiceError], object]
 ) -> list[int]:
-    """The positions with which `attempt` succeeds, found by halves; `refuse` is told each of the others."""
+    """
+    Find the positions with which `attempt` succeeds. `refuse` is called with each other position and its error.
+
+    If `attempt` fails with several positions, each half is tried. One wrong row among 10,000 takes about 28 attempts.
+    """
     try:
         attempt(positions)
     except ServiceError as ex:

@@ -539,7 +539,7 @@ def test_a_raw_request_is_one_row(iris: Client, mixed: Mixed) -> None:
     for wrong in (b"", content[:-1], content * 2):
         sentence = assert_problem(infer(iris, wrong, Inference_Header_Content_Length="0"), 400)["detail"]
         assert "32 bytes" in sentence
-        assert f"are {len(wrong)}." in sentence
+        assert f"have {len(wrong)}." in sentence
     detail = assert_problem(infer(mixed[0], content, "mixed", Inference_Header_Content_Length="0"), 400)["detail"]
     assert f"takes {len(FEATURES)}" in detail
 
@@ -653,7 +653,7 @@ def test_binary_lengths_that_disagree(iris: Client, size: int) -> None:
     result = infer_binary(iris, {"inputs": [tensor(parameters={"binary_data_size": size})]}, content)
     assert_problem(result, 400)
     result = infer_binary(iris, {"inputs": [tensor(parameters={"binary_data_size": 32})]}, content + b"x")
-    assert "32 bytes of binary data, and 33" in assert_problem(result, 400)["error"]
+    assert "32 bytes of binary data, but 33" in assert_problem(result, 400)["error"]
 
 
 def test_unknown_models_and_versions(iris: Client) -> None:

@@ -1,8 +1,8 @@
 """
-Bodies of Parquet and of Arrow's streaming format.
+Reads and writes bodies of Parquet and of Arrow's streaming format.
 
-pyarrow reads them in a child process: both formats hold lengths and compressed data, and a crafted body may crash or
-fill the process that believes them. Rows are counted before and while they are decoded, and memory has a limit.
+pyarrow reads bodies in a child process. Both formats hold lengths and compressed data, and a crafted body may crash the
+process that trusts them, or fill its memory. Rows are counted before and while they are decoded, and memory is limited.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from service.table import Table
 
 _MOST_SECONDS = 20.0
 _MOST_MEMORY = 512 * 1024**2
-"""Bytes that a body may take while it is decoded: about as many as a JSON body of the largest size."""
+"""The bytes that the decoding of a body may take: about as many as for a JSON body of the largest size."""
 
 _BATCH, _BATCH_OF_NUMBERS = 4096, 65_536
-"""Rows of a Parquet file that are decoded at one time: texts may be long, numbers are not."""
+"""The rows of a Parquet file that are decoded at one time. With texts they are fewer, because texts may be long."""
 
 _PARQUET = "The body is not a Parquet file that can be read."
 _STREAM = "The body is not an Arrow stream that can be read."
@@ -41,7 +41,7 @@ Read = Callable[[Signature, bytes, int], Iterator[Table]]
 
 
 class _Answer(Struct, array_like=True):
-    """What the child says: how many rows there are, and the columns of strings; or the fault of the body."""
+    """The child's answer: the number of rows and the columns of strings, or the fault of the body."""
 
     rows: int = 0
     strings: list[list[str | None]] = []
@@ -64,9 +64,10 @@ def decode_parquet(signature: Signature, body: bytes, max_rows: int) -> Table:
     Decode a Parquet file.
 
     Raises:
-        NotColumnar: it is none.
-        InvalidInput: it is not what the model takes.
-        TooManyRows, TooLarge: it holds too many rows, or too much.
+        NotColumnar: the body is no Parquet file.
+        InvalidInput: the model does not take the columns or a value.
+        TooManyRows: the file holds more than `max_rows` rows.
+        TooLarge: the decompressed file needs too much memory.
     """
     return _decode(_read_parquet, signature, body, max_rows, _PARQUET)
 
@@ -84,7 +85,7 @@ def decode_stream(signature: Signature, body: bytes, max_rows: int) -> Table:
 def parquet_answer(signature: Signature, prediction: Prediction) -> bytes:
     """The columns of a prediction as a Parquet file."""
     sink = io.BytesIO()
-    # Numbers hardly repeat: to look for those that do takes most of the time.
+    # Numbers rarely repeat, and a dictionary of them would take most of the time.
     pq.write_table(_answer_table(signature, prediction), sink, use_dictionary=["prediction"])
     return sink.getvalue()
 
@@ -106,7 +107,7 @@ def _decode(read: Read, signature: Signature, body: bytes, max_rows: int, not_on
     with os.fdopen(os.memfd_create("numbers"), "w+b", buffering=0) as numbers:
 
         def answer() -> bytes:
-            pa.set_memory_pool(pa.system_memory_pool())  # others set large spaces of addresses aside
+            pa.set_memory_pool(pa.system_memory_pool())  # other pools reserve large address spaces, which are limited
             return msgspec.msgpack.encode(_answered(read, signature, body, max_rows, not_one, numbers))
 
         try:
@@ -121,9 +122,9 @@ def _decode(read: Read, signature: Signature, body: bytes, max_rows: int, not_on
 
 
 def _table(signature: Signature, found: _Answer, numbers: IO[bytes]) -> Table:
-    """The table whose strings are in the child's answer, and whose numbers are in the memory that both share."""
+    """Make the table. The strings are in the child's answer, the numbers in the memory that both processes share."""
     floats = np.empty(0)
-    if os.fstat(numbers.fileno()).st_size:  # none can be mapped of a file that is empty
+    if os.fstat(numbers.fileno()).st_size:  # an empty file cannot be mapped
         floats = np.frombuffer(mmap.mmap(numbers.fileno(), 0, access=mmap.ACCESS_READ))
     if signature.numeric:
         return Table(found.rows, floats.reshape(found.rows, -1))
@@ -137,7 +138,7 @@ def _table(signature: Signature, found: _Answer, numbers: IO[bytes]) -> Table:
 def _answered(
     read: Read, signature: Signature, body: bytes, max_rows: int, not_one: str, numbers: IO[bytes]
 ) -> _Answer:
-    """What the child answers, whatever the body is."""
+    """The answer of the child for any body: this function raises nothing."""
     try:
         return _written(signature, list(read(signature, body, max_rows)), numbers)
     except (InvalidInput, TooManyRows, TooLarge) as ex:
@@ -149,7 +150,7 @@ def _answered(
 
 
 def _written(signature: Signature, tables: list[Table], numbers: IO[bytes]) -> _Answer:
-    """The answer to a body that holds these tables; the numbers go into the shared memory."""
+    """The answer for a body that holds these tables. The numbers are written to the shared memory."""
     rows = sum(table.row_count for table in tables)
     if not rows:
         raise InvalidInput("The body holds no rows.")
@@ -171,7 +172,7 @@ def _write(numbers: IO[bytes], array: Any) -> None:
 
 
 def _read_parquet(signature: Signature, body: bytes, max_rows: int) -> Iterator[Table]:
-    # Of a text that a million rows share, there is one copy in a dictionary.
+    # A dictionary keeps one copy of a text that a million rows share.
     texts = [feature.name for feature in signature.features if not feature.numeric]
     with pq.ParquetFile(pa.BufferReader(body), read_dictionary=texts, pre_buffer=False) as file:
         if file.metadata.num_rows > max_rows:

@@ -1,4 +1,4 @@
-"""Arrow record batches: rows to tables, and predictions to batches."""
+"""Turns Arrow record batches into tables, and the columns of predictions into Arrow arrays."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from service.signature import Feature, Signature, label_text
 from service.table import InvalidCell, Table
 
 _INDEX = re.compile(r"__index_level_\d+__")
-"""What pandas calls the index of a DataFrame that it writes."""
+"""The name that pandas gives the index of a DataFrame in a file."""
 
 _EXTENSION = b"ARROW:extension:name"
 
 
 def feature_columns(signature: Signature, schema: Any, *, others: bool) -> list[int]:
     """
-    The position of each feature in a schema.
+    Find the position of each feature in a schema.
 
     Args:
-        signature: what the model takes.
-        schema: that of the batches.
-        others: whether there may be columns that are no features; pandas' index may always be there.
+        signature: the inputs of the model.
+        schema: the schema of the batches.
+        others: True if there may be columns that are no features. pandas' index is always allowed.
 
     Raises:
-        InvalidInput: a feature is missing, or there twice, or of a type that the model does not take.
+        InvalidInput: a feature is missing or appears twice, its column has a type that the model does not take, or
+            there is an unknown column.
     """
     names: list[str] = schema.names
     known = set(signature.names)
@@ -51,7 +52,13 @@ def feature_columns(signature: Signature, schema: Any, *, others: bool) -> list[
 
 def table_of(signature: Signature, batch: Any, positions: Sequence[int], first: int = 1) -> Table:
     """
-    The table of a batch whose features are in the columns at these positions, and whose first row has this number.
+    Make a table of a batch.
+
+    Args:
+        signature: the inputs of the model.
+        batch: the record batch.
+        positions: the position of each feature's column in the batch.
+        first: the number of the batch's first row, for errors.
 
     Raises:
         InvalidInput: the model does not take a value; the sentence names the row.
@@ -97,7 +104,7 @@ def _fits(feature: Feature, kind: Any) -> bool:
 
 
 def _values(feature: Feature, column: Any) -> NDArray[Any]:
-    """A column as tables hold it: float64 with NaN, or objects that are str or None."""
+    """A column as an array of `Table.columns`: float64 with NaN, or objects that are str or None."""
     if pa.types.is_dictionary(column.type):
         return _decoded(feature, column)
     if feature.type == "date" and (pa.types.is_date(column.type) or pa.types.is_timestamp(column.type)):
@@ -122,7 +129,7 @@ def _dates(column: Any) -> NDArray[Any]:
 
 
 def _decoded(feature: Feature, column: Any) -> NDArray[Any]:
-    """A column of a dictionary's positions: each text is made once, however many rows have it."""
+    """A dictionary-encoded column as an array. Each text of the dictionary is made once, and rows share it."""
     values = _values(feature, column.dictionary)
     missing = np.full(1, np.nan) if feature.numeric else np.full(1, None, dtype=object)
     positions = pc.fill_null(pc.cast(column.indices, pa.int64()), len(values)).to_numpy(zero_copy_only=False)

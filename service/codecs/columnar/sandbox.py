@@ -1,4 +1,4 @@
-"""Runs a decoder of foreign bytes in a forked child: if it crashes, hangs or eats memory, the service goes on."""
+"""Runs a decoder of foreign bytes in a forked child. If it crashes, hangs or fills its memory, the service goes on."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ class ChildFailedError(Exception):
 
 def call(function: Callable[[], bytes], *, seconds: float, memory: int) -> bytes:
     """
-    What `function` returns, called in a child that may take so many seconds, and so many bytes more than this process.
+    Call a function in a forked child, and return its bytes.
 
-    `function` is told by MemoryError that it may have no more.
+    Args:
+        function: the function. It gets a MemoryError if it asks for more than `memory`.
+        seconds: the time after which the child is killed.
+        memory: the bytes of address space that the child may take beyond those of this process.
 
     Raises:
-        ChildFailedError: the child gave no answer.
-        OSError: there can be no child now.
+        ChildFailedError: the child crashed, or gave no answer in time.
+        OSError: no child can be forked now.
     """
     source, sink = os.pipe()
     owner = os.getpid()
@@ -55,7 +58,8 @@ def call(function: Callable[[], bytes], *, seconds: float, memory: int) -> bytes
 
 def _fork() -> int:
     with warnings.catch_warnings():
-        # The child computes and leaves by _exit: it takes no lock that a thread of ours could hold.
+        # Python warns of a fork beside threads, because their locks stay locked in the child. This child computes and
+        # leaves by _exit: it takes no lock that a thread of ours could hold.
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
 
@@ -64,10 +68,10 @@ def _answer(function: Callable[[], bytes], sink: int, seconds: float, memory: in
     faulthandler.disable()  # the parent tells of a crash
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, 2 * seconds)  # should nobody be left to kill it
+    signal.setitimer(signal.ITIMER_REAL, 2 * seconds)  # ends the child if the parent died
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_AS, _address_space() + memory)
-    answer = memoryview(function() + b"\n")  # the last byte says that it is whole
+    answer = memoryview(function() + b"\n")  # the last byte says that the answer is complete
     while answer:
         answer = answer[os.write(sink, answer) :]
     os._exit(0)
@@ -79,12 +83,12 @@ def _limit(what: int, most: int) -> None:
 
 
 def _address_space() -> int:
-    """The bytes that this process has addresses for."""
+    """The size of this process' address space in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def _read(source: int, seconds: float) -> bytes | None:
-    """All that the child writes; None if it does not end in time, or ends in the middle."""
+    """The complete answer of the child; None if the child is too slow, or ends before its answer is complete."""
     chunks: list[bytes] = []
     deadline = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:

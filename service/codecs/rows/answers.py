@@ -1,4 +1,4 @@
-"""Answers to rows: as JSON, CSV and JSON lines."""
+"""Predictions as the bytes of an answer: JSON, CSV and JSON lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def json_answer(signature: Signature, prediction: Prediction, beside: Mapping[str, Any]) -> bytes:
-    """The answer to many rows as one JSON object; `beside` holds its last members, such as the model's name."""
+    """The answer to many rows as one JSON object. `beside` holds its last members, such as the model's name."""
     members: dict[str, Any] = {"predictions": _predictions(signature, prediction)}
     if prediction.probabilities is not None:
         members["probabilities"] = _probabilities(signature, prediction.probabilities)
@@ -35,7 +35,7 @@ def json_answer(signature: Signature, prediction: Prediction, beside: Mapping[st
 
 
 def csv_answer(signature: Signature, prediction: Prediction) -> bytes:
-    """One line a row: its label or number, or its numbers if there are several."""
+    """One line of CSV a row: the label or the number, or a cell for each output if the model has several outputs."""
     values = prediction.predict
     if values.ndim == 1 and values.dtype.kind in "if":
         if signature.classes is None:
@@ -53,15 +53,16 @@ def _csv_lines(lines: Iterable[Sequence[Any]]) -> str:
 
 
 def json_lines_answer(signature: Signature, prediction: Prediction) -> bytes:
-    """One JSON object a row, with the members of `rows`."""
+    """One line of JSON a row: the objects of `rows`."""
     return _encoder.encode_lines(rows(signature, prediction))
 
 
 def rows(signature: Signature, prediction: Prediction) -> Iterator[dict[str, Any]]:
     """
-    The answer to each row alone; the keys of `probabilities` are the texts of the classes.
+    The answer to each row as an object: `prediction`, and `probabilities` or `scores` if the model has them.
 
-    If there are several outputs, `probabilities` is a list with such an object for each.
+    `probabilities` is an object with the texts of the classes as keys. If there are several outputs, it is a list with
+    one object for each output.
     """
     for row, label in enumerate(labels(signature, prediction)):
         members = {"prediction": label}
@@ -82,7 +83,7 @@ def labels(signature: Signature, prediction: Prediction) -> list[Any]:
 
 
 def _probabilities(signature: Signature, probabilities: NDArray[np.float64]) -> Any:
-    """For each row a list of one for each class; of several outputs, such a list for each."""
+    """For each row a list with a number for each class; if there are several outputs, a list of such lists."""
     if signature.output_classes is None:
         return probabilities
     from service.several_outputs import by_output
@@ -91,7 +92,7 @@ def _probabilities(signature: Signature, probabilities: NDArray[np.float64]) -> 
 
 
 def _named(signature: Signature, probabilities: list[float]) -> Any:
-    """The probabilities of one row by the texts of the classes."""
+    """The probabilities of one row as `rows` describes them."""
     if signature.output_classes is None:
         return dict(zip(map(label_text, signature.classes or ()), probabilities, strict=True))
     left = iter(probabilities)

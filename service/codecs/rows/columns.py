@@ -1,4 +1,4 @@
-"""A prediction as named columns, as files and Arrow tables hold it."""
+"""A prediction as named columns, for files and Arrow tables."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from service.signature import Signature, label_text
 
 class Column(NamedTuple):
     """
-    One value for each row.
+    A column: one value for each row.
 
     Attributes:
-        name: what the column is called.
-        values: shape (rows,); the positions in `labels` if there are any.
-        labels: the classes that `values` points to; None if the values stand for themselves.
+        name: the name of the column.
+        values: shape (rows,): positions in `labels`, or the values themselves if `labels` is None.
+        labels: the classes that `values` points to; None if the column has no classes.
     """
 
     name: str
@@ -27,10 +27,11 @@ class Column(NamedTuple):
 
 def prediction_columns(signature: Signature, prediction: Prediction) -> list[Column]:
     """
-    The columns `prediction`, `probability_<class>` and `score`, as far as the model gives these.
+    The columns of a prediction: `prediction`, and `probability_<class>` or `score` if the model has them.
 
-    If it gives several values for a row, each has a column: `prediction_0`, `prediction_1`, and so on, and the
-    probabilities of its outputs are `probability_0_<class>`, `probability_1_<class>`.
+    If the model predicts several values for a row, the columns are `prediction_0`, `prediction_1` and so on. The
+    probabilities of several outputs are `probability_0_<class>`, `probability_1_<class>` and so on. Several scores are
+    `score_<class>`, or `score_0`, `score_1` if there is not one score for each class.
     """
     columns = _numbered("prediction", prediction.predict, signature.classes)
     if prediction.probabilities is not None:
@@ -60,7 +61,7 @@ def _of_probabilities(values: NDArray[Any], signature: Signature) -> list[Column
 
 
 def _by_class(name: str, values: NDArray[Any], signature: Signature) -> list[Column]:
-    """A column for each class; by their numbers if there are more or fewer values than classes."""
+    """A column for each class; the names have numbers if there is not one value for each class."""
     classes = [label_text(each) for each in signature.classes or ()]
     if len(classes) != values.shape[1]:
         return _numbered(name, values)

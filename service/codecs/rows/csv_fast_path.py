@@ -1,4 +1,4 @@
-"""Lines of plain numbers, read as one list of JSON numbers, which costs a third of reading cell by cell."""
+"""Reads CSV lines of plain numbers as one list of JSON numbers. This takes a third of the time of cell by cell."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _numbers = msgspec.json.Decoder(list[float])
 
 def read_matrix(lines: bytes, width: int) -> NDArray[np.float64] | None:
     """
-    The numbers of lines that hold `width` of them each, shape (rows, width).
+    The numbers of lines with `width` numbers each: float64, shape (rows, width).
 
-    None for anything else, be it right or wrong: quotes, spaces, missing values, blank lines, other widths.
+    None for all other lines, right or wrong: with quotes, spaces, missing values, blank lines or other widths.
     """
     if b"\r" in lines:
         lines = lines.replace(b"\r\n", b"\n")

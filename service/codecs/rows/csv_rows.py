@@ -1,7 +1,8 @@
 """
-Rows as CSV (RFC 4180): a first line that is the set of feature names is a header, else columns go by position.
+Rows as CSV (RFC 4180).
 
-An empty cell, quoted or not, is a missing value where the model takes one. Numbers follow JSON's grammar.
+If the first line is the set of feature names, it is a header; if not, the columns are in feature order. An empty cell,
+quoted or not, is a missing value if the model takes missing values. Numbers follow JSON's grammar.
 """
 
 from __future__ import annotations
@@ -24,19 +25,23 @@ from service.signature import Feature, Signature
 from service.table import InvalidCell, Table, float_array
 
 _BLOCK_ROWS, _BLOCK_CELLS = 4096, 64 * 1024
-"""What is texts at one time at most; they take ten times the memory of numbers."""
+"""The most rows and the most cells that are texts at one time. Texts take ten times the memory of numbers."""
 
 _PLAIN_BYTES = 1024 * 1024
-"""A longer body is not read as one list of numbers, which takes ten times its memory meanwhile."""
+"""A longer body is not read as one list of numbers: the list takes ten times the memory of the body."""
 
 _LONG_RECORD = 128 * 1024
 """If so many bytes of a record already hold too many cells, the rest of it is not looked at."""
 
 _UNUSUAL = 2
-"""A body with so many times the lines or the commas that rows need is taken apart by `_RECORD`."""
+"""
+If a body has this many times the lines or the commas that its rows need, `_RECORD` splits it.
+
+For example, 300,000 lines for at most 100,000 rows. Most of the lines are then blank, or are within quoted fields.
+"""
 
 _UNCOUNTABLE = (b'"', b"\n\n", b"\n\r", b"\r\r")
-"""If a body holds none of these, each line is a row; but for a blank first one, the header, and the empty last one."""
+"""If a body holds none of these, each line is a row, except a blank first line, the header, and the empty last line."""
 
 _BLANK = re.compile(rb"[\r\n]*+")
 _RECORD = re.compile(rb'(?:[^"\r\n]++|(?<![^,\r\n])"(?:[^"]++|"")*+(?:"|\Z)|")*+')
@@ -45,7 +50,7 @@ _RIGHT = re.compile(rb'[^"]*+(?:(?<![^,\r\n])"[^"]*+"(?:"[^"]*+")*+(?=[,\r\n]|\Z
 
 _NUMERALS = b"0123456789+-.eE,"
 _FLAGS = {"true": 1.0, "True": 1.0, "TRUE": 1.0, "false": 0.0, "False": 0.0, "FALSE": 0.0}
-"""As JSON writes them, and as pandas and R do."""
+"""The words for true and false of JSON, pandas and R."""
 
 _numbers = msgspec.json.Decoder(list[float | None])
 _NONE: NDArray[Any] = np.empty(0)
@@ -55,7 +60,7 @@ Record = tuple[int, Sequence[Any]]
 
 
 class CSVDecoder:
-    """Decodes bodies for one model. Immutable, safe to share."""
+    """Decodes CSV bodies for one model. Immutable, so requests can share it."""
 
     def __init__(self, signature: Signature, max_rows: int) -> None:
         self._signature = signature
@@ -68,9 +73,9 @@ class CSVDecoder:
         Decode a body.
 
         Raises:
-            NotCSV: it is empty or not UTF-8, or its quotes do not match.
-            InvalidInput: it is not what the model takes; the sentence names line and column.
-            TooManyRows: it holds too many rows.
+            NotCSV: the body is empty or not UTF-8, or its quotes do not match.
+            InvalidInput: the model does not take the rows; the sentence names the line and the column.
+            TooManyRows: the body holds more than `max_rows` rows.
         """
         try:
             if not body.isascii():
@@ -82,7 +87,7 @@ class CSVDecoder:
             plain = self._plain_table(body)
             return self._table(body) if plain is None else plain
         except InvalidInput:
-            _check_quotes(body)  # what is not CSV further down comes first
+            _check_quotes(body)  # a later line that is not CSV beats this fault: 400 beats 422
             raise
         except csv.Error:
             _check_quotes(body)
@@ -90,18 +95,28 @@ class CSVDecoder:
 
     def decode_records(self, records: Sequence[Record], names: Sequence[str]) -> Table:
         """
-        Decode records whose cells belong to these columns: those of the features, each once, and any others.
+        Decode records.
+
+        Args:
+            records: the records; each has a cell for each column.
+            names: the names of the columns. Each feature must be among them once; other columns are ignored.
 
         Raises:
-            InvalidInput: as `decode`.
+            InvalidInput: as `decode_rows`.
         """
         return _Block(self._signature, names).table(records)
 
     def decode_plain(self, lines: bytes, names: Sequence[str]) -> Table | None:
         """
-        The table of lines that hold nothing but numbers, in columns of these names, each feature's and no other.
+        Decode lines of numbers only, the fast way.
 
-        None where they hold anything else, or what the model does not take: `decode_records` then says what.
+        Args:
+            lines: the lines, without a header.
+            names: the names of the columns: each feature once.
+
+        Returns:
+            The table; None if the lines hold anything but numbers, or if the model does not take a number. The caller
+            then calls `decode_records`, which finds the fault.
         """
         if not self._signature.numeric or self._signature.boolean_positions is not None:
             return None
@@ -115,7 +130,7 @@ class CSVDecoder:
             return None
 
     def _plain_table(self, body: bytes) -> Table | None:
-        """The table of a body that holds nothing but numbers below its header, if it has one; else None."""
+        """The table of a body of numbers only, with or without a header; None for other bodies."""
         if len(body) > _PLAIN_BYTES:
             return None
         first, _, lines = body.partition(b"\n")
@@ -172,7 +187,8 @@ class _Block:
     Makes tables of records.
 
     Args:
-        names: the names of the columns, in the order in which they stand.
+        signature: the inputs of the model.
+        names: the names of the columns, in their order in the body.
     """
 
     def __init__(self, signature: Signature, names: Sequence[str]) -> None:
@@ -187,7 +203,7 @@ class _Block:
         The table of some records.
 
         Raises:
-            InvalidInput: the fault of the first that has one.
+            InvalidInput: the fault of the first wrong record, found by halves.
         """
         try:
             return self._decode(block)
@@ -244,7 +260,11 @@ def _records(body: bytes) -> Iterator[Record]:
 
 
 def _unusual_records(body: bytes, width: int) -> Iterator[Record]:
-    """The same for a body of many blank lines, of fields with many lines, or of lines with many fields."""
+    """
+    The records of a body with many blank lines, with fields of many lines, or with lines of many fields.
+
+    csv.reader would make an object of each blank line and of each field.
+    """
     line, end = 1, 0
     while (start := _end(_BLANK, body, end)) < len(body):
         line += _line_ends(body, end, start)
@@ -284,7 +304,7 @@ def _array(feature: Feature, cells: Sequence[str], position: int) -> NDArray[Any
 
 
 def _read_at_once(cells: Sequence[str]) -> list[float | None] | None:
-    """The numbers as a JSON array; None where one of the cells is no number, empty ones aside."""
+    """Read the cells as one JSON array of numbers, with null for empty cells; None if any other cell is no number."""
     if ",".join(cells).encode().translate(None, _NUMERALS):
         return None
     try:

@@ -1,7 +1,7 @@
 """
 DataFrames as JSON: split into names and rows (`dataframe_split`), or columns by name (`inputs`).
 
-As in `instances`, the way that is right is typed decoding, and what it does not take is walked.
+As in `instances`, msgspec decodes bodies by their types, and a body that it refuses is walked to find the fault.
 """
 
 from __future__ import annotations
@@ -39,7 +39,11 @@ class _Split(Struct, forbid_unknown_fields=True):
 
 
 class SplitFrames(RowDecoder):
-    """Decodes `{"dataframe_split": {"columns": [name, ...], "data": [row, ...]}}`; names beat positions."""
+    """
+    Decodes `{"dataframe_split": {"columns": [name, ...], "data": [row, ...]}}`.
+
+    The values of a row are in the order of `columns`, which may differ from the order of the features.
+    """
 
     def __init__(self, signature: Signature, max_rows: int, ignored: Collection[str]) -> None:
         super().__init__(SPLIT, ignored)
@@ -93,7 +97,7 @@ class SplitFrames(RowDecoder):
         return self._ordered(table, names)
 
     def _names_behind(self, reader: Reader, at: str) -> list[str]:
-        """The names, where they stand behind the rows."""
+        """The names of the columns, if they come after the rows."""
         for key in reader.members():
             if key == "columns":
                 return self._columns(reader, at + pointer(key))
@@ -143,7 +147,7 @@ class ColumnFrames(RowDecoder):
             return None
 
     def _read(self, reader: Reader, at: str) -> Table:
-        if reader.peek() != "{":  # what brought the body here is another member of this name
+        if reader.peek() != "{":  # MLflowDecoder saw the last member of this name: this is an earlier one
             raise InvalidInput(f"{COLUMNS} appears more than once.", at)
         arrays: dict[str, NDArray[Any]] = {}
         for key in reader.members():
@@ -162,7 +166,7 @@ class ColumnFrames(RowDecoder):
             if name not in arrays:
                 raise InvalidInput(f"{name} is missing.", at + pointer(name), name)
             if len(arrays[name]) != len(arrays[first]):
-                detail = f"{name} has {len(arrays[name])} values, and {first} has {len(arrays[first])}."
+                detail = f"{name} has {len(arrays[name])} values, but {first} has {len(arrays[first])}."
                 raise InvalidInput(detail, at + pointer(name), name)
         if not len(arrays[first]):
             raise InvalidInput(f"{COLUMNS} holds no rows.", at)
@@ -181,10 +185,10 @@ class _Column:
 
     def array(self, text: bytes | Raw) -> NDArray[Any]:
         """
-        The values of a JSON array, of which the ranges are not looked at.
+        The values of a JSON array, shape (rows,), without a check of limits and whole numbers.
 
         Raises:
-            msgspec.MsgspecError, UnicodeDecodeError: they are not of the feature's type.
+            msgspec.MsgspecError, UnicodeDecodeError: a value is not of the feature's type.
         """
         values = self._decoder.decode(text)
         return float_array(values) if self._feature.numeric else np.array(values, object)
@@ -194,8 +198,8 @@ class _Column:
         Decode the array that comes next.
 
         Raises:
-            InvalidInput: it is none, or a value is at fault.
-            TooManyRows: there are too many.
+            InvalidInput: the next value is no array, or a value in the array is at fault.
+            TooManyRows: there are more than `max_rows` values.
         """
         if reader.peek() != "[":
             raise InvalidInput(
@@ -224,7 +228,7 @@ class _Column:
 
 
 def ordered(signature: Signature, names: Collection[str]) -> Signature:
-    """A signature with its features in the order of these names."""
+    """A copy of the signature with the features in the order of `names`."""
     by_name = {feature.name: feature for feature in signature.features}
     return replace(signature, features=tuple(by_name[name] for name in names))
 

@@ -1,4 +1,4 @@
-"""Says what is wrong with a row, or with the syntax of a body, and where: the first fault from left to right."""
+"""Finds the first fault of a row, from left to right, and says what it is and where it stands."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from service.errors import InvalidInput, names_of, pointer
 from service.signature import Feature
 
 IGNORED = ("signature_name", "parameters")
-"""Members beside the rows that TensorFlow Serving's and Vertex AI's clients send."""
+"""The clients of TensorFlow Serving and Vertex AI send these members beside the rows. They are ignored."""
 
 _LONGEST_KEY = 100
-"""Longer unknown keys are not repeated to the caller."""
+"""Unknown keys of more characters are left out of the pointer of the error."""
 
 
 class Explainer:
@@ -28,7 +28,7 @@ class Explainer:
         Walk the row that comes next; `at` points to it.
 
         Raises:
-            InvalidInput: its first fault.
+            InvalidInput: the first fault of the row.
         """
         first, width = reader.peek(), len(self._features)
         if first == "[":
@@ -66,7 +66,12 @@ class Explainer:
                 raise InvalidInput(f"{feature.name} is missing.", at + pointer(feature.name), feature.name)
 
     def cell(self, reader: Reader, feature: Feature, at: str) -> None:
-        """Read the value that comes next as a cell of a feature."""
+        """
+        Read the value that comes next as a cell of a feature; `at` points to it.
+
+        Raises:
+            InvalidInput: the feature does not take the value.
+        """
         nested = reader.peek() in "[{"
         refusal = f"{feature.name} must be {feature.wants}." if nested else feature.refusal(reader.scalar())
         if refusal:
@@ -74,7 +79,7 @@ class Explainer:
 
 
 def unknown(what: str, known: str, at: str, key: str) -> InvalidInput:
-    """The fault of a member that there is not."""
+    """The error for the unknown member `key` of the object at the pointer `at`. `what` names the object."""
     if len(key) > _LONGEST_KEY:
         return InvalidInput(f"{what} has an unknown member; it takes {known}.", at)
     return InvalidInput(f"{what} has an unknown member; it takes {known}.", at + pointer(key))

@@ -1,8 +1,8 @@
 """
-Rows as JSON: `{"instances": [row, ...]}`, a row being an array in feature order or an object by feature name; or one
-row a line.
+Rows as JSON: `{"instances": [row, ...]}`, or JSON lines with one row a line.
 
-The way that is right is typed decoding by msgspec. Of rows that it does not take, the first is walked by `explain`.
+A row is an array in feature order, or an object by feature name. msgspec decodes rows by their types, which is fast. If
+it refuses them, `explain` walks the first wrong row to find its fault.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from service.signature import Feature, Signature, Value
 from service.table import Table
 
 _UNTYPED = re.compile(r'[\x00-\x1f"\\]')
-"""What msgspec does not take in the name of a struct's field."""
+"""Characters that msgspec does not take in the name of a struct's field."""
 
 _LARGE, _NARROW = 64 * 1024, 16
-"""Bytes from which on, and values up to which in a row, rows are faster read as one list of numbers."""
+"""Rows of more bytes than `_LARGE`, with at most `_NARROW` values each, are read faster as one list of numbers."""
 
 _SPACE = b" \t\n\r"  # RFC 8259, section 2
 _LINE = re.compile(rb"[ \t\r\n]*+([^\n]+)")
@@ -43,10 +43,12 @@ _any = msgspec.json.Decoder(Raw)
 
 class Rows:
     """
-    Rows for one signature.
+    Decodes rows of one signature.
 
     Args:
-        objects: whether a row may be an object by feature name, and not only an array in feature order.
+        signature: the inputs of the model.
+        max_rows: the most rows of a request.
+        objects: True if a row may also be an object by feature name; False if it must be an array in feature order.
     """
 
     def __init__(self, signature: Signature, max_rows: int, *, objects: bool = True) -> None:
@@ -69,13 +71,17 @@ class Rows:
 
     def table(self, rows: list[Any], found: float) -> Table | None:
         """
-        The table of decoded rows, in whose text this many strings were found; None if a key is repeated.
+        The table of decoded rows; None if a row has a key twice.
 
-        Each key and each string takes one. The decoder asks for each key, and lets a repeated one pass: then there are
-        more.
+        The decoder insists on each key, but does not notice a repeated key. So the strings are counted. For example,
+        two objects with the three keys a, b and c and no other strings hold 6 strings; 7 mean that a key is repeated.
+
+        Args:
+            rows: the decoded rows.
+            found: the number of strings in the text of these rows, keys and values.
 
         Raises:
-            one of `UNFIT`: the model does not take them.
+            one of `UNFIT`: the model does not take the rows.
         """
         objects = sum([type(row) is not tuple for row in rows]) if found or self._struct is None else 0
         if objects:
@@ -91,18 +97,24 @@ class Rows:
 
     def decode_range(self, body: bytes, start: int, end: int, at: str, *, checked: bool) -> Table | None:
         """
-        Decode the rows of an array between two bytes of a body; `at` points to it.
+        Decode the rows of an array between two bytes of a body.
+
+        Args:
+            body: the whole body.
+            start: the first byte after the opening bracket.
+            end: the closing bracket.
+            at: the JSON pointer to the array.
 
         Args:
             checked: whether the syntax of the body is known to be right.
 
         Returns:
-            The table; None if it is not what the model takes, and no row is at fault.
+            The table; None if the model does not take the rows, but no single row has a fault.
 
         Raises:
             NotJSON: the body is no JSON document.
-            InvalidInput: a row is at fault.
-            TooManyRows: there are too many.
+            InvalidInput: a row has a fault.
+            TooManyRows: there are more than `max_rows` rows.
         """
         if self._too_many(body, start, end):
             raise TooManyRows(self._max_rows)
@@ -111,14 +123,14 @@ class Rows:
         return None if tables is None else Table.joined(tables)
 
     def decode_lines(self, body: bytes) -> Table | None:
-        """Decode JSON lines, as `decode` does."""
+        """Decode JSON lines. Returns and raises as `decode_range` does."""
         if body.count(b"]\n") + body.count(b"}\n") > self._max_rows:  # no string holds a line feed
             raise TooManyRows(self._max_rows)
         tables = self._line_pieces.decode_pieces(body, 0, len(body), self._max_rows, partial(self._walk_line, body))
         return None if tables is None else Table.joined(tables)
 
     def read(self, reader: Reader, at: str) -> Table:
-        """Decode the array that comes next, as `decode` does."""
+        """Decode the array that comes next; `at` points to it. Raises as `decode_range` does."""
         if reader.peek() != "[":
             raise InvalidInput(f"{_name(at)} must be an array of rows.", at)
         table = self.decode_range(bytes(reader.data), *reader.array(), at, checked=True)
@@ -127,7 +139,12 @@ class Rows:
         return table
 
     def _too_many(self, body: bytes, start: int, end: int) -> bool:
-        """Whether there are too many rows, if brackets alone say so: there are no strings, and no arrays in rows."""
+        """
+        Whether the brackets alone show that there are too many rows.
+
+        They show it only if the text has no strings, and its rows hold no arrays. The check costs little and spares
+        the decoding of a huge body.
+        """
         shortest = 2 * len(self._signature.features) + 1
         if end - start < shortest * self._max_rows or (ends := body.count(b"]", start, end)) <= self._max_rows:
             return False
@@ -148,7 +165,7 @@ class Rows:
         return tuple([row[name] for name in names])
 
     def fits(self, text: bytes) -> Table | None:
-        """The table of rows, a comma between any two; None if they are not what the model takes."""
+        """The table of rows that are separated by commas; None if the model does not take them."""
         try:
             if self._struct is None and len(text) > 2 * PIECE:  # a long object may have many members
                 self._explainer.row(Reader(json_text(text)), "")
@@ -191,7 +208,15 @@ class Rows:
 
 
 class Instances(RowDecoder):
-    """Decodes bodies of rows for one model. `member` holds the rows, `ignored` may be beside it."""
+    """
+    Decodes JSON bodies of rows for one model.
+
+    Args:
+        signature: the inputs of the model.
+        max_rows: the most rows of a request.
+        member: the name of the member that holds the rows.
+        ignored: the names of members that may stand beside it.
+    """
 
     def __init__(
         self, signature: Signature, max_rows: int, member: str = "instances", ignored: Collection[str] = IGNORED
@@ -232,12 +257,12 @@ class Instances(RowDecoder):
         Decode JSON lines: one row a line.
 
         Raises:
-            NotJSON, InvalidInput, TooManyRows: as `decode`.
+            NotJSON, InvalidInput, TooManyRows: as `decode_rows`.
         """
         try:
             table = self._rows.decode_lines(body)
         except InvalidInput:
-            self._check_lines(body)  # what is not JSON further down comes first
+            self._check_lines(body)  # a later line that is not JSON beats this fault: 400 beats 422
             raise
         if table is None:
             raise InvalidInput("The body is not what this model takes.", "")
@@ -246,7 +271,7 @@ class Instances(RowDecoder):
         return table
 
     def _check_lines(self, body: bytes) -> None:
-        """See that each line that is taken is JSON, and that there are no more."""
+        """Check that the first `max_rows` lines are JSON, and that no more lines follow."""
         try:
             deque((_any.decode(line[1]) for line in islice(_found(body), self._max_rows)), maxlen=0)
             if not body.isascii():
@@ -276,7 +301,7 @@ def _name(at: str) -> str:
 
 
 def _row_type(signature: Signature) -> Any:
-    """The struct of a row by name; None where a name is one that msgspec's structs cannot have."""
+    """The struct of a row by name; None if msgspec's structs cannot have a field of some feature's name."""
     if any(_UNTYPED.search(name) for name in signature.names):
         return None
     fields = [(f"f{i}", cell_type(each), field(name=each.name)) for i, each in enumerate(signature.features)]
@@ -285,17 +310,17 @@ def _row_type(signature: Signature) -> Any:
 
 def strings_beside(body: Any, ignored: Collection[str]) -> float:
     """
-    How many strings the ignored members of a body take, their names among them.
+    The number of strings in the ignored members of a body, with the names of these members.
 
     Raises:
-        UnicodeDecodeError: they are not UTF-8, which their decoding has not looked at.
+        UnicodeDecodeError: an ignored member is not UTF-8. msgspec.Raw does not check this.
     """
     given = [bytes(raw) for name in ignored if (raw := getattr(body, name)) is not UNSET]
     return sum(1 + strings(raw) for raw in given if raw.isascii() or raw.decode())
 
 
 def cell_type(feature: Feature) -> Any:
-    """The JSON type of a cell. Whole numbers decode as floats too: 5.0 is one, and 2^64 must not pass as an int."""
+    """The JSON type of a cell. Whole numbers decode as floats, too: 5.0 is whole, and 2^64 must not pass as an int."""
     base: Any = str
     if feature.type == "bool":
         base = bool

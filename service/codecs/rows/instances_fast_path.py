@@ -1,4 +1,4 @@
-"""Many rows of numbers in JSON, read as one list, which costs less than a list of rows."""
+"""Reads many JSON rows of numbers as one list, which costs less than a list of rows."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from service.table import float_array
 
 
 class FlatRows:
-    """Reads rows `[number, ...], ...` of one width, and leaves all others alone. Safe to share."""
+    """Reads rows `[number, ...], ...` of one width, and leaves all other rows alone. Requests can share it."""
 
     def __init__(self, width: int) -> None:
         self._width = width
         self._decoder = msgspec.json.Decoder(list[float])
 
     def read_matrix(self, text: bytes) -> NDArray[np.float64] | None:
-        """The numbers, shape (rows, width); None where the text is anything else, be it right or wrong."""
+        """The numbers, float64, shape (rows, width); None if the text is anything else, right or wrong."""
         rows = bytearray(text)
-        if b"n" in rows or not _flatten(np.frombuffer(rows, np.uint8), self._width):  # null is not for a list of floats
+        if b"n" in rows or not _flatten(np.frombuffer(rows, np.uint8), self._width):  # a list of floats has no null
             return None
         try:
             numbers = self._decoder.decode(rows)
@@ -30,10 +30,14 @@ class FlatRows:
 
 def _flatten(rows: NDArray[np.uint8], width: int) -> bool:
     """
-    Blank out the brackets between rows, if others are only the first and the last, and each row has `width` values.
+    Replace the brackets between rows by spaces, in place: `[1,2],[3,4]` becomes `[1,2 , 3,4]`.
 
-    Between two rows must be a comma, with one space or none. What is left is then right as a list if and only if it was
-    right as rows; a single row of one value aside, which may be empty.
+    This is done only if each row has `width` values, rows hold no other brackets, and between two rows is a comma, with
+    at most one space. Then the result is a valid list if and only if the rows were valid. The only exception is a
+    single row of width 1: it may be empty.
+
+    Returns:
+        Whether the brackets were replaced.
     """
     mask = np.empty(len(rows), bool)
     opened, closed, commas = (np.flatnonzero(np.equal(rows, ord(each), out=mask)) for each in "[],")

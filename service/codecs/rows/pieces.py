@@ -1,12 +1,13 @@
 """
-Long arrays and lines, decoded piece by piece.
+Decodes long arrays and lines piece by piece.
 
-Two halves of an array that are arrays when each is put between brackets are the whole array, wherever it was cut. So a
-cut need not be right for the answer to be right: if it is wrong, a half does not decode.
+An array is cut at commas, and each piece is decoded between brackets of its own. For example, `1,2,3,4` is decoded as
+`[1,2]` and `[3,4]`. If a cut is at a wrong place, such as a comma within a string, a piece does not decode. So a wrong
+cut never gives a wrong answer.
 
-A piece becomes objects, which take ten times its bytes and more, then an array of numbers or strings; so the objects of
-one piece alone are in memory. If a piece does not fit, it is halved until one item is left: that is the first that is
-wrong, and it alone is walked.
+A piece becomes Python objects, which take more than ten times its bytes, and then an array of numbers or strings. So
+only the objects of one piece are in memory at a time. If a piece does not fit, it is halved until one item is left.
+This item is the first wrong item, and only this item is walked.
 """
 
 from __future__ import annotations
@@ -16,20 +17,23 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 PIECE = 128 * 1024
-"""Bytes of a piece at least, if there are as many."""
+"""A piece has about this many bytes, and at most twice as many, unless it is one long item."""
 
 T = TypeVar("T")
 
 Cut = Callable[[bytes, int, int, int], int]
 """
-Finds a separator of items: `cut(body, at, target, end)` is the first one from `target` on and before `end`, or -1. An
-item begins at `at`.
+Finds a separator of items: `cut(body, at, target, end)`.
+
+It returns the first separator between `target` and `end`, or -1 if there is no separator. An item begins at `at`.
 """
 
 Walk = Callable[[int, int], None]
 """
-Looks at one item: `walk(at, position)` raises the fault of the item that begins at a byte, if it has one; or that there
-are too many, if its position is one that is not taken.
+Looks at one item: `walk(at, position)`.
+
+It raises the fault of the item that begins at the byte `at`, if the item has a fault. It raises TooManyRows if
+`position` is past the limit.
 """
 
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
@@ -65,7 +69,7 @@ def _cut(separator: re.Pattern[bytes], body: bytes, at: int, target: int, end: i
 
 
 def strings(text: bytes) -> float:
-    """How many strings are in a JSON text; one that is not closed counts for a half."""
+    """The number of strings in a JSON text. A string that is not closed counts as a half: `"a","b` has 1.5."""
     if b"\\" in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
     return text.count(b'"') / 2
@@ -73,7 +77,7 @@ def strings(text: bytes) -> float:
 
 class Pieces(Generic[T]):
     """
-    How items of one kind are decoded.
+    Decodes items of one kind.
 
     Args:
         cut: finds where an item ends.
@@ -95,11 +99,14 @@ class Pieces(Generic[T]):
         Decode the items between two bytes of a body.
 
         Args:
-            most: how many items are taken.
+            body: the whole body.
+            start: the first byte of the first item.
+            end: the byte after the last item.
+            most: the most items that are taken.
             walk: raises the fault of an item.
 
         Returns:
-            What the pieces are decoded to; None if they do not fit, and `walk` finds no fault.
+            The decoded pieces; None if a piece does not fit, but `walk` finds no fault.
         """
         found: list[T] = []
         at, items = start, 0
@@ -118,7 +125,7 @@ class Pieces(Generic[T]):
             at = stop + 1
 
     def _stop(self, body: bytes, at: int, end: int) -> int:
-        """Where the piece ends that begins at a byte: near `PIECE`, unless its first item is longer."""
+        """The end of the piece that begins at `at`: about `PIECE` bytes on, or farther if its first item is longer."""
         if end - at <= 2 * PIECE:
             return end
         if self._begins and body[at] not in self._begins:  # it does not fit, wherever it ends
@@ -129,7 +136,7 @@ class Pieces(Generic[T]):
         return end if stop < 0 else stop
 
     def _first_fault(self, body: bytes, at: int, stop: int, items: int) -> tuple[int, int]:
-        """Where the first item that does not fit begins, and its position."""
+        """The byte at which the first wrong item begins, and the position of this item."""
         while stop - at <= 2 * PIECE and (middle := self._middle(body, at, stop)) >= 0:
             piece = self._fits(body[at:middle])
             if piece is None:
@@ -139,7 +146,7 @@ class Pieces(Generic[T]):
         return at, items
 
     def _middle(self, body: bytes, at: int, end: int) -> int:
-        """A separator in the second half, or else the last that is found in the first; -1 if there is none."""
+        """A separator in the second half; if there is none, a separator in the first half; -1 if both have none."""
         middle = (at + end) // 2
         found = self._cut(body, at, middle, end)
         if found < 0 and self._cut(body, at, at, end) >= 0:

@@ -1,4 +1,9 @@
-"""How bodies that hold rows are decoded: at once if they are short and right, and else member by member."""
+"""
+The base of all decoders of JSON bodies with rows.
+
+A short body is decoded at once. The rows of a long body are decoded piece by piece. If either fails, the body is walked
+member by member, which finds the first fault.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +20,20 @@ from service.errors import InvalidInput, NotJSON, pointer
 from service.table import InvalidCell, Table
 
 UNFIT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidCell, KeyError)
-"""What the decoding of a text raises that is not what a model takes, or not JSON."""
+"""The exceptions of decoding a text that is not JSON, or that the model does not take."""
 
 _SHORT = 4096
-"""Bytes of a body up to which it is decoded at once."""
+"""A body of at most this many bytes is decoded at once."""
 
 
 class RowDecoder(ABC):
-    """Decodes bodies for one model: objects with one member that holds the rows, and ignored ones. Safe to share."""
+    """
+    Decodes JSON bodies for one model. Immutable, so requests can share it.
+
+    Args:
+        member: the name of the member that holds the rows.
+        ignored: the names of members that may stand beside it.
+    """
 
     def __init__(self, member: str, ignored: Collection[str]) -> None:
         self._member = member
@@ -38,9 +49,9 @@ class RowDecoder(ABC):
             known: the texts of its members, if its syntax is known to be right.
 
         Raises:
-            NotJSON: it is no JSON document.
-            InvalidInput: it is not what the model takes.
-            TooManyRows: it holds too many rows.
+            NotJSON: the body is no JSON document.
+            InvalidInput: the model does not take the body; the error points to the first fault.
+            TooManyRows: the body holds too many rows.
         """
         try:
             table = self._at_once(body) if len(body) <= _SHORT else self._directly(body, checked=known is not None)
@@ -50,7 +61,7 @@ class RowDecoder(ABC):
 
     @abstractmethod
     def _at_once(self, body: bytes) -> Table | None:
-        """The table of a short body; None if it is not what the model takes."""
+        """The table of a short body; None if the model does not take the body."""
 
     def _directly(self, body: bytes, *, checked: bool) -> Table | None:
         """The table of a long body whose rows are found without a walk; None if they are not, or if it is wrong."""
@@ -58,7 +69,7 @@ class RowDecoder(ABC):
 
     @abstractmethod
     def _read(self, reader: Reader, at: str) -> Table:
-        """Decode what the member holds, which comes next; `at` points to it."""
+        """Decode the value of the member, which comes next; `at` points to it."""
 
     def _walk(self, body: bytes, known: Mapping[str, Raw] | None) -> Table:
         """Decode a body member by member, and raise its first fault from left to right."""

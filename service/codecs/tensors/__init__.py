@@ -7,7 +7,7 @@ Bodies of tensors: the Open Inference Protocol, as JSON and as binary data.
     datatypes.py     the datatypes of tensors
     json_data.py     tensor data as JSON
     binary_data.py   tensor data as bytes
-    inputs.py        the tensors that a model takes, and their rows
-    outputs.py       the tensors that a model gives
+    inputs.py        describes the tensors that a model takes, and turns tensors into rows
+    outputs.py       describes the tensors that a model gives, and turns predictions into tensors
     explain.py       finds the first fault, for the error's pointer
 """

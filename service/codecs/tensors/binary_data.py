@@ -23,20 +23,22 @@ class BinaryData(Struct, frozen=True, eq=False):
 
     def check(self, datatype: Datatype, shape: Sequence[int], place: Place) -> None:
         """
-        Compare the number of bytes with a shape.
+        Compare the number of bytes with a shape. BYTES may have more bytes: their lengths are in the data.
 
         Raises:
-            MalformedTensor: they differ.
+            MalformedTensor: the shape asks for another number of bytes.
         """
         expected, found = math.prod(shape) * datatype.size, len(self.raw)
         if found < expected or (found > expected and datatype.dtype.kind != "O"):
             least = "at least " if datatype.dtype.kind == "O" else ""
-            wants = f"shape {list(shape)} of {datatype.name} takes {least}{expected} bytes"
-            raise place.fault(f"{wants}, and its data are {found}.")
+            wants = f"shape {list(shape)} of {datatype.name} needs {least}{expected} bytes"
+            raise place.fault(f"{wants}, but the data have {found}.")
 
     def decode_values(self, datatype: Datatype, shape: Sequence[int], place: Place) -> NDArray[Any]:
         """
-        The values, flat and read-only, without a copy where their address is aligned; objects for BYTES.
+        The values as a flat array: objects (str) for BYTES, float32 for BF16, else the datatype's dtype.
+
+        Numbers are read-only, and are not copied if their address is aligned.
 
         Raises:
             MalformedTensor: a value is not of the datatype.
@@ -51,7 +53,7 @@ class BinaryData(Struct, frozen=True, eq=False):
         return np.require(values, requirements="A")
 
     def parts(self, index: int, shape: Sequence[int]) -> list[str | int]:
-        """JSON pointers end at the tensor."""
+        """No parts: binary data are not in the JSON, so a pointer ends at the tensor."""
         return []
 
     def _texts(self, count: int, place: Place) -> NDArray[Any]:
@@ -61,24 +63,24 @@ class BinaryData(Struct, frozen=True, eq=False):
             start = at + 4
             at = start + _length.unpack_from(content, at)[0]
             if at > end:
-                raise place.fault(f"a value announces {at - start} bytes, and {end - start} are left of its data.")
+                raise place.fault(f"a value announces {at - start} bytes, but only {end - start} are left.")
             try:
                 texts.append(content[start:at].decode())
             except UnicodeDecodeError:
                 raise place.fault(f"value {len(texts)} of BYTES is not UTF-8.") from None
         if len(texts) < count or at < end:
             raise place.fault(
-                f"the shape asks for {count} values, and its data hold {len(texts)} and {max(end - at, 0)} bytes more."
+                f"the shape needs {count} values, but the data have {len(texts)} and {max(end - at, 0)} more bytes."
             )
         return objects(texts)
 
 
 def to_binary(values: NDArray[Any], positions: NDArray[np.int64] | None = None) -> bytes | memoryview:
-    """The values of an output as bytes, or those at these positions; strings with their lengths before them."""
+    """The values of an output as bytes, or the values at `positions`. A string has its length before it."""
     if values.dtype.kind == "O":
         framed = objects([_framed(text.encode()).decode("latin-1") for text in values.ravel().tolist()])
         chosen = framed if positions is None else framed[positions].ravel()
-        return "".join(chosen.tolist()).encode("latin-1")  # bytes.join needs 80 bytes for each meanwhile
+        return "".join(chosen.tolist()).encode("latin-1")  # bytes.join would need 80 more bytes for each value
     numbers = values if positions is None else values[positions]
     return np.ascontiguousarray(numbers, numbers.dtype.newbyteorder("<")).data.cast("B")
 

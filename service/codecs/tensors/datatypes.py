@@ -1,4 +1,4 @@
-"""Tensors on the wire and as arrays: datatypes, and the binary tensor data extension of the Open Inference Protocol."""
+"""The datatypes of the Open Inference Protocol, and the place of a tensor in its request."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Datatype(Struct, frozen=True, eq=False):
     A datatype of the protocol.
 
     Attributes:
-        name: as clients write it.
-        dtype: little-endian, as it is on the wire; object for BYTES, whose values are str or None.
-        values: reads a flat array of its values, or null, from JSON.
-        takes: what JSON writes for it, as the end of a sentence.
+        name: the name that clients write.
+        dtype: the dtype of its binary data, little-endian; object for BYTES, whose values are str or None.
+        values: decodes a flat JSON array of its values and of null.
+        takes: the JSON values that it takes, as the end of a sentence.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Datatype(Struct, frozen=True, eq=False):
 
     @property
     def size(self) -> int:
-        """Bytes of one value; of BYTES, those of its length."""
+        """The bytes of one value; for BYTES, the 4 bytes of a value's length."""
         return 4 if self.dtype.kind == "O" else self.dtype.itemsize
 
 
@@ -59,30 +59,30 @@ DATATYPES = {
         Datatype("BYTES", np.dtype(object), _strings, "strings"),
     )
 }
-"""All datatypes, by name. BF16 has no dtype in NumPy: its values are the upper halves of FP32's."""
+"""All datatypes by name. NumPy has no dtype for BF16: a BF16 value is the upper half of an FP32 value."""
 
 
 class Place(Struct, frozen=True):
-    """Where a tensor stands in its request: what faults of it are called and pointed to by."""
+    """The place of a tensor in its request. It makes the tensor's errors and JSON pointers."""
 
     position: int
 
     def fault(self, sentence: str, *parts: str | int) -> MalformedTensor:
-        """A fault of the tensor itself."""
+        """An error of the tensor itself; the pointer leads to the part of it that `parts` names."""
         return MalformedTensor(f"inputs[{self.position}]: {sentence}", self.pointer(*parts))
 
     def pointer(self, *parts: str | int) -> str:
-        """The pointer to a part of it."""
+        """The JSON pointer to a part of the tensor."""
         return pointer("inputs", self.position, *parts)
 
 
 def to_json(values: NDArray[Any]) -> Any:
-    """The values of an output as JSON has them: flat."""
+    """The values of an output as a flat JSON array."""
     return values.ravel().tolist() if values.dtype.kind == "O" else json_array(values.ravel())
 
 
 def objects(values: list[Any]) -> NDArray[Any]:
-    """An array of these objects, flat."""
+    """A flat array of these objects, dtype object."""
     array = np.empty(len(values), object)
     array[:] = values
     return array

@@ -1,4 +1,4 @@
-"""Says what is wrong with the JSON of an inference request, and where."""
+"""Finds the fault in the JSON of an inference request, and says what it is and where it stands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.codecs.json_reader import Reader, json_text
 from service.errors import MalformedTensor, ServiceError, pointer
 
 MOST_DIMENSIONS = 16
-"""Tensors of more dimensions are refused unread."""
+"""Tensors of more dimensions are refused before their data are read."""
 
 WANTS = {
     "inputs": "an array of tensors",
@@ -19,21 +19,21 @@ WANTS = {
     "parameters": "an object",
     "outputs": "an array of objects",
     "name": "a string",
-    "shape": f"an array of 1 to {MOST_DIMENSIONS} whole numbers, none of them negative or past 2^63 - 1",
+    "shape": f"an array of 1 to {MOST_DIMENSIONS} whole numbers, each from 0 to 2^63 - 1",
     "datatype": "a string",
-    "binary_data_size": "a whole number of bytes, none or more",
+    "binary_data_size": "a whole number of bytes, at least 0",
     "binary_data_output": "true or false",
     "binary_data": "true or false",
     "classification": "a whole number of at least 1",
     "ready": "true or false",
 }
-"""What each member must be, as the end of a sentence."""
+"""For each member the value that it must have, as the end of a sentence."""
 
 _LOOKED_INTO = frozenset({"inputs", "outputs", "parameters"})
-"""Members with objects that are known here; all others are passed over."""
+"""The members whose objects are checked for repeated keys. All other members are skipped."""
 
 _LONGEST_KEY = 100
-"""Longer keys are not repeated to the caller."""
+"""Keys of more characters are not repeated to the caller."""
 
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _PATH = re.compile(r" - at `\$([^`]*)`$")
@@ -42,10 +42,14 @@ _PART = re.compile(r"\w+")
 
 def fault(body: bytes, found: Exception) -> ServiceError:
     """
-    The fault of a body that a typed decoding refused.
+    The error for a body that the typed decoding refused.
 
-    msgspec's message tells only the place: its path has no names but those of the structs, whose unknown members are
-    ignored.
+    msgspec's message is used only to find the place of the fault. Its path holds only names of our own structs, never a
+    client's text, because unknown members are ignored.
+
+    Args:
+        body: the JSON part of the body.
+        found: the exception of the decoding.
     """
     try:
         json_text(body)
@@ -65,13 +69,14 @@ def fault(body: bytes, found: Exception) -> ServiceError:
 
 def check_repeats(body: bytes, most: int) -> None:
     """
-    See that no object of a body that was decoded has a member twice.
+    Check that no object of a decoded body has a member twice.
 
     Args:
-        most: how many members are looked at; each takes microseconds, and a large body has millions.
+        body: the JSON part of the body, which is well-formed.
+        most: the most members that are checked. A member takes microseconds, and a large body has millions of them.
 
     Raises:
-        MalformedTensor: one has, or there are more.
+        MalformedTensor: an object has a member twice, or there are more than `most` members.
     """
     _check_object(Reader(body), "", iter(range(most)))
 
@@ -97,6 +102,6 @@ def _check_object(reader: Reader, at: str, budget: Iterator[int]) -> None:
 
 
 def places(found: Exception) -> list[str]:
-    """The keys and positions to where msgspec stopped."""
+    """The keys and positions on the path to the value at which msgspec stopped."""
     path = _PATH.search(str(found)) if isinstance(found, msgspec.ValidationError) else None
     return _PART.findall(path[1]) if path else []

@@ -1,8 +1,8 @@
 """
-What a model takes as tensors, and the rows that the tensors of a request hold.
+Describes the tensors that a model takes, and turns the tensors of a request into rows.
 
-Models compute with float64, and numbers of any other datatype are cast to it: exactly, but for whole numbers past 2^53,
-which are rounded. True is 1 and false is 0; NaN is a missing value, as null is in JSON.
+Models compute with float64, and numbers of other datatypes are cast to float64. The cast is exact, except for whole
+numbers past 2^53, which are rounded. True is 1 and false is 0. NaN is a missing value, like null in JSON.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from service.signature import Feature, Signature
 from service.table import InvalidCell, Table
 
 MATRIX = "input"
-"""What metadata call the one tensor of an all-numeric model; requests may call it anything."""
+"""The name in the metadata of the only tensor of an all-numeric model. Requests may give it any name."""
 
 
 class TensorMetadata(Struct, frozen=True):
-    """A tensor that a model takes or gives; -1 stands for any number of rows."""
+    """A tensor that a model takes or gives. In its shape, -1 stands for any number of rows."""
 
     name: str
     datatype: str
@@ -34,14 +34,14 @@ class TensorMetadata(Struct, frozen=True):
 
 
 def describe(signature: Signature) -> list[TensorMetadata]:
-    """The tensors that a model takes: one matrix where all is numeric, else one for each column."""
+    """The tensors that a model takes: one matrix if all features are numbers, else one tensor for each feature."""
     if signature.numeric:
         return [TensorMetadata(MATRIX, "FP64", (-1, len(signature.features)))]
     return [TensorMetadata(feature.name, _datatype(feature), (-1, 1)) for feature in signature.features]
 
 
 def _datatype(feature: Feature) -> str:
-    """What holds a column without loss; only floats have a NaN for what is missing."""
+    """The datatype that holds a column without loss. If numbers may be missing, it is FP64, which has NaN."""
     if not feature.numeric:
         return "BYTES"
     return "FP64" if feature.missing else {"float": "FP64", "int": "INT64", "bool": "BOOL"}[feature.type]
@@ -49,14 +49,16 @@ def _datatype(feature: Feature) -> str:
 
 def raw_request(signature: Signature, body: memoryview) -> Request:
     """
-    The request that a raw binary body stands for: one row of the model's only tensor; all outputs as binary data.
+    Make the request of a raw binary body. The body is one row of the model's only tensor.
+
+    All outputs of the answer are binary data.
 
     Raises:
         MalformedTensor: the model takes several tensors, or the body is not one row.
     """
     (expected, *more) = describe(signature)
     if more:
-        raise MalformedTensor(f"A raw binary request is one tensor, and this model takes {len(more) + 1}.", "")
+        raise MalformedTensor(f"A raw binary request is one tensor, but this model takes {len(more) + 1}.", "")
     datatype, shape, place = DATATYPES[expected.datatype], (1, *expected.shape[1:]), Place(0)
     data = BinaryData(body)
     data.check(datatype, shape, place)
@@ -65,12 +67,12 @@ def raw_request(signature: Signature, body: memoryview) -> Request:
 
 def table(signature: Signature, tensors: Sequence[Tensor], max_rows: int) -> Table:
     """
-    The rows that tensors hold: one matrix, or one tensor for each column, by name.
+    Make a table of tensors: of one matrix, or of one tensor for each column, by name.
 
     Raises:
-        MalformedTensor: a datatype is not the column's, or lengths differ, or a value is not of its datatype.
-        InvalidInput: the model does not take a tensor's name, shape or values.
-        TooManyRows: there are more than `max_rows`.
+        MalformedTensor: the column has another datatype, or lengths differ, or a value is not of its datatype.
+        InvalidInput: the model does not take the name, the shape or a value of a tensor.
+        TooManyRows: there are more than `max_rows` rows.
     """
     if not tensors:
         raise InvalidInput("inputs holds no tensors.", "/inputs")
@@ -80,7 +82,7 @@ def table(signature: Signature, tensors: Sequence[Tensor], max_rows: int) -> Tab
 
 
 def _is_matrix(signature: Signature, tensor: Tensor) -> bool:
-    """Whether a tensor that came alone is meant as all columns: by its width, or by a name that is no column's."""
+    """Whether the only tensor of a request holds all columns: it has their width, or its name is no column's name."""
     width = len(signature.features)
     return width > 1 and (tensor.shape[1:] == (width,) or tensor.name not in signature.names)
 
@@ -106,7 +108,7 @@ def _columns(signature: Signature, tensors: Sequence[Tensor], max_rows: int) -> 
             detail = f"{feature.name} is one column: its shape is [rows] or [rows, 1], not {list(tensor.shape)}."
             raise InvalidInput(detail, tensor.place.pointer("shape"))
         if tensor.shape[0] != rows:
-            detail = f"{feature.name} has {tensor.shape[0]} rows, and {signature.features[0].name} has {rows}."
+            detail = f"{feature.name} has {tensor.shape[0]} rows, but {signature.features[0].name} has {rows}."
             raise MalformedTensor(detail, tensor.place.pointer("shape"))
         _check_rows(tensor, rows, max_rows)
         _check_datatype(feature, tensor)
@@ -122,7 +124,7 @@ def _column(tensor: Tensor) -> NDArray[Any]:
 
 
 def _by_feature(signature: Signature, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The tensors in the order of the features; one alone may have any name."""
+    """The tensors in the order of the features. If the model has one feature, its tensor may have any name."""
     names = signature.names
     if len(tensors) == len(names) == 1:
         return list(tensors)
@@ -148,7 +150,7 @@ def _check_rows(tensor: Tensor, rows: int, max_rows: int) -> None:
 
 
 def _check_datatype(feature: Feature, tensor: Tensor) -> None:
-    """Numbers of any datatype are cast for columns of numbers; strings are taken for the others."""
+    """Refuse strings for a column of numbers, and numbers for a column of strings. Numbers of any datatype are cast."""
     if feature.numeric == (tensor.datatype.name == "BYTES"):
         wants = "numbers" if feature.numeric else "BYTES"
         raise tensor.place.fault(f"the model takes {wants} here, not {tensor.datatype.name}.", "datatype")

@@ -1,7 +1,7 @@
 """
-Tensors whose data are JSON: flat, or nested as their shape.
+Tensors whose data are JSON: one flat array, or arrays nested like the shape.
 
-Nothing is decoded or allocated before the text is known to hold as many values as the shape asks for.
+A shape may promise billions of values. So the values in the text are counted before anything is decoded or allocated.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from service.table import float_array
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
 _NESTED = re.compile(rb"\s*\[\s*\[")
 _SCALARS = b'0123456789+-.eEtrufalsn" \t\n\r'
-"""What the numbers, words and emptied strings of JSON consist of, and what may stand between them."""
+"""The characters of JSON's numbers, of true, false and null, of empty strings, and of white space."""
 
 
 class JSONData(Struct, frozen=True, eq=False):
-    """The data of a tensor as JSON whose syntax is known to be right: one array, flat or nested as its shape."""
+    """The data of a tensor as well-formed JSON: one array, flat or nested like the shape."""
 
     raw: bytes
 
@@ -44,12 +44,12 @@ class JSONData(Struct, frozen=True, eq=False):
 
     def check(self, datatype: Datatype, shape: Sequence[int], place: Place) -> None:
         """
-        Compare the number and the nesting of the values with a shape, without taking the text apart.
+        Compare the number and the nesting of the values with a shape. The text is not decoded.
 
-        Of strings it is only seen that there are not too many; `decode` does the rest.
+        Of strings, only the number is checked here: it must not be too large. `decode_values` checks the rest.
 
         Raises:
-            MalformedTensor: they differ.
+            MalformedTensor: the number or the nesting of the values is not that of the shape.
         """
         if not self.raw.lstrip().startswith(b"["):
             raise place.fault("data must be an array.", "data")
@@ -65,11 +65,13 @@ class JSONData(Struct, frozen=True, eq=False):
 
     def decode_values(self, datatype: Datatype, shape: Sequence[int], place: Place) -> NDArray[Any]:
         """
-        The values, flat: of the datatype's dtype, or float64 with NaN where one is null; objects for BYTES.
+        The values as a flat array: objects for BYTES, else the datatype's dtype.
+
+        It is float64 with NaN if a value is null and the dtype has no NaN.
 
         Raises:
             MalformedTensor: a value is not of the datatype.
-            InvalidInput: a number is too large for any arithmetic.
+            InvalidInput: a number is too large for float64.
         """
         if datatype.name == "BF16":
             raise place.fault("BF16 is taken as binary data only.", "datatype")
@@ -84,7 +86,7 @@ class JSONData(Struct, frozen=True, eq=False):
         return np.concatenate(pieces.decode_pieces(self.raw, start, end, sys.maxsize, walk) or [])
 
     def _plain(self, text: bytes) -> bytes:
-        """The values of a piece without the arrays between them."""
+        """The text of a piece without the brackets of nested arrays."""
         return text.translate(None, b"[]") if self.nested else text
 
     def _fits(self, datatype: Datatype, text: bytes) -> NDArray[Any] | None:
@@ -94,7 +96,7 @@ class JSONData(Struct, frozen=True, eq=False):
             return None
 
     def _walk(self, datatype: Datatype, shape: Sequence[int], place: Place, at: int, index: int) -> None:
-        """Say why a value is not taken."""
+        """Raise the fault of the value at a flat index; its text begins at the byte `at`."""
         parts = self.parts(index, shape)
         reader = Reader(self._plain(self.raw[at:].partition(b",")[0]))
         if datatype.dtype.kind == "f" and reader.peek() != "[" and type(reader.scalar()) is float:
@@ -109,7 +111,7 @@ class JSONData(Struct, frozen=True, eq=False):
         raise place.fault(f"{datatype.name} takes {datatype.takes}.", *self.parts(index, shape))
 
     def _flat(self, shape: Sequence[int]) -> bytes:
-        """Strings without the arrays between them."""
+        """The strings as one flat JSON array."""
         if not self.nested:
             return self.raw
         if not math.prod(shape):
@@ -120,24 +122,24 @@ class JSONData(Struct, frozen=True, eq=False):
         return msgspec.json.encode(values)
 
     def _first_other(self) -> list[str | int]:
-        """The pointer's parts to the first string or object among flat values."""
+        """The pointer's parts to the first string or object; if the data are nested, only to the data."""
         first = min(at for at in (self.raw.find(b'"'), self.raw.find(b"{")) if at >= 0)
         return ["data"] if self.nested else ["data", self.raw.count(b",", 0, first)]
 
     def parts(self, index: int, shape: Sequence[int]) -> list[str | int]:
-        """The pointer's parts to the value at a flat index."""
+        """The pointer's parts to the value at a flat index: index 4 of shape (2, 3) is `data`, 1, 1 if nested."""
         return ["data", *(int(each) for each in np.unravel_index(index, shape))] if self.nested else ["data", index]
 
 
 def _array(values: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """
-    An array of what JSON has.
+    Make an array of a datatype's dtype from JSON values; float64 with NaN if a value is None and the dtype has no NaN.
 
     Raises:
-        OverflowError: a whole number does not fit.
+        OverflowError: a whole number does not fit into the dtype.
     """
     if dtype.kind == "f":
-        with np.errstate(over="ignore"):  # it becomes infinite, as in binary data, which no model takes
+        with np.errstate(over="ignore"):  # an infinite number is refused later, as in binary data
             return float_array(values).astype(dtype, copy=False)
     if None not in values:
         return np.array(values, dtype)
@@ -147,31 +149,37 @@ def _array(values: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _cut(text: bytes, at: int, target: int, end: int) -> int:
-    """The first comma; there are no strings."""
+    """The first comma: numbers hold no strings that could hold a comma."""
     return text.find(b",", target, end)
 
 
 def _compare(text: bytes, nested: bool, shape: Sequence[int], place: Place) -> None:
     """
-    Compare data, its strings emptied, with a shape.
+    Compare the number and the nesting of data with a shape.
+
+    Args:
+        text: the data as JSON. Its strings must be empty, so that they hold no commas and brackets.
+        nested: whether the values stand in arrays of arrays.
+        shape: the shape of the tensor.
+        place: the place of the tensor, for the error.
 
     Raises:
-        MalformedTensor: the number of its values or its nesting is another.
+        MalformedTensor: the number or the nesting of the values is not that of the shape.
     """
     expected, found = math.prod(shape), _count(text, math.prod(shape))
     if expected != found:
         raise place.fault(_unequal(shape, found), "data")
-    empty = expected and b"[]" in text.translate(None, b" \t\n\r")  # its outline is that of an array of one value
+    empty = expected and b"[]" in text.translate(None, b" \t\n\r")  # `[]` has the same outline as `[1]`
     if nested and (empty or text.translate(None, _SCALARS) != _outline(shape, len(text))):
-        raise place.fault(f"data is nested otherwise than shape {list(shape)}.", "data")
+        raise place.fault(f"data is not nested like shape {list(shape)}.", "data")
 
 
 def _unequal(shape: Sequence[int], found: int) -> str:
-    return f"shape {list(shape)} asks for {math.prod(shape)} values, and data holds {found}."
+    return f"shape {list(shape)} needs {math.prod(shape)} values, but data has {found}."
 
 
 def _count(text: bytes, expected: int) -> int:
-    """How many scalars stand in arrays, by the commas between them: right unless an array among them is empty."""
+    """The number of scalars, counted by commas: `[[1,2],[3]]` has 2 + 1. Wrong if an array within it is empty."""
     commas = text.count(b",")
     if (commas == 0 or expected == 0) and not text.translate(None, b"[], \t\n\r"):
         return 0
@@ -179,7 +187,11 @@ def _count(text: bytes, expected: int) -> int:
 
 
 def _outline(shape: Sequence[int], most: int) -> bytes:
-    """The brackets and commas of an array nested as a shape; nothing where they are more than `most`."""
+    """
+    The brackets and commas of an array nested like a shape: shape (2, 3) has `[[,,],[,,]]`.
+
+    Empty if they are longer than `most` bytes, because a shape may promise billions of values.
+    """
     *outer, last = shape[: shape.index(0) + 1] if 0 in shape else shape
     if last > most:
         return b""

@@ -1,4 +1,9 @@
-"""Inference requests and answers as bytes: a JSON object, and the binary tensors that follow it."""
+"""
+Reads inference requests, and writes their answers.
+
+Both are a JSON object, and binary tensors may follow it (the binary tensor data extension of the Open Inference
+Protocol).
+"""
 
 from __future__ import annotations
 
@@ -59,14 +64,14 @@ class _Request(Struct):
 
 class Tensor(Struct, frozen=True, eq=False):
     """
-    An input whose data have as many values as its shape asks for; they are decoded when `values` is called.
+    An input tensor. The size of its data was compared with its shape; `values` decodes them.
 
     Attributes:
-        name: what the client calls it.
-        shape: at least one dimension.
-        datatype: what its values are.
-        data: its data.
-        place: where it stands.
+        name: the name that the client gave.
+        shape: the sizes of its dimensions, at least one.
+        datatype: the datatype of its values.
+        data: the encoded values.
+        place: its place in the request, for errors.
     """
 
     name: str
@@ -77,20 +82,28 @@ class Tensor(Struct, frozen=True, eq=False):
 
     def values(self) -> NDArray[Any]:
         """
-        The values, flat.
+        The values as a flat array.
 
         Raises:
-            MalformedTensor, InvalidInput: a value is not of the datatype, or too large.
+            MalformedTensor: a value is not of the datatype.
+            InvalidInput: a number is too large.
         """
         return self.data.decode_values(self.datatype, self.shape, self.place)
 
     def pointer(self, index: int) -> str:
-        """The pointer to the value at a flat index."""
+        """The JSON pointer to the value at a position of the flat array."""
         return self.place.pointer(*self.data.parts(index, self.shape))
 
 
 class Wanted(Struct, frozen=True):
-    """An output that is asked for: its name, whether as binary data, and of how many classes the best."""
+    """
+    An output that the client asks for.
+
+    Attributes:
+        name: the name of the output.
+        binary: True if the output goes out as binary data.
+        classification: the number of best classes to give for each row; None if the client wants the values.
+    """
 
     name: str
     binary: bool = False
@@ -102,10 +115,10 @@ class Request(Struct, frozen=True, eq=False):
     An inference request.
 
     Attributes:
-        id: to be echoed.
         tensors: the inputs.
-        outputs: what is asked for, in order; None where all is.
-        binary: whether outputs that are not named go out as binary data.
+        id: the client's id, which the answer repeats.
+        outputs: the outputs that the client asks for, in order; None if it asks for all outputs.
+        binary: True if all outputs go out as binary data. Used only if `outputs` is None.
     """
 
     tensors: tuple[Tensor, ...]
@@ -116,13 +129,14 @@ class Request(Struct, frozen=True, eq=False):
 
 class Result(Struct, frozen=True, eq=False):
     """
-    An output.
+    An output of an answer.
 
     Attributes:
-        wanted: its name and its form.
-        datatype: a name of the protocol.
-        values: an array of that datatype; objects are str.
-        positions: where each row's value stands in `values`, shape (rows,); None where they are the rows'.
+        wanted: the name of the output, and the form in which it goes out.
+        datatype: the name of its datatype in the protocol.
+        values: an array of this datatype; objects are str.
+        positions: for a classifier's labels, the position in `values` of each row's label, int64, shape (rows,) or
+            (rows, outputs). None if `values` has the values of the rows themselves.
     """
 
     wanted: Wanted
@@ -134,28 +148,32 @@ class Result(Struct, frozen=True, eq=False):
 _decoder = msgspec.json.Decoder(_Request)
 
 _MOST_KNOWN, MOST_UNKNOWN = 6, 1000
-"""Members of a tensor, and members of a body beside these that are looked at."""
+"""The members that a tensor may have, and the most other members of a body that are checked."""
 
 
 def decode_request(body: Body, most: int) -> Request:
     """
-    Decode a request, all but the values of its tensors.
+    Decode a request, except the values of its tensors.
+
+    Args:
+        body: the body.
+        most: the most tensors that are taken.
 
     Raises:
-        NotJSON: the JSON part is none.
-        MalformedTensor: it is no inference request, or contradicts itself or its binary part.
-        InvalidInput: it has more than `most` tensors.
+        NotJSON: the JSON part is not JSON.
+        MalformedTensor: the JSON is no inference request, or contradicts itself or the binary part.
+        InvalidInput: the request has more than `most` tensors.
     """
     try:
         request = _decoder.decode(body.json)
         if not body.json.isascii():
-            body.json.decode()  # data are not decoded yet
+            body.json.decode()  # `data` is still Raw: its UTF-8 was not checked
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as ex:
         raise fault(body.json, ex) from None
     if len(request.inputs) > most:
         detail = f"There are {len(request.inputs)} tensors; the model takes at most {most}."
         raise InvalidInput(detail, "/inputs")
-    if body.json.count(b":") > _members(request):  # in a string, or of a member that is repeated or not known
+    if body.json.count(b":") > _members(request):  # more colons: in strings, or of repeated or unknown members
         check_repeats(body.json, MOST_UNKNOWN + _MOST_KNOWN * len(request.inputs))
     binary = bool(request.parameters and request.parameters.binary_data_output)
     outputs = tuple(_wanted(request.outputs, binary)) if request.outputs else None
@@ -163,7 +181,7 @@ def decode_request(body: Body, most: int) -> Request:
 
 
 def encode(head: dict[str, Any], results: Iterable[Result]) -> tuple[bytes, int | None]:
-    """The body of an answer, and the length of its JSON where binary tensors follow."""
+    """The body of an answer, and the length of its JSON in bytes; the length is None if no binary tensors follow."""
     outputs, binary = [], []
     for result in results:
         values, positions = result.values, result.positions
@@ -181,7 +199,7 @@ def encode(head: dict[str, Any], results: Iterable[Result]) -> tuple[bytes, int 
 
 
 def _members(request: _Request) -> int:
-    """How many members a request has whose values were kept."""
+    """The number of members that the decoding of a request kept. `check_repeats` runs if the body has more colons."""
     members = 1 + (request.id is not None)
     if request.parameters is not None:
         members += 1 + (request.parameters.binary_data_output is not None)
@@ -211,36 +229,41 @@ def _wanted(outputs: Sequence[_Output], binary: bool) -> Iterator[Wanted]:
 
 
 def _tensors(inputs: Sequence[_Input], binary: memoryview | None) -> Iterator[Tensor]:
-    """The inputs, each with its share of the binary data."""
+    """
+    The inputs, each with its part of the binary data.
+
+    Raises:
+        MalformedTensor: a datatype is unknown, or the data are missing, given twice, or not of the shape's size.
+    """
     at = 0
     for position, given in enumerate(inputs):
         place = Place(position)
         datatype = DATATYPES.get(given.datatype)
         if datatype is None:
-            raise place.fault(f"there is no such datatype; there are {', '.join(DATATYPES)}.", "datatype")
+            raise place.fault(f"there is no such datatype; use one of {', '.join(DATATYPES)}.", "datatype")
         size = given.parameters.binary_data_size if given.parameters else None
         data = _json_data(given, place) if size is None else _binary_data(given, place, binary, at, size)
         at += size or 0
         data.check(datatype, given.shape, place)
         yield Tensor(given.name, tuple(given.shape), datatype, data, place)
     if binary is not None and at != len(binary):
-        detail = f"The inputs announce {at} bytes of binary data, and {len(binary)} follow the JSON."
+        detail = f"The inputs announce {at} bytes of binary data, but {len(binary)} follow the JSON."
         raise MalformedTensor(detail, "/inputs")
 
 
 def _json_data(given: _Input, place: Place) -> JSONData:
     raw = bytes(given.data)
     if not raw or raw == b"null":
-        raise place.fault("data is missing, and so is parameters.binary_data_size.", "data")
+        raise place.fault("data is missing. Send data, or parameters.binary_data_size and binary data.", "data")
     return JSONData(raw)
 
 
 def _binary_data(given: _Input, place: Place, binary: memoryview | None, at: int, size: int) -> BinaryData:
     where = ("parameters", "binary_data_size")
     if bytes(given.data) not in (b"", b"null"):
-        raise place.fault("there are both data and parameters.binary_data_size.", *where)
+        raise place.fault("there are both data and parameters.binary_data_size. Send only one.", *where)
     if binary is None:
-        raise place.fault(f"{size} bytes of binary data are announced, and there is no header {HEADER}.", *where)
+        raise place.fault(f"{size} bytes of binary data are announced, but there is no header {HEADER}.", *where)
     if size > len(binary) - at:
-        raise place.fault(f"{size} bytes of binary data are announced, and {len(binary) - at} are left.", *where)
+        raise place.fault(f"{size} bytes of binary data are announced, but {len(binary) - at} are left.", *where)
     return BinaryData(binary[at : at + size])

@@ -1,4 +1,4 @@
-"""What a model gives as tensors, and the outputs that answer a request."""
+"""Describes the tensors that a model gives, and turns a prediction into the outputs of an answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from service.prediction import Prediction
 from service.signature import Output, Signature
 
 _SEVERAL = "probabilities_"
-"""The tensors of the probabilities of several outputs are called by this and the number of the output."""
+"""If a model has several outputs, the probabilities of output 0 are the tensor `probabilities_0`, and so on."""
 
 
 def describe(signature: Signature) -> list[TensorMetadata]:
@@ -29,12 +29,12 @@ def describe(signature: Signature) -> list[TensorMetadata]:
 
 
 def _several(signature: Signature, output: Output) -> bool:
-    """Whether an output is the probabilities of several outputs, which have a tensor each."""
+    """Whether an output holds the probabilities of several outputs. Each of them then has its own tensor."""
     return signature.output_classes is not None and output.name == "predict_proba"
 
 
 def _of_output(signature: Signature, name: str) -> int | None:
-    """The output whose probabilities are called by this name, if there is one."""
+    """The number of the output whose probabilities have this name; None if there is no such output."""
     names = [f"{_SEVERAL}{i}" for i in range(len(signature.output_classes or ()))]
     return names.index(name) if name in names else None
 
@@ -51,7 +51,7 @@ def _given(signature: Signature, output: Output) -> tuple[str, tuple[int, ...]]:
 
 
 def _labels(classes: Sequence[Any]) -> tuple[str, NDArray[Any]]:
-    """The datatype that holds all classes, and their array; classes of several kinds go out as their JSON."""
+    """The datatype that holds all classes, and the classes as an array. Classes of mixed types become JSON texts."""
     kinds = {type(each) for each in classes}
     if kinds == {bool}:
         return "BOOL", np.array(classes)
@@ -65,16 +65,16 @@ def _labels(classes: Sequence[Any]) -> tuple[str, NDArray[Any]]:
 
 def check(signature: Signature, request: Request) -> None:
     """
-    See that all outputs that a request asks for are there, before anything is computed.
+    Check that the model has all outputs that a request asks for. This comes before the model computes.
 
     Raises:
-        MalformedTensor: one is not, or has no classes to choose from.
+        MalformedTensor: there is no such output, or `classification` is asked of an output without classes.
     """
     for position, wanted in enumerate(request.outputs or ()):
         tensors = [each.name for each in describe(signature)]
         if wanted.name not in tensors:
             names = ", ".join(tensors)
-            detail = f"outputs[{position}]: there is no such output; there are {names}."
+            detail = f"outputs[{position}]: there is no such output; the model has {names}."
             raise MalformedTensor(detail, pointer("outputs", position, "name"))
         if wanted.classification is not None and not _ranks(signature, wanted.name):
             detail = f"outputs[{position}]: classification is for outputs with a value for each class."
@@ -82,7 +82,11 @@ def check(signature: Signature, request: Request) -> None:
 
 
 def results(signature: Signature, prediction: Prediction, request: Request) -> list[Result]:
-    """The outputs that a request asks for, once they are checked, in its order; all where it names none."""
+    """
+    The outputs that a request asks for, in its order; all outputs if it names no output.
+
+    `check` must have accepted the request.
+    """
     wanted = request.outputs or [Wanted(name, request.binary) for name in _names(signature)]
     return [_result(signature, prediction, each) for each in wanted]
 
@@ -94,7 +98,7 @@ def _names(signature: Signature) -> list[str]:
 
 
 def _ranks(signature: Signature, name: str) -> bool:
-    """Whether an output has a value for each class: the decision function of two classes has one for both."""
+    """Whether an output ranks the classes: it has a value for each class, or one score for two classes."""
     if _of_output(signature, name) is not None:
         return True
     output = signature.output(name)
@@ -131,7 +135,11 @@ def _predict(signature: Signature, values: NDArray[Any], wanted: Wanted) -> Resu
 
 
 def _best(classes: Sequence[Any], values: NDArray[np.float64], count: int) -> NDArray[Any]:
-    """The best classes of each row, the best first, each as `value:index:label`; shape (rows, count or all)."""
+    """
+    The best classes of each row, the best first, as texts `value:index:label`, such as `0.9:2:Virginica`.
+
+    The shape is (rows, count), or (rows, classes) if there are fewer classes than `count`.
+    """
     labels = [str(label) for label in _labels(classes)[1].tolist()]
     if values.ndim == 1 or values.shape[1] == 1:
         values = np.column_stack([-values.ravel(), values.ravel()])

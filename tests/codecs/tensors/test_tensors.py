@@ -190,9 +190,9 @@ def test_any_bytes_are_the_tensor_or_a_fault(content: bytes, datatype: Datatype,
 def test_no_shape_is_believed(datatype: str, shape: tuple[int, ...]) -> None:
     """A huge shape is compared with the data before an array is made. The sentence names both numbers."""
     asked = math.prod(shape)
-    with pytest.raises(MalformedTensor, match=rf"asks for {asked} values, and data holds 4\."):
+    with pytest.raises(MalformedTensor, match=rf"needs {asked} values, but data has 4\."):
         read_json("[1, 2, 3, 4]" if datatype != "BYTES" else '["", "[", "\\",", ""]', datatype, *shape)
-    with pytest.raises(MalformedTensor, match=rf" {asked * DATATYPES[datatype].size} bytes, and its data are 3\."):
+    with pytest.raises(MalformedTensor, match=rf" {asked * DATATYPES[datatype].size} bytes, but the data have 3\."):
         read_binary(b"abc", datatype, *shape)
 
 
@@ -258,9 +258,9 @@ def test_binary_numbers_are_not_copied() -> None:
 def test_faults_of_strings_name_both_numbers() -> None:
     """The lengths inside binary strings are checked."""
     for content, sentence in (
-        (b"\5\0\0\0abc", "announces 5 bytes, and 3 are left"),
-        (b"\1\0\0\0a\0\0", "hold 1 and 2 bytes more"),
-        (b"\1\0\0\0a\0\0\0\0", "hold 1 and 4 bytes more"),
+        (b"\5\0\0\0abc", "announces 5 bytes, but only 3 are left"),
+        (b"\1\0\0\0a\0\0", "have 1 and 2 more bytes"),
+        (b"\1\0\0\0a\0\0\0\0", "have 1 and 4 more bytes"),
         (b"\2\0\0\0\xc3\x28", "value 0 of BYTES is not UTF-8"),
     ):
         with pytest.raises(ServiceError, match=sentence):
@@ -272,7 +272,7 @@ def test_faults_of_strings_name_both_numbers() -> None:
 def test_an_empty_array_is_no_value(datatype: str, form: str) -> None:
     """It has as many brackets and commas as an array of one value. Read as a value, it would shift the rows."""
     value = {"BOOL": "true", "BYTES": '"a"'}.get(datatype, "1")
-    with pytest.raises(MalformedTensor, match=r"nested otherwise than shape \[2, 1\]"):
+    with pytest.raises(MalformedTensor, match=r"not nested like shape \[2, 1\]"):
         read_json(form.format(value), datatype, 2, 1)
     assert read_json(f"[[{value}], [{value}]]", datatype, 2, 1).tolist() == [json.loads(value)] * 2
 
