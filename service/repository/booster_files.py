@@ -1,4 +1,4 @@
-"""Reads a booster from its library's own file, and the steps before it from model.skops."""
+"""Reads a booster from its library's own file, and the pipeline steps before it from model.skops."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from service.runtimes.boosters.load import AfterSteps, BoosterRuntime, import_li
 from service.runtimes.runtime import Runtime
 
 INSTALL = "pip install --no-deps -r requirements-boosters.txt; an image takes them by --build-arg BOOSTERS=1"
-"""How to bring the libraries."""
+"""How to install the boosters' libraries; error messages show it."""
 
 
 def builder(manifest: Manifest, booster: Booster, contents: Mapping[str, bytes]) -> Callable[[], Runtime]:
     """
-    What makes the runtime of a booster; the libraries that it needs are imported here.
+    Return a function that makes the runtime of a booster. The libraries that it needs are imported here.
 
     Raises:
-        Unloadable: one is not installed.
-        Refused: one is another release than the steps before the booster need.
+        Unloadable: a library is not installed.
+        Refused: the steps before the booster need another release of scikit-learn.
     """
     try:
         import_library(booster.library)
@@ -32,7 +32,7 @@ def builder(manifest: Manifest, booster: Booster, contents: Mapping[str, bytes])
     if SKOPS in contents:
         made, here = manifest.versions.sklearn, _scikit_learn()
         if made.split(".")[:2] != here.split(".")[:2]:
-            raise Refused(f"{SKOPS}: made by scikit-learn {made}, and this is {here}", Fault.NEEDS)
+            raise Refused(f"{SKOPS}: made by scikit-learn {made}, but this service has {here}", Fault.NEEDS)
         import skops.io  # noqa: F401
     signature = manifest.signature
     return lambda: BoosterRuntime(estimator(booster, contents), signature, booster.library)
@@ -47,12 +47,12 @@ def _scikit_learn() -> str:
 
 def estimator(booster: Booster, contents: Mapping[str, bytes]) -> Any:
     """
-    The booster in these files, after the steps before it.
+    Read the booster from its file, and the steps before it, if there are any, from model.skops.
 
     Raises:
-        ImportError: its library is not installed.
-        Refused: the steps hold types that are not listed.
-        ValueError: the file is not one of its library.
+        ImportError: the booster's library is not installed.
+        Refused: the steps have types that conf/skops-types.txt does not list.
+        ValueError: the booster's library cannot read the file.
     """
     content = contents[BOOSTERS[booster.library]]
     model = load(booster.library, content, classifier=booster.classifier, missing=booster.missing)

@@ -10,14 +10,17 @@ from service.repository.summary import speeds
 
 def slower(directory: Path, root: Path | None = None) -> str | None:
     """
-    A sentence, with what a row takes by both, if a version is left to scikit-learn, and the one before it is not.
+    Measure whether a version that scikit-learn serves is slower than the version before it, which ONNX Runtime serves.
 
     Args:
-        directory: the version.
-        root: the directory of its model's other versions; its own parent without it.
+        directory: the directory of the version.
+        root: the directory of the model's other versions; None for the parent of `directory`.
+
+    Returns:
+        A sentence with the times of a row by both runtimes; None if the version is not slower.
 
     Raises:
-        OSError, msgspec.MsgspecError: its files cannot be read.
+        OSError, msgspec.MsgspecError: the files of a version cannot be read.
     """
     manifest = read(directory)
     home = root or directory.parent
