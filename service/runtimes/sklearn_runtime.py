@@ -17,7 +17,7 @@ from service.table import Table
 
 
 class SklearnRuntime:
-    """A fitted scikit-learn estimator, answering as it would on its own."""
+    """Predicts with a fitted scikit-learn estimator. The answers are the estimator's own."""
 
     platform = "sklearn_skops"
 
@@ -35,7 +35,7 @@ class SklearnRuntime:
         try:
             given = estimator_input(self._signature, table)
             outputs = [call(self._estimator, output.name, given) for output in self._signature.outputs]
-        except (ValueError, ArithmeticError, LookupError) as ex:  # the table fits: it overflows on the way
+        except (ValueError, ArithmeticError, LookupError) as ex:  # the table is valid, so a number overflowed
             raise InvalidInput("The model cannot compute with these numbers.") from ex
         if self._signature.output_classes is not None:
             from service.several_outputs import in_columns
@@ -49,7 +49,13 @@ class SklearnRuntime:
 
 
 def _positions(classes: NDArray[Any], order: NDArray[np.intp], labels: NDArray[Any]) -> NDArray[np.intp]:
-    """The labels' positions in the estimator's classes, given sorted and with theirs; refused where one is none."""
+    """
+    Map labels to positions in `classes_`.
+
+    `classes` is sorted; `order[i]` is the original position of `classes[i]`. Example: `classes_` = (b, a) gives
+    classes = (a, b) and order = (1, 0), so the label a has the position 1. Raises InvalidInput for a label that is no
+    class.
+    """
     found = np.searchsorted(classes, labels).clip(max=len(classes) - 1)
     if not np.array_equal(classes[found], labels):
         raise InvalidInput("The model has no class for these values: they are far from all that it knows.")
@@ -58,7 +64,11 @@ def _positions(classes: NDArray[Any], order: NDArray[np.intp], labels: NDArray[A
 
 
 def call(estimator: Any, method: str, rows: Any) -> NDArray[Any]:
-    """What a method of an estimator says of these rows, in silence: what it would warn of is checked elsewhere."""
+    """
+    Call a method of an estimator and return its answer as an array, without its warnings.
+
+    A prediction is checked for numbers that are not finite afterwards, so no warning of an overflow is needed.
+    """
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         answer = getattr(estimator, method)(rows)
