@@ -1,17 +1,17 @@
 """
-Packages a fitted estimator as a model version. Nothing that serves imports it.
+Packages a fitted estimator as a model version. The service does not import it.
 
-    save.py                save_model: from estimator and sample to a version
-    add.py                 the same from a file
-    save_onnx.py           the same from an ONNX graph
-    source.py              the model's file and where its sample is
+    save.py                save_model: makes a version of an estimator and a sample
+    add.py                 makes a version of a model's file
+    save_onnx.py           makes a version of an ONNX graph
+    source.py              finds the model's file and its sample
     boosters.py            finds and writes boosters
     sample.py              sample rows as named columns
     csv_sample.py          sample rows of CSV
-    fresh_load.py          tries whether a service would load the file
+    fresh_load.py          tests if a service would load a skops file
     version_directory.py   writes a version, all files at once
     errors.py              PackagingError
-    inspection/            finds out inputs and outputs
+    inspection/            finds the inputs and outputs of an estimator
     conversion/            converts to ONNX
     onnx_graph/            reads and edits graphs
     proof/                 compares a converted model with its estimator

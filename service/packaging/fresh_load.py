@@ -1,8 +1,9 @@
 """
-Tries whether a service would load a skops file, in a process of its own.
+Tests in a new process if a service would load a skops file.
 
-What this process has imported or enabled, as scikit-learn's experiments, a service does not know.
-`python -m service.packaging.fresh_load` reads the file from its standard input and writes why not to its output.
+This process may have imported modules or enabled features (such as scikit-learn's experimental estimators) that a
+service has not. `python -m service.packaging.fresh_load` reads the file from standard input, and writes the reason of a
+refusal to standard output.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from service.repository.skops_file import load_skops, trusted_types
 
 
 def refusal(content: bytes) -> str | None:
-    """Why a service would refuse a skops file; None if it would not."""
+    """The reason why a service would refuse a skops file; None if it would load it."""
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     child = subprocess.run(  # noqa: S603 (our own module)
         [sys.executable, "-m", __name__], input=content, capture_output=True, env=environ, check=False

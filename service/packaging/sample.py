@@ -1,4 +1,4 @@
-"""Sample rows in any form that scikit-learn takes, as named columns."""
+"""Makes named columns of sample rows, in any container that scikit-learn accepts."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Column(NamedTuple):
     One column of the sample.
 
     Attributes:
-        name: what it is called.
-        kind: what its values are.
-        values: float64 with NaN, or objects that are str or None.
-        dtype: what pandas calls its type, where it came in a DataFrame.
-        categories: the categories of its dtype, where that has any.
-        none: whether a missing string was None, and not NaN.
-        mixed: whether some missing values were None, and others NaN.
+        name: the name of the column.
+        kind: the kind of its values.
+        values: float64 with NaN, or objects that are str or None; shape (rows,).
+        dtype: pandas' name of its type; None if the sample is no DataFrame.
+        categories: the categories of its dtype; None if the dtype has no categories.
+        none: whether a missing string was None. False if it was NaN.
+        mixed: whether some missing values were None and others were NaN.
     """
 
     name: str
@@ -38,10 +38,10 @@ class Column(NamedTuple):
 
 def framed(sample: Any) -> Any:
     """
-    The sample, as a DataFrame of pandas if it is one of another library, such as polars.
+    Turn a DataFrame of another library, such as polars, into one of pandas. Other samples are returned unchanged.
 
     Raises:
-        PackagingError: its columns cannot be read.
+        PackagingError: the columns of the sample cannot be read.
     """
     if not hasattr(sample, "columns") or hasattr(sample, "iloc"):
         return sample
@@ -60,13 +60,14 @@ def framed(sample: Any) -> Any:
 
 def columns_of(sample: Any, names: list[str] | None) -> list[Column]:
     """
-    The columns of an array, a DataFrame, a Series or a list of texts.
+    Return the columns of an array, a DataFrame, a Series or a list of texts.
 
     Args:
-        names: what the estimator calls its features, if it does; else the DataFrame's names, else x0, x1...
+        sample: the rows.
+        names: the estimator's names of its features. None for the names of the DataFrame, or else x0, x1...
 
     Raises:
-        PackagingError: it is none of these, or a column holds values of another kind.
+        PackagingError: the sample has another type or no rows, or a column has values that a model cannot take.
     """
     if hasattr(sample, "toarray"):
         sample = sample.toarray()
@@ -91,7 +92,8 @@ def _array(sample: Any) -> list[Column]:
     if array.ndim != 2:
         raise PackagingError(f"The sample must have the shape (rows, features), or be texts; it is {array.shape}.")
     if array.dtype.kind in "biuf":
-        # An array has one dtype for all of its columns: it says nothing of each.
+        # An array has a single dtype: a column of whole numbers may have it because of another column. So all are
+        # floats.
         return [Column(f"x{i}", "float", column.astype(np.float64)) for i, column in enumerate(array.T)]
     return [_objects(f"x{i}", column.astype(object)) for i, column in enumerate(array.T)]
 
@@ -109,7 +111,7 @@ def _series(name: str, series: Any) -> Column:
 
 
 def _categories(name: str, series: Any) -> Column:
-    """A column of pandas' categories: strings, or numbers."""
+    """A column of pandas' dtype category. Its categories must be strings or numbers."""
     categories = series.cat.categories.infer_objects()
     kind = getattr(categories.dtype, "kind", "O")
     if kind in "biuf":
@@ -141,7 +143,7 @@ def _objects(name: str, values: NDArray[Any]) -> Column:
 
 
 def _strings(values: NDArray[Any]) -> NDArray[Any]:
-    """The values as Python's own strings, which JSON has, and not NumPy's."""
+    """The values as strings of Python, because JSON cannot encode NumPy's."""
     strings = np.empty(len(values), dtype=object)
     strings[:] = [str(each) for each in values.tolist()]
     return strings

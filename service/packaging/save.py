@@ -1,7 +1,7 @@
 """
-From a fitted estimator and sample rows to a model version on disk, with its proof.
+Writes a model version, with its proof, from a fitted estimator and sample rows.
 
-Needs the packaging dependencies; nothing that serves imports this module.
+It needs the packaging dependencies. The service does not import this module.
 """
 
 from __future__ import annotations
@@ -47,24 +47,26 @@ def save_model(
     """
     Write a model version that the service can serve.
 
-    The model is converted to ONNX and compared with scikit-learn: it serves as ONNX where both give the same answers
-    for the sample, for random rows over the features' ranges and for rows far outside, and as it is otherwise.
+    The model is converted to ONNX, and the answers of both are compared: for the sample, for random rows over the
+    features' ranges, for rows far outside them, and for rows on thresholds and borders. If they are the same, ONNX
+    serves. Otherwise the model's own library serves.
 
     Args:
-        estimator: anything fitted that predicts or transforms: classifier, regressor, clusterer, outlier detector,
+        estimator: a fitted estimator that predicts or transforms: classifier, regressor, clusterer, outlier detector,
             transformer, or a pipeline.
-        sample: rows like those that it was fitted on: an array or a DataFrame of the shape (rows, features), or a
-            Series or list of texts. Features take their names from the estimator, else from the columns, else x0, x1...
+        sample: rows like the training data: an array or a DataFrame of the shape (rows, features), or a Series or list
+            of texts. Features take their names from the estimator, else from the columns, else x0, x1...
         name: the model's name in the URL: letters, digits, '-' and '_'.
-        version: its number; one more than the highest there is where it is None.
-        classes: what to call a classifier's labels, in the order of its `classes_`.
-        example: a row to show, and to predict where no values are given; the sample's first where it is None.
+        version: the number of the version; None for the highest existing number plus 1.
+        classes: names for a classifier's labels, in the order of its `classes_`.
+        example: a row that the page shows, and that is predicted if a request has no values; None for the first row of
+            the sample without gaps.
         root: the models directory.
-        description: what the model is for, for the people who try it on the page.
-        report: is told what is being done; `print` will do.
+        description: the purpose of the model, for the people who try it on the page.
+        report: is called with a text before each step; `print` is suitable.
 
     Returns:
-        The directory written: root/name/version.
+        The directory of the version: root/name/version.
 
     Raises:
         PackagingError: the model cannot be served.
@@ -106,7 +108,7 @@ def save_model(
 
 
 def _converted(estimator: Any, signature: Signature, examiner: Examiner) -> tuple[Limits, bytes | None, Proof]:
-    """The limits of what serves, the converted model where it may serve, and its proof or why there is none."""
+    """The limits of numbers, the converted model (None if it may not serve), and the proof, with the reason if not."""
     reasons = []
     for candidate in convert(estimator, signature):
         if candidate.model is None:
@@ -125,7 +127,11 @@ def _converted(estimator: Any, signature: Signature, examiner: Examiner) -> tupl
 
 
 def _native_artifacts(native: Native, *, required: bool) -> dict[str, bytes]:
-    """The booster's own file, and the steps before it as a file for skops; what skops cannot hold is left out."""
+    """
+    The booster's own file, and the steps before it as a skops file.
+
+    Empty if skops cannot store the steps and ONNX serves, so that no file is required.
+    """
     if native.before is None:
         return {native.file: native.content}
     steps = _artifacts(native.before, required=required)
@@ -138,7 +144,7 @@ def _native_artifacts(native: Native, *, required: bool) -> dict[str, bytes]:
 
 
 def _compared(native: Native, files: dict[str, bytes], signature: Signature, examiner: Examiner) -> Limits:
-    """The limits up to which a booster, read again from its own file, answers as it did."""
+    """The limits of numbers up to which a booster gives the same answers after it was read from its own file."""
     library = native.booster.library
     runtime = BoosterRuntime(booster_files.estimator(native.booster, files), signature, library)
     limits, proof = examiner.examine(runtime)
@@ -148,12 +154,12 @@ def _compared(native: Native, files: dict[str, bytes], signature: Signature, exa
 
 
 def _artifacts(estimator: Any, *, required: bool) -> dict[str, bytes]:
-    """The estimator as a file: for skops, or where that cannot hold it a pickle, which only ALLOW_PICKLE=1 serves."""
+    """The estimator as a skops file; as a pickle, which needs ALLOW_PICKLE=1 to serve, if skops cannot store it."""
     import skops.io
 
     try:
         content: bytes = skops.io.dumps(estimator)
-    except Exception:  # noqa: BLE001 (skops raises anything for what it does not know)
+    except Exception:  # noqa: BLE001 (skops may raise any exception for a type that it does not know)
         return {PICKLE: pickle.dumps(estimator)}
     if required:
         refusal = fresh_load.refusal(content)

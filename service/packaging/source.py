@@ -1,4 +1,4 @@
-"""What `add` is given: a model's file, an MLflow model or a skops directory, and where its sample rows are."""
+"""Finds the model and the sample rows for `add`: a model's file, an MLflow model or a skops directory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from service.packaging.errors import PackagingError
 
 _BESIDE = ("sample", "X_train", "train", "training", "data")
-"""The names that training data goes by; that of the model's own file comes first."""
+"""Names of sample files beside a model. A file with the model's own name is preferred."""
 
 _PACKED = (".gz", ".bz2", ".xz")
 
@@ -22,7 +22,7 @@ _FLAVORS = {
     "catboost": "data",
     "onnx": "data",
 }
-"""The flavors of MLflow models that can be read, each with the key that names its file."""
+"""The flavors of MLflow models that `add` can read. The value is the key in MLmodel that names the file."""
 
 _READABLE = (".csv", ".parquet")
 
@@ -32,9 +32,9 @@ class Source(NamedTuple):
     A model and its sample.
 
     Attributes:
-        model: the file that the model is in.
-        data: the file that the sample rows are in.
-        found: how that was found; None if the user named it.
+        model: the file of the model.
+        data: the file with the sample rows.
+        found: a text that says how the sample file was found; None if the user named it.
     """
 
     model: Path
@@ -44,7 +44,11 @@ class Source(NamedTuple):
 
 def find(file: Path, data: Path | None) -> Source:
     """
-    The model and the sample of what the user named.
+    Find the model and the sample.
+
+    Args:
+        file: the model's file, or the directory of an MLflow model or of skops.
+        data: the file with the sample rows; None to look for it beside the model.
 
     Raises:
         PackagingError: there is no such model, or no sample.
@@ -68,10 +72,10 @@ def find(file: Path, data: Path | None) -> Source:
 
 def read_sample(file: Path) -> Any:
     """
-    The rows of a .csv, .parquet or .json file (MLflow's input example) as a DataFrame.
+    Read the rows of a .csv, .parquet or .json file (MLflow's input example, skops' config) as a DataFrame.
 
     Raises:
-        PackagingError: it cannot be read, or has no rows.
+        PackagingError: the file cannot be read, or has no rows.
     """
     import pandas as pd
 
@@ -102,7 +106,7 @@ def _read(file: Path, pd: Any) -> Any:
 
 
 def _inside(directory: Path) -> tuple[Path, Path | None]:
-    """The file of the model in a directory, and its input example."""
+    """The model's file in a directory, and the file of its input example, if there is one."""
     if (directory / "MLmodel").exists():
         return _mlflow(directory)
     if (directory / "config.json").exists():
@@ -113,7 +117,7 @@ def _inside(directory: Path) -> tuple[Path, Path | None]:
 
 
 def _mlflow(directory: Path) -> tuple[Path, Path | None]:
-    """An MLflow model, in the first flavor that can be read."""
+    """The files of an MLflow model, in its first flavor that `add` can read."""
     try:
         text = (directory / "MLmodel").read_text(encoding="utf-8")
     except OSError as ex:
@@ -132,7 +136,7 @@ def _mlflow(directory: Path) -> tuple[Path, Path | None]:
 
 
 def _skops(directory: Path) -> tuple[Path, Path | None]:
-    """What skops prepares for a hub: config.json names the model's file, and has some rows."""
+    """The files of a directory that skops prepared for a hub: config.json names the model's file and has some rows."""
     config = directory / "config.json"
     try:
         found = msgspec.json.decode(config.read_bytes())["sklearn"]

@@ -1,13 +1,13 @@
 """
 Converts an estimator to ONNX.
 
-    convert.py                  starts the child, and waits for it
-    child.py                    converts, in a process of its own
+    convert.py                  starts the child process, and waits for it
+    child.py                    converts, in the child process
     converters.py               linear classifiers, imputers and trees
     hist_gradient_boosting.py   histogram-based gradient boosting
     forests.py                  forests, added tree by tree
-    neighbours.py               finds neighbouring numbers between which something changes
+    neighbours.py               finds the two neighbouring numbers between which an answer changes
     boosters.py                 XGBoost, LightGBM and CatBoost
-    booster_trees.py            their trees
-    nodes.py                    nodes, constants and labels of graphs
+    booster_trees.py            reads the trees of boosters
+    nodes.py                    adds nodes, constants and labels to graphs
 """

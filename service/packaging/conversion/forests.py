@@ -1,7 +1,7 @@
 """
-Forests in double, added tree by tree as scikit-learn adds them: where two labels have as many votes, the same one wins.
+Converts forests in float64. They add tree by tree, in scikit-learn's order, so that a tie gives the same label.
 
-skl2onnx' own forests are smaller and faster, but they add in another precision; they serve wherever no label differs.
+skl2onnx' own forests are smaller and faster, but they add in another precision. They serve if no label differs.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ NODE = np.dtype(
         ("missing_go_to_left", np.uint8),
     ]
 )
-"""A node, in the words of histogram-based trees."""
+"""The dtype of a node, with the field names of scikit-learn's histogram-based trees."""
 
 
 class ExactRandomForest(RandomForestClassifier):  # type: ignore[misc]
-    """A random forest that is converted by this module."""
+    """A random forest that this module converts."""
 
 
 class ExactExtraTrees(ExtraTreesClassifier):  # type: ignore[misc]
-    """Extremely randomized trees that are converted by this module."""
+    """Extremely randomized trees that this module converts."""
 
 
 _EXACT = {RandomForestClassifier: ExactRandomForest, ExtraTreesClassifier: ExactExtraTrees}
 
 
 def register(options: dict[str, Any]) -> None:
-    """Make skl2onnx use this converter; `options` are those of its classifiers."""
+    """Register this converter in skl2onnx. `options`: the options of its classifiers."""
     from skl2onnx import update_registered_converter
     from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
 
@@ -54,7 +54,7 @@ def register(options: dict[str, Any]) -> None:
 
 
 def exact(estimator: Any) -> Any | None:
-    """The same forest in a class that is converted exactly; None if it is no forest, or has several outputs."""
+    """A copy of a forest in a class that this module converts; None if it is no forest, or has several outputs."""
     kind = _EXACT.get(type(estimator))
     if kind is None or estimator.n_outputs_ != 1:
         return None
@@ -67,7 +67,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     forest = operator.raw_operator
     given = node(scope, container, "Cast", [operator.inputs[0].full_name], to=TensorProto.FLOAT)
     given = node(scope, container, "Cast", [given], to=TensorProto.DOUBLE)
-    # A leaf counts for one label, so each label has trees of its own.
+    # A leaf of the operator adds to a single label, so each label has its own copy of the trees.
     trees = [(_nodes(each.tree_, label), label) for label in range(forest.n_classes_) for each in forest.estimators_]
     total = ensemble(scope, container, given, trees, forest.n_classes_)
     number = constant(scope, container, np.array([len(forest.estimators_)], dtype=np.float64))
@@ -77,7 +77,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _nodes(tree: Any, label: int) -> NDArray[Any]:
-    """The nodes of a tree, with the share of one label for the value of each leaf."""
+    """The nodes of a tree. The value of a leaf is the share of `label` in it."""
     nodes = np.zeros(tree.node_count, dtype=NODE)
     nodes["is_leaf"] = tree.children_left < 0
     nodes["value"] = tree.value[:, 0, label]

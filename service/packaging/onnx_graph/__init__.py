@@ -1,8 +1,8 @@
 """
 Reads and edits ONNX graphs.
 
-    inputs.py    what a graph takes
-    outputs.py   what a graph gives
-    labels.py    has a graph give positions instead of labels
-    locales.py   the locale by which a graph writes small letters
+    inputs.py    reads the inputs of a graph, and finds the sample's columns for them
+    outputs.py   finds the kinds of a graph's outputs
+    labels.py    changes a graph so that it gives positions instead of labels
+    locales.py   sets the locale by which a graph writes small letters
 """
