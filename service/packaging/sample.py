@@ -81,7 +81,7 @@ def columns_of(sample: Any, names: list[str] | None) -> list[Column]:
         columns = [column._replace(name=name) for name, column in zip(names, columns, strict=True)]
     found = [column.name for column in columns]
     if len(set(found)) != len(found) or not all(found):
-        raise PackagingError("The features' names must all be different, and none empty.")
+        raise PackagingError("The features' names must all be different and must not be empty.")
     return columns
 
 

@@ -137,7 +137,7 @@ def _native_artifacts(native: Native, *, required: bool) -> dict[str, bytes]:
     steps = _artifacts(native.before, required=required)
     if required and SKOPS not in steps:
         raise PackagingError(
-            "skops cannot hold the steps before the booster, so the service could not load them: "
+            "skops cannot store the steps before the booster, so the service could not load them: "
             "use steps that skops.io.dumps can write."
         )
     return {native.file: native.content, **steps} if SKOPS in steps else {}

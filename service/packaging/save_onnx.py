@@ -106,7 +106,7 @@ def _given(session: Any, takes: Signature, table: Table) -> list[Any]:
 def _of_values(takes: Signature, predicted: NDArray[Any], classes: Sequence[Label] | None) -> Signature:
     """The signature of a graph whose first output is numbers."""
     if classes is not None:
-        raise PackagingError("The graph gives numbers and no labels: there are no classes to name.")
+        raise PackagingError("The graph gives numbers, not labels, so classes cannot be named.")
     return replace(takes, outputs=(values_of(predicted),))
 
 

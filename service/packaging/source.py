@@ -112,7 +112,7 @@ def _inside(directory: Path) -> tuple[Path, Path | None]:
     if (directory / "config.json").exists():
         return _skops(directory)
     raise PackagingError(
-        f"{directory} is a directory and not an MLflow model, nor one of skops: give the model's file."
+        f"{directory} is a directory, but neither an MLflow model nor a skops model: give the model's file."
     )
 
 
@@ -128,8 +128,8 @@ def _mlflow(directory: Path) -> tuple[Path, Path | None]:
             break
     else:
         raise PackagingError(
-            f"{directory}: the MLflow model has none of the flavors {', '.join(_FLAVORS)}: "
-            f"save it by the module of mlflow that is called like its library, such as mlflow.sklearn."
+            f"{directory}: the MLflow model needs one of the flavors {', '.join(_FLAVORS)}: "
+            f"save it by the module of mlflow with the name of its library, such as mlflow.sklearn."
         )
     example = re.search(r"^saved_input_example_info:\n(?:  .*\n)*?  artifact_path: (\S+)$", text, re.MULTILINE)
     return directory / Path(model[1]).name, directory / Path(example[1]).name if example else None

@@ -104,7 +104,7 @@ def place(root: str | os.PathLike[str], name: str, version: int | None) -> tuple
     if not VERSION.fullmatch(str(version)):
         raise PackagingError(f"A version is a whole number from 1 to 999999999; {version!r} is not.")
     if (home / str(version)).exists():
-        raise PackagingError(f"{name}/{version} exists, and a version never changes: take another number, or none.")
+        raise PackagingError(f"{name}/{version} exists, and a version never changes: give another number, or omit it.")
     return home, int(version)
 
 

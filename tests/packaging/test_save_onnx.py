@@ -99,7 +99,7 @@ def test_rows_with_gaps_are_left_out(tmp_path: Path) -> None:
     content = graph(LinearRegression().fit(ROWS, TARGET))
     save_onnx(content, FRAME.mask(FRAME["a"] > 6), name="m", root=tmp_path)
     assert len(posted(tmp_path, FIRST)["predictions"]) == 1
-    with pytest.raises(PackagingError, match="Every row of the sample misses a value"):
+    with pytest.raises(PackagingError, match="Every row of the sample has a missing value"):
         save_onnx(content, FRAME.assign(a=np.nan), name="m", root=tmp_path)
 
 
@@ -127,7 +127,7 @@ def test_a_matrix_of_probabilities_alone_is_all_served(tmp_path: Path) -> None:
 
 def test_numbers_have_no_classes(tmp_path: Path) -> None:
     """A matrix of probabilities alone holds no labels."""
-    with pytest.raises(PackagingError, match="no classes to name"):
+    with pytest.raises(PackagingError, match="classes cannot be named"):
         save_onnx(graph(LinearRegression().fit(ROWS, TARGET)), FRAME, name="m", classes=["a", "b"], root=tmp_path)
 
 

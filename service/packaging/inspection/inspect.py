@@ -50,7 +50,9 @@ def inspect(
         columns = columns_of(sample, _names(estimator))
     task, outputs = outputs_of(estimator, sample)
     if copied and not _answers_alike(estimator, original, sample, outputs):
-        raise PackagingError("The model answers the sample differently in pandas, which serves: give it in pandas.")
+        raise PackagingError(
+            "The model answers the sample differently in pandas, which the service uses: give it in pandas."
+        )
     form, features = _form(estimator, sample, columns, outputs)
     labels = classes_of(estimator, task, outputs, classes)
     several = output_classes_of(estimator, task, outputs)
@@ -115,9 +117,9 @@ def _form(
     if mixed:
         raise PackagingError(
             f"{mixed[0]} has two kinds of missing values, None and NaN, and the model answers them differently. "
-            f"A request has one kind, null: fit the model on one of them, and give a sample with that one."
+            f"A request has one kind, null: fit the model on one kind, and give a sample with the same kind."
         )
-    raise PackagingError("The estimator answers differently for the same values in another container.")
+    raise PackagingError("The estimator gives different answers for the same values in another container.")
 
 
 def _answers_alike(estimator: Any, sample: Any, other: Any, outputs: tuple[Output, ...]) -> bool:

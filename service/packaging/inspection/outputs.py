@@ -28,7 +28,7 @@ def row_by_row(estimator: Any, sample: Any) -> Any:
     """
     name = type(estimator).__name__
     if not hasattr(estimator, "predict") and not hasattr(estimator, "transform"):
-        raise PackagingError(f"{name} has neither predict nor transform: it cannot answer for new rows.")
+        raise PackagingError(f"{name} has neither predict nor transform: it cannot predict new rows.")
     widened = sample
     if getattr(getattr(sample, "dtype", None), "kind", None) == "f":
         widened = sample.astype(np.float64, copy=False)
@@ -41,7 +41,7 @@ def row_by_row(estimator: Any, sample: Any) -> Any:
         how = "" if widened is sample else " as float64, which the service computes with: fit it on float64"
         raise PackagingError(f"{name} does not take the sample{how}: {ex}") from ex
     raise PackagingError(
-        f"{name} does not give one answer for each row of the sample; where it takes texts, "
+        f"{name} does not give one answer for each row of the sample. If it takes texts, "
         f"give the texts alone: as a list or a Series, or as a CSV file of one column."
     )
 
@@ -99,7 +99,7 @@ def outputs_of(estimator: Any, sample: Any) -> tuple[Task, tuple[Output, ...]]:
 def _transformed(values: NDArray[Any]) -> Output:
     """The output of a transformer. Raises PackagingError if it does not give numbers, or gives more than `WIDEST`."""
     if values.ndim != 2 or values.dtype.kind not in "fiub":
-        raise PackagingError("The transformer must give numbers, the same count for each row: end it with an encoder.")
+        raise PackagingError("The transformer must give numbers, equally many for each row: end it with an encoder.")
     if values.shape[1] > WIDEST:
         raise PackagingError(
             f"The transformer gives {values.shape[1]} numbers for each row, and an answer holds up to {WIDEST}: "
@@ -115,7 +115,7 @@ def _check_labels(estimator: Any, predicted: NDArray[Any]) -> None:
     labels = np.concatenate([predicted, predicted[:0] if outlier is None else np.asarray(outlier)])
     strange = labels[~np.isin(labels, estimator.classes_)].tolist()
     if strange:
-        raise PackagingError(f"{type(final).__name__} gives the label {strange[0]!r}, which is none of its classes.")
+        raise PackagingError(f"{type(final).__name__} gives the label {strange[0]!r}, which is not among its classes.")
 
 
 def _confidence(estimator: Any, task: Task, sample: Any) -> list[Output]:
@@ -198,5 +198,5 @@ def _plain(label: Any) -> Label:
     """A label as a type of Python that JSON has. Raises PackagingError for other types."""
     plain = label.item() if isinstance(label, np.generic) else label
     if type(plain) not in (str, int, float, bool):
-        raise PackagingError(f"A class is called by a string, a number, true or false; {label!r} is none of these.")
+        raise PackagingError(f"The name of a class must be a string, a number, true or false; {label!r} is not.")
     return cast("Label", plain)

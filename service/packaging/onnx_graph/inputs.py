@@ -103,7 +103,7 @@ def matching(sample: Any, inputs: list[Input]) -> list[Column]:
         raise PackagingError(f"The sample has {len(columns)} columns, the graph takes {inputs[0].width}.")
     gaps = np.array([[is_missing(each) for each in column.values.tolist()] for column in columns]).any(axis=0)
     if gaps.all():
-        raise PackagingError("Every row of the sample misses a value: give complete ones.")
+        raise PackagingError("Every row of the sample has a missing value: give complete rows.")
     return [column._replace(values=column.values[~gaps]) for column in columns]
 
 
