@@ -1,5 +1,5 @@
 """
-Packages a fitted estimator as a model version. Nothing that serves imports it.
+Packages a fitted estimator as a model version. The service does not import it.
 
     save.py                save_model: from estimator and sample to a version
     add.py                 the same from a file
@@ -11,10 +11,10 @@ Packages a fitted estimator as a model version. Nothing that serves imports it.
     boosters.py            finds and writes boosters
     sample.py              sample rows as named columns
     csv_sample.py          sample rows of CSV
-    fresh_load.py          tries whether a service would load the file
+    fresh_load.py          tests if a service would load a skops file
     version_directory.py   writes a version, all files at once
     errors.py              PackagingError
-    inspection/            finds out inputs and outputs
+    inspection/            finds the inputs and outputs of an estimator
     conversion/            converts to ONNX
     onnx_graph/            reads and edits graphs
     proof/                 compares a converted model with its estimator

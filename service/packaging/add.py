@@ -1,4 +1,4 @@
-"""`python -m service add`: from a file with a fitted model to a version that serves."""
+"""`python -m service add`: makes a version of a file with a fitted model."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def add(
     A pickle runs what is in it: to name it here is to trust it. So are the modules that it needs, in `code`.
 
     Raises:
-        PackagingError: one of the files cannot be used; the message says why and what to do.
+        PackagingError: a file cannot be used; the message says why and what to do.
     """
     file = source.model
     report(f"reading {source.data.name}{f', {source.found}' if source.found else ''}")
@@ -82,7 +82,7 @@ def _skops(file: Path, modules: Files) -> Any:
         return load_skops(content, types_of_environment(), OwnCode(modules, by_own_names=True) if modules else None)
     except Refused as ex:
         raise PackagingError(f"{file.name}: {ex}.") from ex
-    except Exception as ex:  # skops raises anything for what it did not write
+    except Exception as ex:  # skops may raise any exception for a file that it did not write
         raise PackagingError(f"{file.name} cannot be loaded: {type(ex).__name__}: {ex}.") from ex
 
 
@@ -96,9 +96,9 @@ def _pickle(file: Path) -> Any:
             return joblib.load(file)
         except InconsistentVersionWarning as ex:
             raise PackagingError(
-                f"{file.name} was made by scikit-learn {ex.original_sklearn_version}, and this is "
-                f"{ex.current_sklearn_version}: pickles do not pass from one to the other. Fit the model again with "
-                f"this version, or convert it to ONNX with that one (skl2onnx) and add the .onnx file."
+                f"{file.name} was made by scikit-learn {ex.original_sklearn_version}, but this is "
+                f"{ex.current_sklearn_version}: another version cannot read its pickles safely. Fit the model again "
+                f"with this version, or convert it to ONNX with the old version (skl2onnx) and add the .onnx file."
             ) from ex
         except OSError as ex:
             raise PackagingError(f"{file.name} cannot be read: {ex.strerror}.") from ex
@@ -120,7 +120,7 @@ def _not_loaded(file: str, ex: Exception) -> str:
 
 
 def _matching(estimator: Any, sample: Any) -> Any:
-    """The columns of the sample that the estimator was fitted on; other columns, as the target, are left out."""
+    """The columns of the sample that the estimator was fitted on. Other columns, such as the target, are left out."""
     names = getattr(estimator, "feature_names_in_", None)
     if names is not None:
         missing = [name for name in names if name not in sample.columns]
@@ -133,7 +133,7 @@ def _matching(estimator: Any, sample: Any) -> Any:
     if width is not None and len(sample.columns) != width:
         raise PackagingError(f"The sample has {len(sample.columns)} columns, the model takes {width}.")
     numeric = all(dtype.kind in "biuf" for dtype in sample.dtypes)
-    # It was fitted on an array, whose one type says nothing of each column.
+    # The estimator was fitted on an array. That has a single dtype, so the types of the columns do not matter.
     return sample.astype(np.float64) if numeric else sample
 
 

@@ -1,4 +1,4 @@
-"""Boosters of XGBoost, LightGBM and CatBoost: finds them in estimators, and writes them as their libraries do."""
+"""Finds boosters of XGBoost, LightGBM and CatBoost in estimators, and reads and writes their libraries' own files."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _NAMES = {"xgboost": "XGBoost", "lightgbm": "LightGBM", "catboost": "CatBoost"}
 
 class Native(NamedTuple):
     """
-    A booster as it goes to disk.
+    A booster in the format of its own library.
 
     Attributes:
-        booster: what the manifest says of it.
-        content: its library's own file.
-        before: the steps of a pipeline before it.
+        booster: its description for the manifest.
+        content: the bytes of its library's own file.
+        before: the steps of a pipeline before it; None if there are no steps.
     """
 
     booster: Booster
@@ -35,12 +35,12 @@ class Native(NamedTuple):
 
     @property
     def file(self) -> str:
-        """The file's name."""
+        """The name of the file."""
         return BOOSTERS[self.booster.library]
 
 
 def library_of(model: Any) -> str | None:
-    """The library that a model is of, or derives from; None if it is no booster."""
+    """The library of a booster, or of its base class; None if the model is no booster."""
     for kind in type(model).__mro__:
         top = kind.__module__.partition(".")[0]
         if top in _ESTIMATORS and kind.__name__ in (_ESTIMATORS[top], "Booster"):
@@ -53,9 +53,9 @@ def library_of(model: Any) -> str | None:
 
 def adapted(estimator: Any) -> Any:
     """
-    An estimator whose last step answers in scikit-learn's shapes.
+    Return an estimator whose last step answers in scikit-learn's shapes.
 
-    A library's Booster becomes an estimator, and CatBoost's labels become one for each row.
+    A library's Booster becomes an estimator. CatBoost gives labels in the shape (rows, 1); they become (rows,).
     """
     if hasattr(estimator, "steps"):
         last = adapted(estimator.steps[-1][1])
@@ -69,7 +69,7 @@ def adapted(estimator: Any) -> Any:
 
 
 def native(estimator: Any) -> Native | None:
-    """The booster at the end of an estimator, for its library's own file; None if it does not end in one."""
+    """The booster at the end of an estimator; None if the last step is no booster, or a threshold is around it."""
     inside, threshold = unwrapped(estimator)
     before, final = split(inside)
     library = library_of(final)
@@ -84,7 +84,7 @@ def native(estimator: Any) -> Native | None:
 
 
 def confuses_categories(estimator: Any) -> bool:
-    """Whether an estimator ends in XGBoost, which takes some categories that it does not know for others."""
+    """Whether an estimator ends in XGBoost, which confuses some unknown categories with known ones."""
     return library_of(split(unwrapped(estimator)[0])[1]) == "xgboost"
 
 
@@ -93,7 +93,7 @@ def _version(library: str) -> str:
 
 
 def suffixes() -> dict[str, str]:
-    """The library that reads a file, by the file's suffix."""
+    """For each suffix of a file, the library that reads it."""
     return {
         **dict.fromkeys((".ubj", ".json", ".xgb"), "xgboost"),
         **dict.fromkeys((".txt", ".lgb"), "lightgbm"),
@@ -103,10 +103,10 @@ def suffixes() -> dict[str, str]:
 
 def read(file: Path, content: bytes) -> Any:
     """
-    The estimator of a library's own file.
+    Read the estimator from a library's own file.
 
     Raises:
-        PackagingError: the library is not installed, or it is no such file.
+        PackagingError: the library is not installed, or cannot read the file.
     """
     library = suffixes()[file.suffix]
     try:

@@ -1,4 +1,4 @@
-"""Reads sample rows from a CSV file, each column as the fitted model knows it: digits may be strings, NA a word."""
+"""Reads sample rows from a CSV file. The model decides the types: digits may be strings, and "NA" may be a word."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ class CsvSample:
 
     def __init__(self, file: Path) -> None:
         """
-        Read the file: CSV, or one that keeps its types (.parquet, .json).
+        Read the file: CSV, or a format that stores types (.parquet, .json).
 
         Raises:
-            PackagingError: it cannot be read, or has no rows.
+            PackagingError: the file cannot be read, or has no rows.
         """
         self._file = file
         self.frame = read_sample(file)
 
     def typed(self, strings: Mapping[str, Sequence[Value] | None]) -> Any:
         """
-        The rows, with strings in these columns.
+        Return the rows as a DataFrame, with strings in the named columns.
 
         Args:
-            strings: the names of columns that are strings to the model, each with the values that it knows: what pandas
-                takes for a gap (an empty cell, NA, None...) is one unless it is known. None if all cells are texts.
+            strings: the columns that the model takes as strings, by name, with the values that it knows. Pandas reads
+                an empty cell, NA, None... as a gap: here such a cell is a gap only if the model does not know it as a
+                value. If the values are None, no cell is a gap.
         """
-        if not strings or self._file.suffix in (".parquet", ".json"):  # these files keep their types
+        if not strings or self._file.suffix in (".parquet", ".json"):  # these formats store types
             return self.frame
         texts, gapped = self._read(dtype=str, keep_default_na=False), self._read(dtype=str)
         frame = self.frame.copy()

@@ -1,4 +1,4 @@
-"""Sample rows in any form that scikit-learn takes, as named columns."""
+"""Makes named columns of sample rows, in any container that scikit-learn accepts."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Column(NamedTuple):
 
 def framed(sample: Any) -> Any:
     """
-    The sample, as a DataFrame of pandas if it is one of another library, such as polars.
+    Turn a DataFrame of another library, such as polars, into one of pandas. Other samples are returned unchanged.
 
     Raises:
-        PackagingError: its columns cannot be read.
+        PackagingError: the columns of the sample cannot be read.
     """
     if not hasattr(sample, "columns") or hasattr(sample, "iloc"):
         return sample
@@ -61,13 +61,14 @@ def framed(sample: Any) -> Any:
 
 def columns_of(sample: Any, names: list[str] | None) -> list[Column]:
     """
-    The columns of an array, a DataFrame, a Series or a list of texts.
+    Return the columns of an array, a DataFrame, a Series or a list of texts.
 
     Args:
-        names: what the estimator calls its features, if it does; else the DataFrame's names, else x0, x1...
+        sample: the rows.
+        names: the estimator's names of its features. None for the names of the DataFrame, or else x0, x1...
 
     Raises:
-        PackagingError: it is none of these, or a column holds values of another kind.
+        PackagingError: the sample has another type or no rows, or a column has values that a model cannot take.
     """
     if hasattr(sample, "toarray"):
         sample = sample.toarray()
@@ -81,7 +82,7 @@ def columns_of(sample: Any, names: list[str] | None) -> list[Column]:
         columns = [column._replace(name=name) for name, column in zip(names, columns, strict=True)]
     found = [column.name for column in columns]
     if len(set(found)) != len(found) or not all(found):
-        raise PackagingError("The features' names must all be different, and none empty.")
+        raise PackagingError("The features' names must all be different and must not be empty.")
     return columns
 
 
@@ -99,7 +100,8 @@ def _array(sample: Any) -> list[Column]:
     if array.dtype.kind in "mM":
         raise PackagingError("The sample is an array of dates: fit the model on a DataFrame, and give one.")
     if array.dtype.kind in "biuf":
-        # An array has one dtype for all of its columns: it says nothing of each.
+        # An array has a single dtype: a column of whole numbers may have it because of another column. So all are
+        # floats.
         return [Column(f"x{i}", "float", column.astype(np.float64)) for i, column in enumerate(array.T)]
     return [_objects(f"x{i}", column.astype(object)) for i, column in enumerate(array.T)]
 
@@ -130,7 +132,7 @@ def _dates(name: str, series: Any, dtype: str) -> Column:
 
 
 def _categories(name: str, series: Any) -> Column:
-    """A column of pandas' categories: strings, or numbers."""
+    """A column of pandas' dtype category. Its categories must be strings or numbers."""
     categories = series.cat.categories.infer_objects()
     kind = getattr(categories.dtype, "kind", "O")
     if kind in "biuf":
@@ -162,7 +164,7 @@ def _objects(name: str, values: NDArray[Any]) -> Column:
 
 
 def _strings(values: NDArray[Any]) -> NDArray[Any]:
-    """The values as Python's own strings, which JSON has, and not NumPy's."""
+    """The values as strings of Python, because JSON cannot encode NumPy's."""
     strings = np.empty(len(values), dtype=object)
     strings[:] = [str(each) for each in values.tolist()]
     return strings

@@ -1,7 +1,7 @@
 """
-From a fitted estimator and sample rows to a model version on disk, with its proof.
+Writes a model version, with its proof, from a fitted estimator and sample rows.
 
-Needs the packaging dependencies; nothing that serves imports this module.
+It needs the packaging dependencies. The service does not import this module.
 """
 
 from __future__ import annotations
@@ -51,18 +51,20 @@ def save_model(
     """
     Write a model version that the service can serve.
 
-    The model is converted to ONNX and compared with scikit-learn: it serves as ONNX where both give the same answers
-    for the sample, for random rows over the features' ranges and for rows far outside, and as it is otherwise.
+    The model is converted to ONNX, and the answers of both are compared: for the sample, for random rows over the
+    features' ranges, for rows far outside them, and for rows on thresholds and borders. If they are the same, ONNX
+    serves. Otherwise the model's own library serves.
 
     Args:
-        estimator: anything fitted that predicts or transforms: classifier, regressor, clusterer, outlier detector,
+        estimator: a fitted estimator that predicts or transforms: classifier, regressor, clusterer, outlier detector,
             transformer, or a pipeline.
-        sample: rows like those that it was fitted on: an array or a DataFrame of the shape (rows, features), or a
-            Series or list of texts. Features take their names from the estimator, else from the columns, else x0, x1...
+        sample: rows like the training data: an array or a DataFrame of the shape (rows, features), or a Series or list
+            of texts. Features take their names from the estimator, else from the columns, else x0, x1...
         name: the model's name in the URL: letters, digits, '-' and '_'.
-        version: its number; one more than the highest there is where it is None.
-        classes: what to call a classifier's labels, in the order of its `classes_`.
-        example: a row to show, and to predict where no values are given; the sample's first where it is None.
+        version: the number of the version; None for the highest existing number plus 1.
+        classes: names for a classifier's labels, in the order of its `classes_`.
+        example: a row that the page shows, and that is predicted if a request has no values; None for the first row of
+            the sample without gaps.
         root: the models directory.
         description: what the model is for, for the people who try it on the page.
         report: is told what is being done; `print` will do.
@@ -70,7 +72,7 @@ def save_model(
             The service runs them, if its setting TRUST_CODE names the model.
 
     Returns:
-        The directory written: root/name/version.
+        The directory of the version: root/name/version.
 
     Raises:
         PackagingError: the model cannot be served.
@@ -116,7 +118,7 @@ def save_model(
 
 
 def _converted(estimator: Any, signature: Signature, examiner: Examiner) -> tuple[Limits, bytes | None, Proof]:
-    """The limits of what serves, the converted model where it may serve, and its proof or why there is none."""
+    """The limits of numbers, the converted model (None if it may not serve), and the proof, with the reason if not."""
     reasons = []
     for candidate in convert(estimator, signature):
         if candidate.model is None:
@@ -169,7 +171,7 @@ def _native_artifacts(
         check_fresh(steps)
     if required and SKOPS not in steps:
         raise PackagingError(
-            "skops cannot hold the steps before the booster, so the service could not load them: "
+            "skops cannot store the steps before the booster, so the service could not load them: "
             "use steps that skops.io.dumps can write."
         )
     return {native.file: native.content, **steps} if SKOPS in steps else {}

@@ -1,4 +1,4 @@
-"""Packages a model that is ONNX already: what it takes and gives is read from the graph and its answers."""
+"""Packages a model that is in ONNX already. The graph and its answers tell its features and outputs."""
 
 from __future__ import annotations
 
@@ -39,16 +39,25 @@ def save_onnx(
     root: str | os.PathLike[str] = "models",
 ) -> Path:
     """
-    Write a version of a graph whose first output is a label or values for each row, and the second, if there is one,
-    a classifier's probabilities or scores.
+    Write a version of an ONNX graph.
+
+    The first output of the graph must be a label or values for each row. The second output, if there is one, has a
+    classifier's probabilities or scores.
 
     Args:
-        sample: a DataFrame with a column for each feature. Where the graph has an input for each, they are found by
-            name, and other columns are left out; where it has one input for all, they are taken in their order.
-        classes: what to call the labels, in their order; needed where the graph does not list them.
+        content: the bytes of the ONNX file.
+        sample: a DataFrame with a column for each feature. If the graph has an input for each feature, columns are
+            found by name, and other columns are left out. If it has a single input, columns are taken in their order.
+        name: the name of the model.
+        version: the number of the version; None for the next free number.
+        classes: names for the labels, in their order; needed if the graph does not list its labels.
+        root: the models directory.
+
+    Returns:
+        The directory of the version.
 
     Raises:
-        PackagingError: it is no such graph, or does not take the sample.
+        PackagingError: the content is no such graph, or the graph does not accept the sample.
     """
     home, number = place(root, name, version)
     model = _parsed(content)
@@ -98,7 +107,7 @@ def loadable(content: bytes) -> bytes:
 
 
 def _given(session: Any, takes: Signature, table: Table) -> list[Any]:
-    """The graph's first two outputs for the table, as they are; the first is an array with as many rows."""
+    """The graph's first two outputs for the table, unchanged. The first is an array with an item for each row."""
     try:
         given = OnnxRuntime(session, takes).run(table)
     except Exception as ex:  # ONNX Runtime's errors have no common base
@@ -109,9 +118,9 @@ def _given(session: Any, takes: Signature, table: Table) -> list[Any]:
 
 
 def _of_values(takes: Signature, predicted: NDArray[Any], classes: Sequence[Label] | None) -> Signature:
-    """The signature of a graph that gives numbers."""
+    """The signature of a graph whose first output is numbers."""
     if classes is not None:
-        raise PackagingError("The graph gives numbers and no labels: there are no classes to name.")
+        raise PackagingError("The graph gives numbers, not labels, so classes cannot be named.")
     return replace(takes, outputs=(values_of(predicted),))
 
 
@@ -123,7 +132,7 @@ def _giving_positions(
     labels: list[Any],
     classes: Sequence[Label] | None,
 ) -> OnnxRuntime:
-    """Make the graph give the positions of its labels, and load it again, for it is another graph then."""
+    """Change the graph so that it gives the positions of its labels, and load the changed graph."""
     positions = positions_of(given[0], labels)
     give_positions(model, np.array(labels))
     outputs = (Output("predict"), *confidence(given[1:], positions, len(labels)))
@@ -135,7 +144,7 @@ def _giving_positions(
 
 
 def _golden(runtime: OnnxRuntime, columns: list[Column], table: Table) -> Golden:
-    """A few rows, spread over the sample, and the answers to them."""
+    """A few rows, spread over the sample, with the graph's answers."""
     answer = _answer(runtime, table)
     values = answer.predict if answer.scores is None else answer.scores
     scale = float(np.std(values)) if values.dtype.kind == "f" else 0.0

@@ -1,4 +1,4 @@
-"""What `add` is given: a model's file, an MLflow model or a skops directory, and where its sample rows are."""
+"""Finds the model and the sample rows for `add`: a model's file, an MLflow model or a skops directory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.packaging.errors import PackagingError
 from service.packaging.mlflow_model import read_mlflow, without_sample
 
 _BESIDE = ("sample", "X_train", "train", "training", "data")
-"""The names that training data goes by; that of the model's own file comes first."""
+"""Names of sample files beside a model. A file with the model's own name is preferred."""
 
 _PACKED = (".gz", ".bz2", ".xz")
 
@@ -38,7 +38,11 @@ class Source(NamedTuple):
 
 def find(file: Path, data: Path | None) -> Source:
     """
-    The model and the sample of what the user named.
+    Find the model and the sample.
+
+    Args:
+        file: the model's file, or the directory of an MLflow model or of skops.
+        data: the file with the sample rows; None to look for it beside the model.
 
     Raises:
         PackagingError: there is no such model, or no sample.
@@ -69,10 +73,10 @@ def find(file: Path, data: Path | None) -> Source:
 
 def read_sample(file: Path) -> Any:
     """
-    The rows of a .csv, .parquet or .json file (MLflow's input example) as a DataFrame.
+    Read the rows of a .csv, .parquet or .json file (MLflow's input example, skops' config) as a DataFrame.
 
     Raises:
-        PackagingError: it cannot be read, or has no rows.
+        PackagingError: the file cannot be read, or has no rows.
     """
     import pandas as pd
 
@@ -107,7 +111,7 @@ def _inside(directory: Path) -> tuple[Path, Path | None]:
     if (directory / "config.json").exists():
         return _skops(directory)
     raise PackagingError(
-        f"{directory} is a directory and not an MLflow model, nor one of skops: give the model's file."
+        f"{directory} is a directory, but neither an MLflow model nor a skops model: give the model's file."
     )
 
 
@@ -120,7 +124,7 @@ def _code(directory: Path) -> Path | None:
 
 
 def _skops(directory: Path) -> tuple[Path, Path | None]:
-    """What skops prepares for a hub: config.json names the model's file, and has some rows."""
+    """The files of a directory that skops prepared for a hub: config.json names the model's file and has some rows."""
     config = directory / "config.json"
     try:
         found = msgspec.json.decode(config.read_bytes())["sklearn"]

@@ -30,10 +30,10 @@ def publish(
     booster: Booster | None = None,
 ) -> VersionPath:
     """
-    Write a version with its manifest, all at once; gives its directory.
+    Write the directory of a version, with its manifest, and return its path. It appears with all files at once.
 
     Raises:
-        PackagingError: the model does not answer the golden rows one by one.
+        PackagingError: the model does not give one answer for each golden row.
     """
     if len(golden.predict) != len(golden.rows):
         raise PackagingError(f"The model gives {len(golden.predict)} answers for {len(golden.rows)} rows.")
@@ -60,7 +60,7 @@ def publish(
 
 
 class VersionPath(PosixPath):
-    """The directory of a version; a notebook shows the summary of what is in it."""
+    """The path of a version's directory. A notebook shows the summary of the version."""
 
     def _repr_html_(self) -> str:
         """The summary as HTML, as notebooks ask for it."""
@@ -68,12 +68,12 @@ class VersionPath(PosixPath):
 
 
 def _write(home: Path, number: int, files: dict[str, bytes]) -> Path:
-    """Write the files beside their place and move them there at once, for any user to read."""
+    """Write the files into a temporary directory beside the version's, readable for all users, then rename it."""
     for directory in (home.parent, home):
         is_new = not directory.exists()
         directory.mkdir(parents=True, exist_ok=True)
         if is_new:
-            directory.chmod(0o755)  # whatever the umask: the containers serve as another user
+            directory.chmod(0o755)  # not by the umask: containers serve as another user, who must be able to read
     beside = Path(tempfile.mkdtemp(prefix=f".{number}.", dir=home))
     try:
         beside.chmod(0o755)
@@ -92,10 +92,10 @@ def _write(home: Path, number: int, files: dict[str, bytes]) -> Path:
 
 def place(root: str | os.PathLike[str], name: str, version: int | None) -> tuple[Path, int]:
     """
-    The model's directory, and the number of a new version: the next one where it is None.
+    Return the model's directory, and the number of a new version: `version`, or the next free number if it is None.
 
     Raises:
-        PackagingError: name or number are not well-formed, the number is taken, or nothing can be written there.
+        PackagingError: the name or the number is invalid, the version exists, or the directory cannot be written.
     """
     if not NAME.fullmatch(name):
         raise PackagingError(f"A model's name matches {NAME.pattern}; {name!r} does not.")
@@ -107,16 +107,16 @@ def place(root: str | os.PathLike[str], name: str, version: int | None) -> tuple
     if not VERSION.fullmatch(str(version)):
         raise PackagingError(f"A version is a whole number from 1 to 999999999; {version!r} is not.")
     if (home / str(version)).exists():
-        raise PackagingError(f"{name}/{version} exists, and a version never changes: take another number, or none.")
+        raise PackagingError(f"{name}/{version} exists, and a version never changes: give another number, or omit it.")
     return home, int(version)
 
 
 def _check_writable(home: Path) -> None:
-    """Try to make a directory where the first missing one would be made, before the long work and not after it."""
+    """Try to make a directory there, so that a missing permission is found before the long work and not after it."""
     there = home
     try:
         while not there.exists():
             there = there.parent
         Path(tempfile.mkdtemp(prefix=".", dir=there)).rmdir()
     except OSError as ex:
-        raise PackagingError(f"{home} cannot be written, for {there} does not allow it: {ex.strerror}.") from ex
+        raise PackagingError(f"{home} cannot be written, because {there} does not allow it: {ex.strerror}.") from ex

@@ -1,4 +1,4 @@
-"""Reads a booster from its library's own file, and the steps before it from model.skops."""
+"""Reads a booster from its library's own file, and the pipeline steps before it from model.skops."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from service.repository.own_code import OwnCode
 
 INSTALL = "pip install --no-deps -r requirements-boosters.txt; an image takes them by --build-arg BOOSTERS=1"
-"""How to bring the libraries."""
+"""How to install the boosters' libraries; error messages show it."""
 
 
 def builder(
     manifest: Manifest, booster: Booster, contents: Mapping[str, bytes], types: list[str], code: OwnCode | None = None
 ) -> Callable[[], Runtime]:
     """
-    What makes the runtime of a booster; the libraries that it needs are imported here.
+    Return a function that makes the runtime of a booster. The libraries that it needs are imported here.
 
     Args:
         manifest: of its version.
@@ -36,8 +36,8 @@ def builder(
         code: the modules that these need.
 
     Raises:
-        Unloadable: one is not installed.
-        Refused: one is another release than the steps before the booster need.
+        Unloadable: a library is not installed.
+        Refused: the steps before the booster need another release of scikit-learn.
     """
     try:
         import_library(booster.library)
@@ -46,7 +46,7 @@ def builder(
     if SKOPS in contents:
         made, here = manifest.versions.sklearn, _scikit_learn()
         if made.split(".")[:2] != here.split(".")[:2]:
-            raise Refused(f"{SKOPS}: made by scikit-learn {made}, and this is {here}", Fault.NEEDS)
+            raise Refused(f"{SKOPS}: made by scikit-learn {made}, but this service has {here}", Fault.NEEDS)
         import skops.io  # noqa: F401
     signature = manifest.signature
     return lambda: BoosterRuntime(estimator(booster, contents, types, code), signature, booster.library)
@@ -61,7 +61,7 @@ def _scikit_learn() -> str:
 
 def estimator(booster: Booster, contents: Mapping[str, bytes], types: list[str], code: OwnCode | None = None) -> Any:
     """
-    The booster in these files, after the steps before it.
+    Read the booster from its file, and the steps before it, if there are any, from model.skops.
 
     Raises:
         ImportError: its library is not installed.

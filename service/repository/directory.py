@@ -1,7 +1,8 @@
 """
-What lies in the models directory, by the names and the dates of its files: no file is read but to check it.
+Lists the models directory, and tells by names and dates of files if a version has changed.
 
-The watcher imports this, and is to stay small: nothing but the standard library.
+Files are only read to compare their checksums. The watcher process imports this module and must stay small, so this
+module imports the standard library only.
 """
 
 from __future__ import annotations
@@ -24,14 +25,18 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 MOST_MANIFEST_BYTES = 64 * 1024**2
-"""A manifest is kilobytes, and megabytes with a million categories; a larger one is not read."""
+"""A manifest has kilobytes, or megabytes if it has a million categories. A larger file is not read."""
 
 SETTLE_SECONDS = 5.0
-"""A directory in which nothing has changed for so long is not being copied any more."""
+"""If a directory has not changed for this time, its copy is taken to be complete."""
 
 
 def fingerprint(file: Path) -> list[int] | None:
-    """Numbers that differ if a file was replaced or rewritten; None if it is not there. Links are followed."""
+    """
+    Return numbers that change if a file is replaced or rewritten; None if there is no file. Links are followed.
+
+    The numbers are the date of the last write in nanoseconds, the size in bytes and the inode.
+    """
     try:
         found = file.stat()
     except OSError:
@@ -44,8 +49,8 @@ class State(NamedTuple):
     A directory at one moment.
 
     Attributes:
-        fingerprint: another one where any file in it is another, or was written to.
-        changed: when that last happened, in seconds since the epoch, by the clock of the file system.
+        fingerprint: a text that changes if a file in the directory is added, removed, replaced or written to.
+        changed: the time of the last change, in seconds since the epoch, by the clock of the file system.
     """
 
     fingerprint: str
@@ -53,15 +58,19 @@ class State(NamedTuple):
 
     @property
     def quiet(self) -> bool:
-        """Whether it has been quiet for long enough; a file system's clock may go before ours."""
+        """
+        Whether the directory has not changed for `SETTLE_SECONDS`.
+
+        The absolute difference counts, because the clock of a file system may be ahead of ours.
+        """
         return abs(time.time() - self.changed) >= SETTLE_SECONDS
 
 
 def scan(root: Path) -> dict[str, State]:
     """
-    The version directories below the models directory, by their labels: <name>/<version>.
+    Return the state of each version directory below the models directory, by its label, <name>/<version>.
 
-    A model whose directory cannot be read has its name alone for a label.
+    If the directory of a model cannot be read, the label is the model's name alone.
 
     Raises:
         OSError: the models directory cannot be read.
@@ -74,7 +83,7 @@ def scan(root: Path) -> dict[str, State]:
 
 
 def state_of(directory: Path) -> State | None:
-    """The state of a version's directory; None where it is none, or has just gone."""
+    """The state of a version's directory; None if it is no directory, or was just removed."""
     try:
         names = sorted(each.name for each in directory.iterdir())
         if CODE in names:
@@ -90,7 +99,7 @@ def state_of(directory: Path) -> State | None:
         except OSError as ex:  # a link to nothing
             lines.append(f"{name} {ex.errno}")
             continue
-        # No write leaves all of these as they were: a copy can set the second but last, but not the last.
+        # Every write changes at least one of these. `cp -p` can set the old st_mtime, but no program can set st_ctime.
         identity = (found.st_dev, found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         lines.append(f"{name} {identity}")
         changed = max(changed, found.st_ctime)
@@ -98,13 +107,13 @@ def state_of(directory: Path) -> State | None:
 
 
 def complete(directory: Path) -> str | None:
-    """The sha256 of a version's manifest, once every file has the checksum in there; None before."""
+    """The sha256 of a version's manifest, in hexadecimal; None if a file does not have its checksum in the manifest."""
     try:
         manifest = read_manifest(directory)
         checksums = json.loads(manifest)["files"]
         if any(digest(path_of(directory, name)) != checksum for name, checksum in checksums.items()):
             return None
-    except Exception:  # noqa: BLE001 (no manifest, or none as it should be; others are still to be looked at)
+    except Exception:  # noqa: BLE001 (a broken manifest must not keep the caller from looking at other versions)
         return None
     return hashlib.sha256(manifest).hexdigest()
 
@@ -117,10 +126,10 @@ def path_of(directory: Path, name: str) -> Path:
 
 def read_manifest(directory: Path) -> bytes:
     """
-    The bytes of a version's manifest.
+    Read the bytes of a version's manifest.
 
     Raises:
-        OSError: it cannot be read, or is too large for one.
+        OSError: the file cannot be read, or has more than `MOST_MANIFEST_BYTES`.
     """
     with open_file(directory / FILENAME) as content:
         if os.fstat(content.fileno()).st_size > MOST_MANIFEST_BYTES:
@@ -130,10 +139,12 @@ def read_manifest(directory: Path) -> bytes:
 
 def open_file(path: Path) -> BufferedReader:
     """
-    Open a file for reading, or what a link to one leads to; a pipe or a device could keep its reader waiting for ever.
+    Open a regular file for reading. Links are followed.
+
+    Pipes and devices are refused, because a read from them could wait for ever.
 
     Raises:
-        OSError: it cannot be opened, or is no regular file.
+        OSError: the path cannot be opened, or is no regular file.
     """
     return open(path, "rb", opener=_open_regular)
 
@@ -174,7 +185,7 @@ def digest(file: Path) -> str:
     The sha256 of a file, in hexadecimal.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with open_file(file) as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

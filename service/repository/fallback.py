@@ -1,4 +1,4 @@
-"""What a version does whose file cannot be loaded on this machine: its other file serves."""
+"""Lets the other file of a version serve if the first file cannot be loaded on this machine."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from collections.abc import Callable
 from service.repository.model import Refused
 
 _MISSING = ("Fail", "NotImplemented", "InvalidGraph")
-"""What ONNX Runtime raises for a locale, a kernel or an operator that it does not have."""
+"""Names of the exceptions that ONNX Runtime raises if a locale, a kernel or an operator is missing."""
 
 
 def fallback_sentence(file: str, other: str) -> str:
-    """What is to be said of a version that serves by its other file."""
+    """The sentence that tells people that a version serves by its other file."""
     return f"{file} cannot be loaded on this machine, so {other} serves."
 
 
 def fail_to_load(build: Callable[[], object]) -> None:
     """
-    Return if something is missing on this machine that a runtime needs.
+    Build a runtime, and return normally only if that fails because this machine lacks something.
+
+    The logic is inverted because this runs in `forked.run`, which reports success if a function returns.
 
     Raises:
-        Exception: it can be made, or the file itself is at fault.
+        Refused: the runtime can be built.
+        Exception: the file itself is at fault.
     """
     try:
         build()

@@ -1,4 +1,9 @@
-"""Runs what may crash or hang in a forked child, so that the process that asks survives it."""
+"""
+Runs a function that may crash or hang in a forked child, so that the calling process survives.
+
+The fork is hand-made and not `multiprocessing`: the caller is Gunicorn's master, whose `waitpid(-1)` would take the
+child's status from `multiprocessing`. `_ended` accepts that.
+"""
 
 from __future__ import annotations
 
@@ -23,18 +28,19 @@ _PASSED = b"passed"
 
 def run(check: Callable[[], object], seconds: float, heartbeat: Callable[[], object] = lambda: None) -> str | None:
     """
-    Run `check` in a forked child, which may write no file (see `sandbox`).
+    Run `check` in a forked child, which may not write files (see `sandbox`).
 
     Args:
-        check: what is run.
-        seconds: the child is killed after so long.
-        heartbeat: is called about once a second while the child runs; what it raises ends the child.
+        check: the function to run.
+        seconds: the child is killed after this time.
+        heartbeat: is called about once a second while the child runs. If it raises, the child is killed.
 
     Returns:
-        None where it returned; otherwise why not: its exception, the signal that ended it, or the time that it took.
+        None if `check` returned. Otherwise the reason: the text of its exception, the signal that ended the child, or
+        the time limit.
 
     Raises:
-        OSError: there can be no child now.
+        OSError: the system cannot start a process now.
     """
     source, sink = os.pipe()
     owner = os.getpid()
@@ -50,7 +56,8 @@ def run(check: Callable[[], object], seconds: float, heartbeat: Callable[[], obj
         report = _read(source, seconds, heartbeat)
     finally:
         os.close(source)
-        # A process that `heartbeat` forked comes by here when it exits, and the number may be another's by then.
+        # `heartbeat` may fork workers. When one of them exits through this frame it must not reap `pid`: that id may
+        # belong to another process by then.
         if os.getpid() == owner:
             status = _ended(pid)
     if report is None:
@@ -61,7 +68,7 @@ def run(check: Callable[[], object], seconds: float, heartbeat: Callable[[], obj
 
 
 def _start(check: Callable[[], object], sink: int, seconds: float) -> int:
-    """Fork the child, which never leaves this function: outside it would go on as a second one of its parent."""
+    """Fork the child. It must not return from here: it would do its parent's work a second time."""
     owner = os.getpid()
     try:
         pid = _fork()
@@ -75,29 +82,30 @@ def _start(check: Callable[[], object], sink: int, seconds: float) -> int:
 
 def _fork() -> int:
     with warnings.catch_warnings():
-        # The child computes and leaves by _exit: it takes no lock that a thread of ours could hold.
+        # Python warns of a fork beside threads: one could hold a lock that the child needs. This child only computes
+        # and leaves by _exit, so it needs no lock of ours.
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
 
 
 def _report(check: Callable[[], object], sink: int, seconds: float) -> None:
-    faulthandler.disable()  # the parent tells of a crash, in one line
+    faulthandler.disable()  # the parent reports a crash, in one line
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
     try:
-        signal.setitimer(signal.ITIMER_REAL, min(2 * seconds, _LONGEST_SECONDS))  # should nobody be left to kill it
+        signal.setitimer(signal.ITIMER_REAL, min(2 * seconds, _LONGEST_SECONDS))  # if the parent dies
         _give_up_rights()
         _compute_in_one_thread()
         check()
         report = _PASSED
-    except BaseException as ex:  # noqa: BLE001 (whatever it is, it is the answer)
+    except BaseException as ex:  # noqa: BLE001 (the caller gets any exception as text)
         report = (str(ex) or type(ex).__name__).encode(errors="replace")[:_LONGEST_REASON]
     with contextlib.suppress(OSError):
         os.write(sink, report)
 
 
 def _give_up_rights() -> None:
-    """What holds without Landlock, too: no file may grow, and a crash leaves no core."""
+    """Enter the sandbox. Limits that work without Landlock, too, forbid that files grow and that a crash dumps core."""
     sandbox.enter()
     for limit in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
         resource.setrlimit(limit, (0, 0))
@@ -105,10 +113,11 @@ def _give_up_rights() -> None:
 
 def _compute_in_one_thread() -> None:
     """
-    Have OpenMP start no threads here.
+    Make OpenMP compute in one thread.
 
-    Those that it has started in the parent, as in a notebook in which a model was fitted, are none of the child's, and
-    it would wait for them for ever. scikit-learn imports threadpoolctl: without it, nothing has used OpenMP.
+    The parent may have started OpenMP threads, for example a notebook that fitted a model. A fork does not copy
+    threads, so OpenMP in the child would wait for them for ever. scikit-learn imports threadpoolctl: if that is not
+    imported, nothing has used OpenMP.
     """
     threadpoolctl = sys.modules.get("threadpoolctl")
     if threadpoolctl is not None:
@@ -116,7 +125,7 @@ def _compute_in_one_thread() -> None:
 
 
 def _read(source: int, seconds: float, heartbeat: Callable[[], object]) -> bytes | None:
-    """All that the child writes; None where it does not close its end in time."""
+    """All bytes that the child writes; None if it does not close its end of the pipe in time."""
     chunks: list[bytes] = []
     deadline = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
@@ -133,7 +142,7 @@ def _read(source: int, seconds: float, heartbeat: Callable[[], object]) -> bytes
 
 
 def _ended(pid: int) -> int | None:
-    """The wait status of the child, which is killed; None where another part of the process has reaped it."""
+    """Kill the child and return its wait status; None if other code of this process, as Gunicorn's, has reaped it."""
     try:
         os.kill(pid, signal.SIGKILL)
         return os.waitpid(pid, 0)[1]

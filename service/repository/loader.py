@@ -1,4 +1,4 @@
-"""One model version: from the bytes on disk to what answers."""
+"""Verifies the files of a model version and makes a model of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class Loader:
-    """Loads model versions, or says why not. What it loads is the very bytes that it verified."""
+    """Loads model versions, or raises the reason. It reads each file once, so it loads the bytes that it verified."""
 
     def __init__(self, settings: Settings, decoders: Callable[[Signature, int], Decoders]) -> None:
         """
@@ -49,14 +49,14 @@ class Loader:
         """
         Load the version in a directory <name>/<version>.
 
-        It is loaded and answers its golden rows in a forked child first, where it may crash or hang, and then once more
-        in this process. `heartbeat` is called before each file is read, and about once a second while the child runs.
+        A forked child loads it first and answers the golden rows, because a model may crash or hang. Then this process
+        loads it. `heartbeat` is called before each file is read, and about once a second while the child runs.
 
-        If the file that should serve cannot be loaded on this machine, the other one does, unless RUNTIME names one.
+        If the first file cannot be loaded on this machine, the other file serves, unless RUNTIME names a runtime.
 
         Raises:
-            Refused: it does not verify.
-            Incomplete: a file is missing, or is not the one in the manifest; or it cannot be tried now.
+            Refused: the version does not verify.
+            Incomplete: a file is missing, or does not have its checksum, or the system cannot start the child now.
         """
         manifest = _manifest(directory)
         signature = manifest.signature
@@ -78,7 +78,7 @@ class Loader:
         return Model(manifest, signature, runtime, decoders, fallback)
 
     def _other(self, files: tuple[str, ...], manifest: Manifest) -> tuple[str, ...] | None:
-        """The files that may serve instead of others, if the proof has compared them."""
+        """The files that may serve instead of `files`; None if the proof has not compared both, or RUNTIME is set."""
         if self._settings.runtime != "auto" or not (manifest.proof.holds and manifest.proof.rows):
             return None
         other = manifest.own_files if files == (ONNX,) else (ONNX,)
@@ -96,11 +96,11 @@ class Loader:
         replaceable: bool = False,
     ) -> Runtime:
         """
-        The runtime of files, the first of which predicts; it answers the golden rows.
+        Make the runtime of `files`, after it has answered the golden rows in a child. The first file predicts.
 
         Raises:
-            Unloadable: they are replaceable, and cannot be loaded here.
-            Refused, Incomplete: as in `__call__`.
+            Unloadable: the files are replaceable, and cannot be loaded on this machine.
+            Refused, Incomplete: see `__call__`.
         """
         file = files[0]
         if file != ONNX and manifest.code:
@@ -139,33 +139,33 @@ def _try(runtime: Runtime, manifest: Manifest) -> None:
     Have a runtime answer the golden rows and the example.
 
     Raises:
-        Refused: an answer is not the expected one, or the manifest does not describe it.
+        Refused: an answer differs from the expected answer, or the manifest does not describe it.
     """
     signature = manifest.signature
     replay(runtime, signature, manifest.golden)
     if signature.output("predict_proba") and signature.classes is None and signature.output_classes is None:
-        raise Refused("manifest.json names probabilities and no classes")
+        raise Refused("manifest.json has probabilities but no classes")
     try:
         example = Table.from_rows(signature, [signature.example])
     except (InvalidCell, ValueError) as ex:
-        raise Refused(f"the example is not taken: {ex}") from None
-    with suppress(ServiceError):  # an example for which the model has no answer
+        raise Refused(f"the model does not accept the example: {ex}") from None
+    with suppress(ServiceError):  # a model may have no answer for its example
         runtime.predict(example)
 
 
 def replay(runtime: Runtime, signature: Signature, golden: Golden) -> None:
     """
-    Compare a runtime's answers for the golden rows with those in the manifest.
+    Compare a runtime's answers for the golden rows with the answers in the manifest.
 
     Raises:
-        Refused: they differ.
+        Refused: the answers differ, or the runtime does not take the rows.
     """
     try:
         prediction = runtime.predict(Table.from_rows(signature, golden.rows))
     except (ServiceError, InvalidCell) as ex:
-        raise Refused(f"the golden rows are not taken: {ex}") from None
+        raise Refused(f"the model does not accept the golden rows: {ex}") from None
     if len(prediction.predict) != len(golden.rows):
-        raise Refused(f"{len(golden.rows)} golden rows are given {len(prediction.predict)} answers")
+        raise Refused(f"the model gives {len(prediction.predict)} answers for {len(golden.rows)} golden rows")
     agreement = compare(prediction, golden.prediction, golden.scale)
     if not agreement.holds:
         raise Refused(f"the golden rows are answered differently: {agreement}")
@@ -173,11 +173,11 @@ def replay(runtime: Runtime, signature: Signature, golden: Golden) -> None:
 
 def verify(directory: Path, heartbeat: Callable[[], object] = lambda: None) -> Manifest:
     """
-    The manifest of a version, every file of which has its checksum; `heartbeat` is called before each is read.
+    Check the checksum of every file of a version and return its manifest. `heartbeat` is called before each file.
 
     Raises:
-        Refused: it is another version's.
-        Incomplete: a file is missing, or is not the one in the manifest.
+        Refused: manifest.json is no manifest, or that of another version.
+        Incomplete: a file is missing, or does not have the checksum in the manifest.
     """
     manifest = _manifest(directory)
     for name, checksum in manifest.files.items():
@@ -193,7 +193,7 @@ def _manifest(directory: Path) -> Manifest:
         raise Incomplete("there is no manifest.json") from None
     except OSError as ex:
         raise Incomplete(f"manifest.json cannot be read: {ex.strerror}") from None
-    except (msgspec.ValidationError, RecursionError) as ex:  # more of it would not make it one
+    except (msgspec.ValidationError, RecursionError) as ex:  # final: a longer copy of it would be wrong, too
         raise Refused(f"manifest.json is not a manifest: {ex}", Fault.MANIFEST) from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as ex:
         raise Incomplete(f"manifest.json is not a manifest: {ex}", Fault.MANIFEST) from None
@@ -201,7 +201,7 @@ def _manifest(directory: Path) -> Manifest:
         raise Refused("manifest.json names a file by characters that no name has", Fault.MANIFEST)
     _check_code(directory, manifest)
     if (manifest.name, str(manifest.version)) != (directory.parent.name, directory.name):
-        raise Refused(f"manifest.json is that of {manifest.name}/{manifest.version}", Fault.MANIFEST)
+        raise Refused(f"manifest.json belongs to {manifest.name}/{manifest.version}", Fault.MANIFEST)
     return manifest
 
 
@@ -216,7 +216,7 @@ def _check_code(directory: Path, manifest: Manifest) -> None:
 def _verified(
     directory: Path, manifest: Manifest, wanted: tuple[str, ...], heartbeat: Callable[[], object]
 ) -> dict[str, bytes]:
-    """The bytes of some artifacts, once every file of the version has the checksum in its manifest."""
+    """Check the checksum of every file of a version and return the bytes of the wanted files."""
     for artifact in wanted:
         if artifact not in manifest.files:
             raise Refused(f"there is no {artifact} in this version", Fault.MANIFEST)

@@ -1,4 +1,4 @@
-"""manifest.json: what one model version is, what proves it, and what made it."""
+"""manifest.json: describes one model version, its proof, and the libraries that made it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ONNX = "model.onnx"
 SKOPS = "model.skops"
 PICKLE = "model.pkl"
 BOOSTERS = {"xgboost": "model.ubj", "lightgbm": "model.txt", "catboost": "model.cbm"}
-"""The file of a booster, by its library."""
+"""The name of a booster's file, by its library."""
 
 METHOD = 2
 """The number of the method of proof. 1: random rows and thresholds of trees; 2: also the borders between labels."""
@@ -26,16 +26,16 @@ METHOD = 2
 
 class Proof(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """
-    How the converted model compared with scikit-learn.
+    How the answers of the converted model compared with the answers of scikit-learn.
 
     Attributes:
-        holds: whether it may serve.
+        holds: whether the converted model may serve.
         rows: the number of rows compared.
         difference: the largest difference of a probability, score or value.
-        reason: why it does not hold.
+        reason: why the proof does not hold.
         parts: the number of rows of each kind: sample, random, far, gaps, thresholds, borders.
         borders: the number of rows on a border between labels whose label differs by rounding.
-        method: the number of the method, as `METHOD` has it.
+        method: the number of the method, see `METHOD`.
     """
 
     holds: bool
@@ -53,10 +53,11 @@ class Golden(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
 
     Attributes:
         rows: in feature order.
-        predict: a label's position in the classes, or the value or values, for each row.
-        probabilities: for each row, one for each class; one output after the other if there are several.
-        scores: for each row, the decision function.
-        scale: the standard deviation of the predicted values over the sample, to measure differences by.
+        predict: for each row, the position of the label in the classes, or the value or list of values.
+        probabilities: for each row, a probability for each class. If there are several outputs, the list has the
+            classes of the first output, then those of the second.
+        scores: for each row, the value or values of the decision function.
+        scale: the standard deviation of the predicted values over the sample. Differences are divided by it.
     """
 
     rows: list[list[Value]]
@@ -67,7 +68,7 @@ class Golden(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
 
     @classmethod
     def of(cls, rows: list[list[Value]], prediction: Prediction, scale: float) -> Golden:
-        """Golden rows with what a runtime said of them."""
+        """Golden rows with a runtime's answers for them."""
         return cls(
             rows,
             prediction.predict.tolist(),
@@ -88,13 +89,13 @@ class Golden(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
 
 class Importances(Struct, frozen=True, forbid_unknown_fields=True):
     """
-    How much the columns that a model's last step sees weigh in its answers.
+    How much weight a model's last step gives to each of its columns.
 
     Attributes:
         kind: "coefficients" of a linear model, or "importances" of a forest.
-        columns: their names; the weightiest ones if there are many.
-        values: one list for all, or one for each class or output; a value for each column.
-        total: how many columns there are.
+        columns: the names of the columns; if there are many, only the columns with the largest weights.
+        values: lists with a value for each column: a single list, or a list for each class or output.
+        total: the number of all columns.
     """
 
     kind: Literal["coefficients", "importances"]
@@ -108,10 +109,10 @@ class Booster(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     A booster in its library's own file; the steps of a pipeline before it, if there are any, are in model.skops.
 
     Attributes:
-        library: which one.
-        version: of that library, which made the file.
-        classifier: whether it gives labels.
-        missing: the number that stands for a missing value; None if that is NaN.
+        library: the name of the library.
+        version: the version of the library that made the file.
+        classifier: whether the booster predicts labels.
+        missing: the number that stands for a missing value; None if NaN stands for it.
     """
 
     library: Literal["xgboost", "lightgbm", "catboost"]
@@ -121,7 +122,7 @@ class Booster(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
 
 
 class LibraryVersions(Struct, frozen=True, rename={"sklearn": "scikit-learn"}, forbid_unknown_fields=True):
-    """The versions of what made the model."""
+    """The versions of Python and the libraries that made the model."""
 
     python: str
     sklearn: str
@@ -130,7 +131,7 @@ class LibraryVersions(Struct, frozen=True, rename={"sklearn": "scikit-learn"}, f
 
 class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """
-    All that is known of one model version.
+    The content of manifest.json: the description of one model version.
 
     Attributes:
         created: when, in ISO 8601, UTC.
@@ -161,17 +162,17 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
 
     @property
     def signature(self) -> Signature:
-        """What the model takes and gives."""
+        """The signature: the features and outputs of the model."""
         return Signature(self.task, self.features, self.outputs, self.classes, self.form, self.output_classes)
 
     @property
     def proven_before(self) -> bool:
-        """Whether it serves as ONNX by a proof of an older method; what came as ONNX has none."""
+        """Whether ONNX serves by a proof of an older method. False for a model that came as ONNX: it has no proof."""
         return self.runtime == "onnx" and self.proof.rows > 0 and self.proof.method < METHOD
 
     @property
     def own_files(self) -> tuple[str, ...]:
-        """The files that the model's own library reads, the one that predicts first."""
+        """The names of the files that the model's own library reads. The first file predicts."""
         if self.booster is not None:
             return BOOSTERS[self.booster.library], *((SKOPS,) if SKOPS in self.files else ())
         return (SKOPS if SKOPS in self.files else PICKLE,)
@@ -182,7 +183,7 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
         return tuple(name for name in self.files if name.startswith(f"{CODE}/"))
 
     def encode(self) -> bytes:
-        """The manifest as it stands on disk."""
+        """The bytes of manifest.json: indented JSON."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
@@ -191,9 +192,9 @@ def read(directory: Path) -> Manifest:
     Read the manifest of a version's directory.
 
     Raises:
-        OSError: there is none, or it cannot be read.
-        RecursionError: it is nested too deeply.
-        msgspec.MsgspecError: it is not a manifest.
+        OSError: the file is missing, or cannot be read.
+        RecursionError: the JSON is nested too deeply.
+        msgspec.MsgspecError: the file is not a manifest.
     """
     return msgspec.json.decode(read_manifest(directory), type=Manifest)
 

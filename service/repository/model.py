@@ -1,4 +1,4 @@
-"""A loaded model version, and the reasons why one is not served."""
+"""A loaded model version, and the exceptions that say why a version does not serve."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from service.table import Table
 
 class Refused(Exception):
     """
-    Why a model version is not served; the message is the reason, for the operator.
+    A model version does not serve. The message is the reason, for the operator.
 
     Attributes:
-        fault: the same for everybody.
+        fault: the kind of the reason. It names no path and no content, so everybody may read it.
     """
 
     def __init__(self, reason: str, fault: Fault = Fault.MODEL) -> None:
@@ -27,14 +27,14 @@ class Refused(Exception):
 
 
 class Incomplete(Refused):
-    """Its files are not those of its manifest: it is broken, or still being copied. Or it cannot be tried just now."""
+    """The files do not have the checksums of the manifest (broken, or still being copied), or no trial can run now."""
 
     def __init__(self, reason: str, fault: Fault = Fault.FILES) -> None:
         super().__init__(reason, fault)
 
 
 class Unloadable(Refused):
-    """A file of it cannot be loaded on this machine: a library, a locale or an operator is missing."""
+    """A file of the version cannot be loaded on this machine: a library, a locale or an operator is missing."""
 
 
 class RowDecoder(Protocol):
@@ -42,7 +42,7 @@ class RowDecoder(Protocol):
 
     def decode_rows(self, body: bytes) -> Table:
         """
-        The rows of a body.
+        Decode the rows of a body.
 
         Raises:
             ServiceError: the body cannot be read, or the model does not take it.
@@ -54,7 +54,7 @@ class LineDecoder(RowDecoder, Protocol):
     """Decodes JSON lines, too."""
 
     def decode_lines(self, body: bytes) -> Table:
-        """The rows of a body that holds one on each line; it raises as `decode` does."""
+        """Decode the rows of a body that has one row on each line. It raises the same errors as `decode_rows`."""
         ...
 
 
@@ -79,11 +79,12 @@ class Model(Struct, frozen=True, eq=False):
     A model version that serves. Immutable, shared by all requests.
 
     Attributes:
-        manifest: what is known of it.
-        signature: what it takes and gives.
-        runtime: what computes.
+        manifest: its description.
+        signature: its features and outputs.
+        runtime: computes its predictions.
         decoders: decode the bodies of its requests.
-        fallback: which file could not be loaded here, and which serves instead; None if the first one serves.
+        fallback: a sentence that names the file that could not be loaded on this machine, and the file that serves
+            instead; None if the first file serves.
     """
 
     manifest: Manifest

@@ -1,7 +1,7 @@
 """
-Checks the arrays of a fitted estimator that compiled code follows without looking, and what reads files.
+Checks arrays of a fitted estimator that compiled code uses as indices without checks, and parts that can read files.
 
-As in `tree_checks`, each check says for one kind of part what `fit` guarantees. The end lists all that is checked.
+As in `tree_checks`, each check states for one kind of part what `fit` guarantees. `CHECKS` lists all checks.
 """
 
 # ruff: noqa: SLF001 (what `fit` wrote has private names, too)
@@ -19,10 +19,10 @@ from service.repository.checking import Unsafe, derives, inside, require, width_
 
 def check(part: Any) -> None:
     """
-    Check a part by the checks of its class and of the classes that this is derived from.
+    Run the checks of a part's class and of its base classes.
 
     Raises:
-        Unsafe: what it holds does not fit together.
+        Unsafe: the arrays and values of the part do not fit together.
     """
     for kind in type(part).__mro__:
         if kind.__name__ in CHECKS and kind.__module__.partition(".")[0] in ("sklearn", "scipy", "numpy"):
@@ -30,7 +30,7 @@ def check(part: Any) -> None:
                 CHECKS[kind.__name__](part)
             except Unsafe:
                 raise
-            except Exception as ex:  # what is missing, or has another type, is not what `fit` wrote
+            except Exception as ex:  # an attribute is missing or has another type: `fit` did not write it
                 raise Unsafe(f"{type(part).__name__} does not have the parts that it is made of: {ex}") from ex
 
 
@@ -39,11 +39,11 @@ def _text_reader(part: Any) -> None:
 
 
 def _vocabulary(part: Any) -> None:
-    """Words and keys become columns of a sparse table, whose width is their number."""
+    """Each word or key has a column of a sparse table. The table has as many columns as there are words or keys."""
     if "vocabulary_" in vars(part):
         words = part.vocabulary_
         require(type(words) is dict and words, part, "has no vocabulary")
-        require(inside(list(words.values()), 0, len(words)), part, "gives a word a column that is none")
+        require(inside(list(words.values()), 0, len(words)), part, "assigns a word to a column that does not exist")
 
 
 def _neighbors(part: Any) -> None:
@@ -55,7 +55,7 @@ def _neighbors(part: Any) -> None:
     require(tree is None or np.shape(tree.data) == points.shape, part, "has a tree of other neighbors")
     if derives(part, "ClassifierMixin"):
         labels = np.asarray(part._y)
-        require(len(labels) == points.shape[0], part, "has other labels than neighbors")
+        require(len(labels) == points.shape[0], part, "has labels of other neighbors")
         require((vars(part).get("n_neighbors") or 1) <= len(labels), part, "asks for more neighbors than there are")
         if not part.outputs_2d_:
             require(labels.ndim == 1 and inside(labels, 0, len(part.classes_)), part, "has a label that is no class")
@@ -66,7 +66,7 @@ def _k_means(part: Any) -> None:
         shape = np.shape(part.cluster_centers_)
         require(len(shape) == 2 and shape[1] == width_of(part), part, "has centers of another width")
     if "_n_threads" in vars(part):
-        part._n_threads = 1  # it has those of the machine that fitted it
+        part._n_threads = 1  # `fit` stored the number of threads of its own machine
 
 
 def _bisecting_k_means(part: Any) -> None:
@@ -83,7 +83,7 @@ def _bisecting_k_means(part: Any) -> None:
 
 
 def _support_vectors(part: Any) -> None:
-    """LIBSVM takes the sizes of its arrays from one another."""
+    """LIBSVM takes the size of one array for the sizes of others, and does not compare them."""
     if "support_vectors_" not in vars(part):
         return
     vectors, coefficients, sparse, width = part.support_vectors_, part._dual_coef_, part._sparse, width_of(part)
@@ -91,33 +91,33 @@ def _support_vectors(part: Any) -> None:
     pairs = classes * (classes - 1) // 2
     count = vectors.shape[0] if sparse else len(part.support_)
     precomputed = part.kernel == "precomputed" or callable(part.kernel)
-    require(type(sparse) is bool and hasattr(vectors, "indptr") == sparse, part, "has no support vectors of its kind")
+    require(type(sparse) is bool and hasattr(vectors, "indptr") == sparse, part, "has support vectors of another kind")
     require(not (sparse and precomputed), part, "has a kernel of another kind")
     require(precomputed or vectors.shape == (count, width), part, "has support vectors of another shape")
     require(
         not precomputed or inside(part.support_, 0, part.shape_fit_[0]), part, "names a row that it was not fitted on"
     )
-    require(classes >= 2 and coefficients.shape == (classes - 1, count), part, "has other coefficients than vectors")
+    require(classes >= 2 and coefficients.shape == (classes - 1, count), part, "has coefficients of other vectors")
     require(not sparse or coefficients.data.size == (classes - 1) * count, part, "has gaps in its coefficients")
-    require(np.shape(part._intercept_) == (pairs,), part, "has other intercepts than pairs of classes")
+    require(np.shape(part._intercept_) == (pairs,), part, "has intercepts of other pairs of classes")
     if derives(part, "ClassifierMixin"):
         counts = np.asarray(part._n_support)
-        require(inside(counts, 0, count + 1) and counts.sum() == count, part, "counts other vectors than it has")
+        require(inside(counts, 0, count + 1) and counts.sum() == count, part, "has counts of other vectors")
         require({len(part._probA), len(part._probB)} in ({0}, {pairs}), part, "has probabilities of other classes")
 
 
 def _one_hot(part: Any) -> None:
-    """Categories become columns of a sparse table."""
+    """Each category has a column of a sparse table."""
     if "_n_features_outs" not in vars(part):
         return
     columns = part._n_features_outs
     require(len(part.categories_) == len(columns) == width_of(part), part, "has categories of other features")
     require(inside(columns, 0, np.inf), part, "has no number of columns")
     for i, categories in enumerate(part.categories_):
-        require(_in_order(categories), part, "has categories in no order")
+        require(_in_order(categories), part, "has categories that are not sorted")
         codes = np.arange(len(categories))
         if part._infrequent_enabled and part._infrequent_indices[i] is not None:
-            require(inside(part._infrequent_indices[i], 0, len(codes)), part, "has a rare category that is none")
+            require(inside(part._infrequent_indices[i], 0, len(codes)), part, "has a rare category that does not exist")
             codes = np.asarray(part._default_to_infrequent_mappings[i])
             require(codes.shape == (len(categories),), part, "has other rare categories")
         most = codes.max(initial=-1)
@@ -127,7 +127,11 @@ def _one_hot(part: Any) -> None:
 
 
 def _in_order(categories: Any) -> bool:
-    """Whether a search among numbers finds each in its place; other categories are looked up in a table."""
+    """
+    Whether numbers are sorted and differ, with at most one NaN, at the end: scikit-learn finds them by binary search.
+
+    True for texts and objects, which scikit-learn looks up in a dictionary.
+    """
     if categories.dtype.kind in "OUS":
         return True
     missing = np.isnan(categories) if categories.dtype.kind == "f" else np.zeros(len(categories), dtype=bool)
@@ -139,19 +143,19 @@ def _spline(part: Any) -> None:
     degree, knots, values = part.k, part.t, part.c
     require(isinstance(degree, int | np.integer) and 0 <= degree <= 100, part, "has no degree")
     require(knots.ndim == 1 and len(knots) >= 2 * degree + 2, part, "has too few knots")
-    require(np.isfinite(knots).all() and (np.diff(knots) >= 0).all(), part, "has knots in no order")
+    require(np.isfinite(knots).all() and (np.diff(knots) >= 0).all(), part, "has knots that are not sorted")
     require(len(values) >= len(knots) - degree - 1, part, "has too few coefficients")
-    require(part.extrapolate in (True, False, "periodic"), part, "does not say what is outside its knots")
+    require(part.extrapolate in (True, False, "periodic"), part, "has no rule for values outside its knots")
     require(vars(part).get("axis", 0) == 0, part, "has coefficients along another axis")
 
 
 def _sparse(part: Any) -> None:
-    require(part.format in ("csr", "csc"), part, "is a sparse format that no estimator has")
+    require(part.format in ("csr", "csc"), part, "has a sparse format that no estimator uses")
     part.check_format(full_check=True)
 
 
 def _random_state(part: Any) -> None:
-    """A generator reads its next number at a place that its state names."""
+    """The state of a generator has the index of its next number."""
     state = part.get_state(legacy=False) if hasattr(part, "get_state") else part.bit_generator.state
     kind = state["bit_generator"]
     known = kind == "PCG64" or (kind == "MT19937" and 0 <= state["state"]["pos"] <= 624)
@@ -159,7 +163,7 @@ def _random_state(part: Any) -> None:
 
 
 def asks(part: Any) -> bool:
-    """Whether the check of a part asks another part for its values, which is then to be checked before."""
+    """Whether the check of a part calls another part, so that the other part must be checked first."""
     return derives(part, "BaseGradientBoosting")
 
 
@@ -185,4 +189,4 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "_VectorizerMixin": _text_reader,
     "_spbase": _sparse,
 }
-"""The checks, by the names of classes: so nothing is imported that the model does not need."""
+"""The checks, by names of classes and not by classes: so no library is imported that the model does not need."""

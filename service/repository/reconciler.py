@@ -1,4 +1,8 @@
-"""Looks at one model version after another: loads what is new, and keeps what serves, whatever happens to its files."""
+"""
+Loads new model versions, and keeps the versions that serve.
+
+A loaded version goes on serving from memory if its files are broken or rewritten.
+"""
 
 from __future__ import annotations
 
@@ -21,41 +25,41 @@ REWRITTEN = "it was rewritten, but a version never changes: give it a new number
 
 
 def nothing() -> None:
-    """Do nothing meanwhile."""
+    """Do nothing: the default heartbeat."""
 
 
 class Load(Protocol):
-    """Loads the version in a directory, and calls `heartbeat` now and then, at best each second."""
+    """Loads the version in a directory, and calls `heartbeat` about once a second."""
 
     def __call__(self, directory: Path, heartbeat: Callable[[], object] = ...) -> Model:
         """
-        Load it.
+        Load the version in a directory <name>/<version>.
 
         Raises:
-            Refused: it does not verify.
+            Refused: the version does not verify.
         """
         ...
 
 
 class Observer(Protocol):
-    """Is told of what the log tells, in the process that loads: Gunicorn's master."""
+    """Hears the events that the log reports. It runs in the process that loads: Gunicorn's master."""
 
     def loaded(self, model: Model) -> None:
-        """Hear of a version that was loaded."""
+        """Called once for each version that was loaded."""
 
     def refused(self, label: str, reason: str) -> None:
-        """Hear of a version, <name>/<version>, whose files were refused; once for each reason."""
+        """Called once for each reason why the files of a version, <name>/<version>, were refused."""
 
 
 class Version(Struct, frozen=True):
     """
-    One version, as it was when it was last looked at.
+    The result of the last look at a version.
 
     Attributes:
-        state: of its directory.
-        model: the loaded model that serves under its number; None if there is none.
+        state: the state of its directory.
+        model: the loaded model that serves under its number; None if no model serves.
         reason: why the files in the directory do not serve; None if they do.
-        fault: the kind of that reason, which anybody may read; None if and only if there is no reason.
+        fault: the kind of that reason, which everybody may read; None if and only if there is no reason.
         waiting: whether its files are probably still being copied.
         final: nothing has to be looked at again until the directory changes.
     """
@@ -69,7 +73,7 @@ class Version(Struct, frozen=True):
 
 
 class Reconciler:
-    """Loads versions, and says in the log, once, what has become of each."""
+    """Loads versions, and logs each change of a version once."""
 
     def __init__(self, root: Path, load: Load, observer: Observer | None = None) -> None:
         self._root = root
@@ -86,12 +90,12 @@ class Reconciler:
         heartbeat: Callable[[], object] = nothing,
     ) -> Version:
         """
-        The version <name>/<version> as it is now.
+        Look at a version, load it if it is new, and log what has changed.
 
         Args:
-            label: its name and number.
-            state: of its directory.
-            known: what it was before.
+            label: <name>/<version>.
+            state: the state of its directory.
+            known: the result of the last look; None if the version is new.
             wait_for_copies: whether to wait for files that may still be being copied.
             heartbeat: is called before each file is read, and about once a second while a model is on trial.
         """
@@ -106,16 +110,17 @@ class Reconciler:
         return found
 
     def _is_quiet(self, label: str, state: State) -> bool:
-        """Whether the directory is still as it was, and has been for long."""
+        """Whether the directory is still in that state, and has been in it for `SETTLE_SECONDS`."""
         now = state_of(self._root / label)
         return now is not None and now.quiet and now.fingerprint == state.fingerprint
 
     def _examined(self, label: str, state: State, model: Model | None, heartbeat: Callable[[], object]) -> Version:
-        """The version, waiting where more of its files may be all that it takes."""
+        """Load or verify the version. It is `waiting` if the rest of a copy could repair its files."""
         directory = self._root / label
         try:
             if model is None:
-                # A write in the same instant as the last need not show in the dates: what is new is read once more.
+                # Two writes within one tick of the clock have the same date, so a directory that changed a moment ago
+                # is not final: the next look reads its files again.
                 return Version(state, self._load(directory, heartbeat), final=state.quiet)
             if verify(directory, heartbeat) == model.manifest:
                 return Version(state, model, final=state.quiet)
@@ -125,7 +130,7 @@ class Reconciler:
         except Refused as ex:
             reason, fault = (REWRITTEN, Fault.REWRITTEN) if model else (_line(ex), ex.fault)
             return Version(state, model, reason, fault, final=True)
-        except Exception as ex:  # noqa: BLE001 (raised in Gunicorn's master, it would end the service)
+        except Exception as ex:  # noqa: BLE001 (in Gunicorn's master an exception would end the service)
             _log.exception("%s could not be loaded", label)
             return Version(state, model, f"it could not be loaded: {type(ex).__name__}", Fault.OTHER)
 
@@ -135,9 +140,9 @@ class Reconciler:
         if found.reason is None:
             self._tell_good(label, known, found.model)
         elif found.waiting:
-            _log.warning("%s is waited for, as it seems to be still being copied: %s", label, found.reason)
+            _log.warning("%s seems to be still being copied, so it is loaded later: %s", label, found.reason)
         else:
-            what = "what is now in its directory was" if found.model else "was"
+            what = "the new files in its directory were" if found.model else "was"
             _log.error("%s: %s refused: %s", label, what, found.reason)
             if self._observer is not None:
                 self._observer.refused(label, found.reason)
@@ -145,7 +150,7 @@ class Reconciler:
     def _tell_good(self, label: str, known: Version | None, model: Model | None) -> None:
         if known is not None and known.model is not None:
             if known.reason is not None:
-                _log.info("%s is again what was loaded", label)
+                _log.info("the files of %s match the loaded model again", label)
         elif model is not None:
             _log.info("%s serves through %s", label, model.runtime.platform)
             if model.manifest.proven_before:
@@ -155,5 +160,9 @@ class Reconciler:
 
 
 def _line(ex: Refused) -> str:
-    """A reason as one line of text: parts of it come from the files, and a terminal obeys control characters."""
+    """
+    The reason as one line of printable text.
+
+    A reason may quote files, and a terminal would obey control characters in them.
+    """
     return "".join(each if each.isprintable() else " " for each in str(ex))

@@ -1,4 +1,4 @@
-"""Finds model versions, has them looked at, and hands out what is ready."""
+"""Finds model versions, has the reconciler load them, and hands out the models that are ready."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ class Entry(Struct, frozen=True):
     One model of the repository.
 
     Attributes:
-        versions: what serves, by version number, highest first.
-        refused: whose files do not serve, with the reason; where they were rewritten, what was loaded first still does.
-        waiting: whose files seem to be still being copied, with what is missing.
-        faults: of those that were refused or are waiting, the reasons as anybody may know them.
+        versions: the loaded models that serve, by version number, highest first.
+        refused: the reasons why files were refused, by version number. If the files of a loaded version were
+            rewritten, the version is here and in `versions`: its first files go on serving from memory.
+        waiting: the faults of versions that seem to be still being copied, by version number.
+        faults: the kinds of these reasons, which everybody may read, by version number.
     """
 
     versions: Mapping[str, Model]
@@ -38,7 +39,7 @@ class Entry(Struct, frozen=True):
 
     @property
     def latest(self) -> Model | None:
-        """The version that is served by default."""
+        """The version that serves by default: the highest; None if no version serves."""
         return next(iter(self.versions.values()), None)
 
 
@@ -46,7 +47,7 @@ class ModelRepository:
     """
     The models below a directory, <name>/<version>/.
 
-    Readers get models that never change; `refresh` replaces what has changed, all at once.
+    Readers get models that never change. `refresh` replaces all changed versions at once.
     """
 
     def __init__(
@@ -69,10 +70,10 @@ class ModelRepository:
 
     def refresh(self, heartbeat: Callable[[], object] = nothing) -> None:
         """
-        Look at the directory again and load what is new or has changed.
+        Look at the directory again and load the versions that are new or have changed.
 
-        What served goes on serving where the directory cannot be read, or holds no model at all any more: that is an
-        accident, while a version or a model that is gone beside others was taken back.
+        If the directory cannot be read, or is empty, all models go on serving, because that is taken for an accident.
+        If a version is gone and other versions are there, the operator has removed it: it serves no more.
 
         Args:
             heartbeat: is called between versions and files, and about once a second while a model is on trial.
@@ -103,7 +104,7 @@ class ModelRepository:
             heartbeat()
             known = self._versions.get(label)
             if "/" in label:
-                starts = self._seen is None  # at the start, and in `check`, a version is judged as it is
+                starts = self._seen is None  # at the start, and in `check`, no copy is waited for
                 versions[label] = self._reconciler.reconcile(
                     label, state, known, wait_for_copies=not starts, heartbeat=heartbeat
                 )
@@ -111,14 +112,14 @@ class ModelRepository:
                 _log.error("models directory of %s cannot be read; %s", label, _KEPT)
                 versions.update({each: self._versions[each] for each in self._versions if _name(each) == label})
         for label in self._versions.keys() - versions.keys():
-            _log.info("%s is gone, and serves no more", label)
+            _log.info("%s was removed, so it serves no more", label)
         self._warn_of_slower(versions)
         self._versions = versions
         self._entries = {name: _entry({each: versions[each] for each in of}) for name, of in groupby(versions, _name)}
         self._was_ready = self.ready
 
     def _warn_of_slower(self, versions: Mapping[str, Version]) -> None:
-        """Say in the log that a new version is left to scikit-learn, and the one before it is not."""
+        """Log a warning if scikit-learn serves a new version, and ONNX Runtime serves the version before it."""
         serving = [(label, each.model) for label, each in versions.items() if each.model is not None]
         for (label, model), (before, earlier) in pairwise(serving):  # highest first
             slower = model.runtime.platform.startswith("sklearn") and earlier.runtime.platform.startswith("onnx")
@@ -128,15 +129,15 @@ class ModelRepository:
 
     def get(self, name: str | None = None, version: str | None = None) -> Model:
         """
-        The model that answers for a name and a version.
+        Return the model that answers for a name and a version.
 
         Args:
-            name: the default model where it is None.
-            version: the highest that verified where it is None.
+            name: the name of a model; None for the default model.
+            version: the number of a version; None for the highest version that verified.
 
         Raises:
-            ModelNotFound: there is none.
-            ModelNotReady: it was refused, or is still being copied.
+            ModelNotFound: there is no such model or version.
+            ModelNotReady: the version was refused, or is still being copied.
         """
         entry = self.entry(name or self.default)
         model = entry.latest if version is None else entry.versions.get(version)
@@ -150,10 +151,10 @@ class ModelRepository:
 
     def entry(self, name: str) -> Entry:
         """
-        A model with all of its versions.
+        Return a model with all of its versions.
 
         Raises:
-            ModelNotFound: there is none of that name.
+            ModelNotFound: there is no model of that name.
         """
         entry = self._entries.get(name)
         if entry is None:
@@ -171,7 +172,8 @@ class ModelRepository:
         The name of the model behind /prediction.
 
         Raises:
-            ModelNotFound: the one that was named is not there; or none was, and there is neither only one nor iris.
+            ModelNotFound: DEFAULT_MODEL names a model that is not there. Or DEFAULT_MODEL is unset, there are several
+                models or none, and no model is called iris.
         """
         if self._default is not None and self._default not in self._entries:
             raise ModelNotFound(
@@ -188,9 +190,9 @@ class ModelRepository:
     @property
     def ready(self) -> bool:
         """
-        Whether each model has a version that serves, and there is a model; any is enough if the settings say so.
+        Whether there is a model, and each model has a version that serves. With `any_is_enough`, one model suffices.
 
-        Once this was so, a model that comes later and is refused does not change it.
+        After the repository was ready once, one model suffices, too: a new model that is refused does not stop it.
         """
         serving = [bool(entry.versions) for entry in self._entries.values()]
         return any(serving) and (self._any_is_enough or self._was_ready or all(serving))
@@ -198,10 +200,10 @@ class ModelRepository:
     @property
     def seen(self) -> dict[str, tuple[str, bool | None]]:
         """
-        What the last refresh saw, for the watcher to find what is new since.
+        The directories that the last refresh saw. The watcher compares the models directory with them.
 
-        The fingerprint of each directory by its label, <name>/<version>, and whether what is in it serves; None where
-        it is waited for.
+        For each label, <name>/<version>: the fingerprint of the directory, and whether its files serve (None if they
+        seem to be still being copied).
         """
         return {
             label: (state.fingerprint, _serves(self._versions.get(label)))

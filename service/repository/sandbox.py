@@ -1,7 +1,8 @@
 """
-Gives up the rights that a process does not need for predictions: a model's file must not become a way to use them.
+Gives up the rights that a process does not need for predictions, so that a crafted model file cannot use them.
 
-Linux enforces this by no_new_privs and Landlock, for the calling thread and all that it starts. Nothing gives it back.
+Linux enforces this by no_new_privs and Landlock, for the calling thread and all threads and processes that it starts.
+A process cannot get the rights back.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ _RULE_PATH_BENEATH = 1
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _TRUNCATE = (1 << bit for bit in (0, 1, 2, 3, 14))
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 5: 16}
-"""How many rights to files Landlock knows, by the version that brought the last of them."""
+"""The number of rights to files that Landlock knows, by the version since which it knows them. Version 2: 14."""
 _BIND_TCP, _CONNECT_TCP = 1, 2
 _SIGNALS_AND_ABSTRACT_SOCKETS = 3
 
 
 def landlock_version() -> int:
-    """The version of this kernel's Landlock; 0 if it has none, or if a filter keeps this process from using it."""
+    """The version of this kernel's Landlock; 0 if it has no Landlock, or if a seccomp filter forbids its use."""
     if not sys.platform.startswith("linux"):
         return 0
     return max(0, _call(_CREATE_RULESET, None, 0, _ASK_VERSION))
@@ -35,17 +36,18 @@ def landlock_version() -> int:
 
 def enter(writable: Iterable[Path] = (), *, connects: bool = False) -> bool:
     """
-    Give up rights: to gain others by starting a program; and, if the kernel has Landlock, to start any program, to
-    write or remove files, to bind or connect TCP sockets, and to signal processes outside.
+    Give up rights of this process.
 
-    Reading, and descriptors that are open already, stay as they are.
+    It may no more gain rights by starting a program (setuid). If the kernel has Landlock, it also may not start any
+    program, write or remove files, bind or connect TCP sockets, or signal processes outside the sandbox. It may still
+    read files and use descriptors that are open.
 
     Args:
-        writable: files and directories that may still be written; those that do not exist are left out.
+        writable: files and directories that may still be written. Paths that do not exist are ignored.
         connects: whether the process may open TCP connections.
 
     Returns:
-        Whether Landlock enforces it.
+        Whether Landlock enforces the rules.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -65,7 +67,7 @@ def enter(writable: Iterable[Path] = (), *, connects: bool = False) -> bool:
 
 
 def _ruleset(version: int, *, connects: bool) -> int:
-    """A descriptor of the rights that are given up; below 0 if there can be none."""
+    """A descriptor of a ruleset with the rights that are given up; a negative number if the kernel refuses it."""
     net = (_BIND_TCP | (0 if connects else _CONNECT_TCP)) if version >= 4 else 0
     scoped = _SIGNALS_AND_ABSTRACT_SOCKETS if version >= 6 else 0
     attributes = struct.pack("=QQQ", _changes(version) | _EXECUTE, net, scoped)
@@ -73,7 +75,7 @@ def _ruleset(version: int, *, connects: bool) -> int:
 
 
 def _allow(ruleset: int, path: Path, version: int) -> None:
-    """Let a file, or all below a directory, be written."""
+    """Allow writes to a file, or to everything below a directory."""
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         rights = _changes(version)
@@ -85,7 +87,7 @@ def _allow(ruleset: int, path: Path, version: int) -> None:
 
 
 def _changes(version: int) -> int:
-    """All rights to files that Landlock knows, but those to read and to execute."""
+    """The bits of all rights to files that Landlock knows, except the rights to read and to execute."""
     known = max(count for since, count in _FILE_RIGHTS.items() if since <= version)
     return (1 << known) - 1 & ~(_EXECUTE | _READ_FILE | _READ_DIR)
 

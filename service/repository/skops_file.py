@@ -1,4 +1,4 @@
-"""Reads an estimator from a skops file, without running anything in it."""
+"""Reads an estimator from a skops file without running code from the file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LEAST_EXPANDED = 256 * 1024**2
 _MOST_RATIO = 100
 
 MOST_EXPANDED = 8 * 1024**3
-"""A skops file is a zip archive: one that expands to more bytes is refused."""
+"""A skops file is a zip archive. An archive that expands to more bytes is refused."""
 
 _SKOPS_TYPES = Path(__file__).resolve().parents[2] / "conf" / "skops-types.txt"
 
@@ -70,7 +70,8 @@ def load_skops(artifact: bytes, types: list[str], code: OwnCode | None = None) -
         code: the modules of its own, which are trusted: what they define may be in it.
 
     Raises:
-        Refused: it holds a type that is not listed, expands to too much, or is not made as scikit-learn makes it.
+        Refused: the file has a type that `types` does not list, expands to too many bytes, or has an estimator that
+            differs from those that scikit-learn makes.
     """
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
@@ -120,12 +121,16 @@ def _unlisted(names: list[str]) -> str:
 
 @cache
 def _missing_name() -> str | None:
-    """The sentence about a private name that a library has no more."""
+    """The sentence about the first private name that this release of a library lacks; None if all are there."""
     return next(filter(None, map(private_names.missing, ("scipy", "sklearn", "skops"))), None)
 
 
 def _check_archive(artifact: bytes) -> int:
-    """The bytes to which an archive of this size may expand."""
+    """
+    Check the size of an expanded archive and return the number of bytes to which it may expand.
+
+    An archive may expand to 100 times its size: 5 MB to 500 MB. 256 MiB are always allowed, 8 GiB is the most.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(artifact)) as archive:
             expanded = sum(each.file_size for each in archive.infolist())
@@ -139,7 +144,7 @@ def _check_archive(artifact: bytes) -> int:
 
 
 def _functions(names: list[str]) -> dict[int, str]:
-    """The names of those functions and classes that are loaded, by their ids."""
+    """The names of the listed functions and classes, by their ids. Names in modules that are not loaded are omitted."""
     found = {}
     for name in names:
         module, _, attribute = name.rpartition(".")

@@ -1,8 +1,8 @@
 """
-Builds what is in a skops file, once it is known what building it would call.
+Builds the objects in a skops file, after a check of the functions and types that this would call.
 
-skops checks that the names in a file are listed, and not how they are used: a file may have the name of a function
-where a list belongs, and that function would be called with the list's items.
+skops checks that the names in a file are listed. It does not check how they are used: if a file has the name of a
+function in the place of a list, skops calls that function with the list's items.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ _NAMES = {
     "SetNode": ("builtins.set",),
     "TupleNode": ("builtins.tuple",),
 }
-"""The names of libraries in nodes that call what they name; other names there are the operator's own."""
+"""
+For each kind of node that calls the type that it names: the types of libraries that it may name.
+
+Names from outside the libraries were listed by the operator, so they are not checked here.
+"""
 
 _KEYS = frozenset({"builtins.str", "builtins.int", "builtins.float", "builtins.bool"})
 _ARRAY = b"\x93NUMPY"
@@ -43,7 +47,7 @@ Read = Callable[[Any], tuple[Any, list[str]]]
 
 def build(artifact: bytes, read: Read, most_expanded: int) -> Any:
     """
-    Build what is in a file.
+    Build the object in a skops file.
 
     Args:
         artifact: the file.
@@ -51,8 +55,8 @@ def build(artifact: bytes, read: Read, most_expanded: int) -> Any:
         most_expanded: the bytes to which an archive in it may expand.
 
     Raises:
-        UntrustedTypesFoundException: it names others.
-        Unsafe: it would call something else than a type of its kind.
+        UntrustedTypesFoundException: the file names other types.
+        Unsafe: a node would call a function or a type that does not belong to its kind.
     """
     with ZipFile(io.BytesIO(artifact)) as archive:
         schema, context = read_schema(archive)
@@ -65,7 +69,7 @@ def build(artifact: bytes, read: Read, most_expanded: int) -> Any:
 
 
 def _nodes(root: Node) -> Iterator[Any]:
-    """All nodes, once each; none is built."""
+    """All nodes, each node once. No node is built."""
     pending: list[Node] = [root]
     seen: set[int] = set()
     while pending:
@@ -89,7 +93,10 @@ def _check(node: Any, most_expanded: int) -> None:
             _check_keys(node.key_types)
         case "NdArrayNode":
             _require(_is_numbers(name), f"it would make numbers by {name}")
-            _require(node.type == "json" or node.buffer.getvalue().startswith(_ARRAY), "it has an array that is none")
+            _require(
+                node.type == "json" or node.buffer.getvalue().startswith(_ARRAY),
+                "it has an array that is not in NumPy's format",
+            )
         case "SparseMatrixNode":
             _check_table(node.content.getvalue(), most_expanded)
         case "TreeNode":
@@ -101,7 +108,7 @@ def _check(node: Any, most_expanded: int) -> None:
 
 
 def _check_keys(types: Any) -> None:
-    """Each key of a dictionary is made of a text by calling its type."""
+    """Check the types of the keys: skops makes each key of a dictionary by a call of its type with a text."""
     _require(_kind(types) == "ListNode", "it has a dictionary without the types of its keys")
     for each in types.content:
         known = _name(each) in _KEYS or (_name(each).startswith("numpy.") and _is_numbers(_name(each)))
@@ -109,7 +116,7 @@ def _check_keys(types: Any) -> None:
 
 
 def _check_table(content: bytes, most_expanded: int) -> None:
-    """A sparse table is an archive in the archive."""
+    """A sparse table is a zip archive inside the archive."""
     with ZipFile(io.BytesIO(content)) as archive:
         expanded = sum(each.file_size for each in archive.infolist())
     _require(expanded <= most_expanded, f"it has a table that expands to {expanded} bytes, which no model does")
@@ -124,19 +131,23 @@ def _name(node: Any) -> str:
 
 
 def _is_numbers(name: str) -> bool:
-    """Whether a name is that of NumPy's arrays, or of one of its kinds of numbers."""
+    """Whether a name is that of NumPy's array class, or of a NumPy number type."""
     kind = getattr(np, name.removeprefix("numpy."), None)
     return isinstance(kind, type) and issubclass(kind, np.ndarray | np.generic)
 
 
 def _check_tree(arguments: Any) -> None:
-    """A decision tree copies as many numbers of classes as it has outputs, however many there are."""
+    """
+    The array with the number of classes of each output must have an item for each output.
+
+    The compiled constructor of a decision tree copies as many items as there are outputs, without a look at the size.
+    """
     inner = [_kind(each) for each in getattr(arguments, "content", ())]
     _require(inner == ["JsonNode", "NdArrayNode", "JsonNode"], "it has a tree without sizes")
     features, classes, outputs = arguments.construct()
     _require(type(features) is type(outputs) is int and type(classes) is np.ndarray, "it has a tree without sizes")
     whole = classes.dtype.kind in "iu" and classes.shape == (outputs,)
-    _require(whole and outputs >= 1 and bool((classes >= 1).all()), "it has a tree with sizes of another")
+    _require(whole and outputs >= 1 and bool((classes >= 1).all()), "it has a tree with wrong numbers of classes")
 
 
 def _require(holds: bool, fault: str) -> None:

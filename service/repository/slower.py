@@ -10,7 +10,7 @@ from service.repository.summary import speeds
 
 def slower(directory: Path, root: Path | None = None, *, trusted: bool = False) -> str | None:
     """
-    A sentence, with what a row takes by both, if a version is left to scikit-learn, and the one before it is not.
+    Measure whether a version that scikit-learn serves is slower than the version before it, which ONNX Runtime serves.
 
     Args:
         directory: the version.
@@ -18,7 +18,7 @@ def slower(directory: Path, root: Path | None = None, *, trusted: bool = False) 
         trusted: whether its own code may run, although TRUST_CODE does not name it.
 
     Raises:
-        OSError, msgspec.MsgspecError: its files cannot be read.
+        OSError, msgspec.MsgspecError: the files of a version cannot be read.
     """
     manifest = read(directory)
     home = root or directory.parent

@@ -1,8 +1,9 @@
 """
-Has SciPy check the indices of every sparse table that it makes.
+Makes SciPy check the indices of every sparse table that it makes.
 
-SciPy takes them as they are, and compiled code follows them. In scikit-learn they come from vocabularies, categories,
-neighbors and what other estimators answer, so a crafted model would have many ways to lead that code out of memory.
+SciPy does not check them by default, and its compiled code reads and writes memory at these indices. In scikit-learn
+they come from vocabularies, categories, neighbors and answers of other estimators. So a crafted model would have many
+ways to make that code read or write outside its arrays.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class OutsideShape(ValueError):
 
 
 def check_all() -> None:
-    """Have them checked in this process, and in those that it forks from now on."""
+    """Turn on the check in this process, and in all processes that it forks later."""
     from scipy.sparse import csr_array
 
     base = next(kind for kind in csr_array.__mro__ if "check_format" in vars(kind))

@@ -1,8 +1,8 @@
 """
-Checks that a loaded estimator is made as scikit-learn makes one, part by part.
+Checks, part by part, that scikit-learn could have made a loaded estimator.
 
-skops checks the names of the types in a file. But an estimator of listed types alone can call what was never meant to
-be called: a method whose name is in the file, a function in another's place, an array where an estimator belongs.
+skops checks the names of the types in a file. This is not enough, because an estimator of listed types can still call
+the wrong code: a method that the file names, a function in the place of another, an array in the place of an estimator.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CALLED = frozenset({
     "regressor_", "remainder", "steps", "transformer", "transformer_", "transformer_list", "transformers",
     "transformers_",
 })  # fmt: skip
-"""Attributes whose parts are called as estimators."""
+"""Attributes whose values scikit-learn calls as estimators."""
 
 _METHOD_NAMES = frozenset({"chain_method", "chain_method_", "response_method", "stack_method", "stack_method_"})
 _METHODS = frozenset({None, "auto", "predict", "predict_proba", "predict_log_proba", "decision_function"})
@@ -46,14 +46,14 @@ _PLACES = {
     "sklearn.model_selection.": {"cv"},
     "sklearn.utils.": {"func", "inverse_func"},
 }
-"""The attributes in which a library's function may be, by its module; others would give it other arguments."""
+"""The attributes that may hold a library's function, by its module. Other attributes would pass it other arguments."""
 
 _TREES = {"Tree": "tree_", "TreePredictor": "_predictors"}
-"""Parts whose compiled code trusts its caller, with the attribute where that caller has them."""
+"""Parts whose compiled code trusts the caller's arguments, with the attribute in which that caller stores them."""
 
 
 class _Part(NamedTuple):
-    """A value, with the name of the class and of the attribute that hold it."""
+    """A value, with the names of the class and the attribute that hold it."""
 
     value: Any
     owner: str
@@ -66,14 +66,14 @@ class _Part(NamedTuple):
 
 def check_structure(estimator: Any, functions: Mapping[int, str]) -> None:
     """
-    Check an estimator with all that it is made of, and have it compute in the calling thread.
+    Check an estimator and all of its parts, and make it compute in the calling thread.
 
     Args:
-        estimator: as it was loaded.
+        estimator: the loaded estimator. `n_jobs` of its parts is set to 1.
         functions: the names of the functions that may be in it, by their ids.
 
     Raises:
-        Unsafe: a part is not as scikit-learn makes it.
+        Unsafe: scikit-learn does not make such a part.
     """
     _require(_is_estimator(estimator), f"it is a {_name(estimator)}, which predicts nothing")
     found = list(_parts(estimator, functions))
@@ -82,14 +82,14 @@ def check_structure(estimator: Any, functions: Mapping[int, str]) -> None:
 
 
 def _parts(estimator: Any, functions: Mapping[int, str]) -> Iterator[Any]:
-    """Every object in an estimator, once, after a look at each place where it is; nothing of it is called."""
+    """Every object in an estimator, each object once, after a check of each place where it is. None of it is called."""
     pending, seen, given = [_Part(estimator, "", "")], {}, set()
     while pending:
         part = pending.pop()
         value = part.value
         if type(value) in _PLAIN or (id(value), part.name) in seen:
             continue
-        seen[id(value), part.name] = value  # kept, so that no other value has its id
+        seen[id(value), part.name] = value  # keeps the value alive, so that no other value gets its id
         if _is_function(value):
             _check_function(part, functions)
             continue
@@ -100,13 +100,16 @@ def _parts(estimator: Any, functions: Mapping[int, str]) -> Iterator[Any]:
 
 
 def _inner(part: _Part) -> Iterable[_Part]:
-    """What a value is made of."""
+    """The parts of a value: its items or its attributes."""
     value = part.value
     if isinstance(value, _LISTS):
         return _each(value, part)
     if isinstance(value, dict):
         factory = getattr(value, "default_factory", None)
-        _require(factory in (None, int, float, list, str), f"{part.place} makes up what it does not hold")
+        _require(
+            factory in (None, int, float, list, str),
+            f"{part.place} has a default factory that scikit-learn does not use",
+        )
         return [*_each(value.keys(), part), *_each(value.values(), part)]
     if isinstance(value, np.ndarray):
         _require(value.dtype == object or not value.dtype.hasobject, f"{part.place} is a table of objects")
@@ -115,16 +118,16 @@ def _inner(part: _Part) -> Iterable[_Part]:
 
 
 def _each(values: Iterable[Any], part: _Part) -> Iterable[_Part]:
-    """The values; none where all are plain, so that of a million texts none is looked at by itself."""
+    """The values as parts. Empty if all are plain: a list of a million texts needs no look at each text."""
     return () if _PLAIN.issuperset(map(type, values)) else [part._replace(value=value) for value in values]
 
 
 def _attributes(part: _Part) -> Iterable[_Part]:
-    """What an object has, once it is known that its class alone decides what is called."""
+    """The attributes of an object, after a check that they replace no method of its class."""
     value, kind = part.value, type(part.value)
     place = _TREES.get(kind.__name__, part.name)
     _require(place == part.name, f"{part.place} holds a {kind.__name__}, which belongs in {place}")
-    if kind.__name__ == "interp1d":  # which IsotonicRegression makes while it is loaded
+    if kind.__name__ == "interp1d":  # IsotonicRegression makes it again when it is loaded
         return
     held = getattr(value, "__dict__", {})
     _compute_in_one_thread(value)
@@ -141,11 +144,11 @@ def _attributes(part: _Part) -> Iterable[_Part]:
 
 
 def _check_names(kind: type, names: Iterable[str]) -> None:
-    """An attribute goes before a method of its name, and would be called in its place."""
+    """Python finds an attribute before a method of the same name, so it would call the attribute instead."""
     for name in names:
         of_class = next((vars(each)[name] for each in kind.__mro__ if name in vars(each)), None)
         _require(
-            type(of_class) in (NoneType, bool, int, float), f"{kind.__name__}.{name} replaces what is of the class"
+            type(of_class) in (NoneType, bool, int, float), f"{kind.__name__}.{name} replaces an attribute of its class"
         )
 
 
@@ -163,14 +166,14 @@ def _check_parameters(value: Any) -> None:
 
 
 def _is_function(value: Any) -> bool:
-    """Whether a value is a class, or is there to be called and nothing else."""
+    """Whether a value is a class or a function (of Python, of compiled code, or a `functools.partial`)."""
     module = type(value).__module__.partition(".")[0]
     plain = module in ("builtins", "functools", "numpy", "operator") or module.startswith("_cython")
     return isinstance(value, type) or (callable(value) and plain)
 
 
 def _check_function(part: _Part, functions: Mapping[int, str]) -> None:
-    """A function is one that the operator lists; one of a library is where the library has it."""
+    """The operator must list a function. A library's function must be in an attribute where that library puts it."""
     value = part.value
     if isinstance(value, type) and (value in _PLAIN or issubclass(value, np.generic)):
         return
@@ -192,7 +195,7 @@ def _check_function(part: _Part, functions: Mapping[int, str]) -> None:
 
 
 def _check_called(part: _Part) -> None:
-    """Estimators, in lists and tables, with their names and columns."""
+    """Check that an attribute holds estimators only: alone, or in lists and arrays, with their names and columns."""
     held = part.value
     if isinstance(held, np.ndarray) and held.dtype == object:
         held = held.ravel().tolist()
@@ -212,7 +215,7 @@ def _check_methods(part: _Part) -> None:
 
 
 def _is_estimator(value: Any) -> bool:
-    """Whether it is one of scikit-learn's, or an object of a library that the operator lists."""
+    """Whether a value is an estimator of scikit-learn, or an object of a library that the operator lists."""
     return not _of_library(type(value)) or derives(value, "BaseEstimator") or derives(value, "_CalibratedClassifier")
 
 

@@ -1,4 +1,4 @@
-"""A model version for a person: what it takes and gives, how it serves, how fast, and what to do next."""
+"""Describes a model version for people: its features, outputs, runtime, speed, and a command to try it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from service.signature import Feature, label_text
 from service.table import Table
 
 _MOST_FEATURES = 20
-"""Of more features, the summary shows the first."""
+"""If there are more features, the summary shows only this number of them."""
 
 _FEW = 6
-"""A curl command names the features if there are no more."""
+"""The curl command names the features if there are at most this many; so many known categories are shown."""
 
 _SECONDS = 60.0
-"""How long the load of a converted model may take."""
+"""The time that the load of a converted model may take."""
 _LIBRARIES = {"xgboost": "XGBoost", "lightgbm": "LightGBM", "catboost": "CatBoost"}
 
 _ADDRESS = "http://127.0.0.1:8000"
@@ -45,22 +45,22 @@ class Summary(Struct, frozen=True):
     A summary in parts.
 
     Attributes:
-        title: what it is.
-        parts: each with its heading and its lines.
+        title: the model's name, version and task.
+        parts: pairs of a heading and its lines.
     """
 
     title: str
     parts: tuple[tuple[str, tuple[str, ...]], ...]
 
     def text(self) -> str:
-        """As plain text."""
+        """The summary as plain text."""
         lines = [self.title, ""]
         for heading, content in self.parts:
             lines += [heading, *(f"  {line}" for line in content)]
         return "\n".join(lines)
 
     def html(self) -> str:
-        """As HTML, for a notebook."""
+        """The summary as HTML, for a notebook."""
         rows = "".join(
             f'<tr><th style="text-align:left;vertical-align:top">{html.escape(heading)}</th>'
             f'<td style="text-align:left"><pre style="margin:0">{html.escape(chr(10).join(content))}</pre></td></tr>'
@@ -71,7 +71,7 @@ class Summary(Struct, frozen=True):
 
 def summary(directory: Path, *, next_steps: bool = True, trusted: bool = False) -> Summary:
     """
-    The summary of a version on disk; one row is predicted to see how long that takes.
+    Return the summary of a version on disk. It predicts the example row to measure the time.
 
     Args:
         directory: where it is.
@@ -79,7 +79,7 @@ def summary(directory: Path, *, next_steps: bool = True, trusted: bool = False) 
         trusted: whether its own code may run, although TRUST_CODE does not name it.
 
     Raises:
-        OSError, msgspec.MsgspecError: its files cannot be read.
+        OSError, msgspec.MsgspecError: the version's files cannot be read.
     """
     manifest = read(directory)
     measured = [f"{took:.3f} ms  {kind}" for kind, took in speeds(directory, manifest, trusted=trusted).items()]
@@ -111,25 +111,29 @@ def code_lines(manifest: Manifest) -> tuple[str, ...]:
 
 
 def fallback(directory: Path, manifest: Manifest) -> str | None:
-    """That a version serves by scikit-learn on this machine, as its converted model cannot be loaded here."""
+    """
+    The sentence that scikit-learn serves a version because its converted model cannot be loaded on this machine.
+
+    None if the converted model can be loaded, or the version has no other file.
+    """
     if manifest.runtime != "onnx" or SKOPS not in manifest.files or not manifest.proof.rows:
         return None
     try:
         loads = forked.run(lambda: onnx_session((directory / ONNX).read_bytes()), _SECONDS) is None
-    except OSError:  # there can be no process now, so nothing is known
+    except OSError:  # the system cannot start a process now, so the answer is unknown
         return None
     return None if loads else fallback_sentence(ONNX, SKOPS)
 
 
 def served(manifest: Manifest) -> str:
-    """What serves a version, and why."""
+    """A text that names the runtime of a version, and the reason."""
     proof = manifest.proof
     if not proof.holds and manifest.booster is not None:
-        return f"{_LIBRARIES[manifest.booster.library]}, for as ONNX: {proof.reason}"
+        return f"{_LIBRARIES[manifest.booster.library]}, because ONNX cannot serve it: {proof.reason}"
     if not proof.holds and PICKLE in manifest.files:
-        return "scikit-learn, from a pickle, for skops cannot hold it: the service takes it with ALLOW_PICKLE=1 only"
+        return "scikit-learn, from a pickle, because skops cannot store it: it is only loaded with ALLOW_PICKLE=1"
     if not proof.holds:
-        return f"scikit-learn, for as ONNX: {proof.reason}"
+        return f"scikit-learn, because ONNX cannot serve it: {proof.reason}"
     if not proof.rows:
         return f"ONNX Runtime; {proof.reason}"
     parts = ", ".join(f"{count} {part}" for part, count in proof.parts.items() if count)
@@ -145,7 +149,7 @@ def curl(manifest: Manifest) -> str:
 
 
 def described(feature: Feature) -> str:
-    """What a feature takes, and how that was found."""
+    """A text with the values that a feature accepts, and the type of its column in the sample."""
     found = feature.wants
     if feature.categories is not None and feature.accepts_unknown:
         known = ", ".join(label_text(each) for each in feature.categories[:_FEW])

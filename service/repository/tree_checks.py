@@ -1,8 +1,8 @@
 """
 Checks trees and their ensembles.
 
-The compiled code that follows them trusts what `fit` wrote: an index past its array would read or write memory that is
-none of the model's. Each check says for one kind of part what `fit` guarantees.
+The compiled code that predicts with them trusts the numbers that `fit` wrote: an index past the end of its array would
+read or write memory outside the model. Each check states for one kind of part what `fit` guarantees.
 """
 
 # ruff: noqa: SLF001 (what `fit` wrote has private names, too)
@@ -19,26 +19,26 @@ _LEAF = -1
 
 
 def tree(part: Any) -> None:
-    """A decision tree: children come after their parents, so every path ends; nodes ask for features that there are."""
+    """A decision tree: children come after their parents, so every path ends. Nodes compare features that exist."""
     count = part.node_count
     require(1 <= count <= part.capacity, part, "has more nodes than it holds")
     require(part.n_outputs >= 1 and part.max_n_classes >= 1, part, "has no values")
     left, right, feature = part.children_left, part.children_right, part.feature
     split = np.flatnonzero(left != _LEAF)
-    require(inside(left[split], split + 1, count), part, "has a left child that is none of its later nodes")
-    require(inside(right[split], split + 1, count), part, "has a right child that is none of its later nodes")
+    require(inside(left[split], split + 1, count), part, "has a left child that is not a later node")
+    require(inside(right[split], split + 1, count), part, "has a right child that is not a later node")
     require(inside(feature[split], 0, part.n_features), part, "asks for a feature that it does not take")
 
 
 def decision_tree(part: Any) -> None:
-    """An estimator with one tree."""
+    """An estimator with a single tree."""
     if "tree_" in vars(part):
         require(derives(part.tree_, "Tree"), part, "has a tree_ that is no tree")
         require(part.tree_.n_features == width_of(part), part, "takes other features than its tree")
 
 
 def forest(part: Any) -> None:
-    """Trees that are all given the same rows, checked once."""
+    """An ensemble that checks a row once and gives it to all of its trees."""
     if "estimators_" in vars(part):
         width = width_of(part)
         for each in _trees(part):
@@ -46,7 +46,7 @@ def forest(part: Any) -> None:
 
 
 def isolation_forest(part: Any) -> None:
-    """Trees that are given some features of the rows, each its own."""
+    """An ensemble that gives each tree its own choice of the features."""
     if "estimators_" not in vars(part):
         return
     features, width = part._max_features, width_of(part)
@@ -57,7 +57,7 @@ def isolation_forest(part: Any) -> None:
 
 
 def _trees(part: Any) -> list[Any]:
-    """The estimators with one tree of an ensemble."""
+    """The trees of an ensemble, as estimators."""
     trees = np.asarray(part.estimators_, dtype=object).ravel().tolist()
     require(trees, part, "has no trees")
     for each in trees:
@@ -66,7 +66,7 @@ def _trees(part: Any) -> list[Any]:
 
 
 def gradient_boosting(part: Any) -> None:
-    """Stages of trees: the k-th tree's values are added to the k-th column of what `init_` gives."""
+    """Stages of trees: compiled code adds the values of tree k to column k of the answer of `init_`."""
     if "estimators_" not in vars(part):
         return
     width, stages = width_of(part), part.estimators_
@@ -82,7 +82,7 @@ def gradient_boosting(part: Any) -> None:
 
 
 def _has_functions(part: Any) -> bool:
-    """Whether an estimator has a function; without one, it gives as many values for some rows as for others."""
+    """Whether an estimator has a function. Without functions, the number of values for a row is always the same."""
     pending, seen = [part], {}
     while pending:
         each = pending.pop()
@@ -103,7 +103,7 @@ def _has_functions(part: Any) -> bool:
 
 
 def histogram_boosting(part: Any) -> None:
-    """Trees that are given numbers, and categories as their codes."""
+    """An ensemble whose trees take numbers, and codes for categories."""
     if "_predictors" not in vars(part):
         return
     width, bins = width_of(part), part._bin_mapper
@@ -113,7 +113,7 @@ def histogram_boosting(part: Any) -> None:
     for position in np.flatnonzero(categorical):
         codes = np.asarray(bins.bin_thresholds_[position], dtype=np.float64)
         whole = (codes >= 0) & (codes < 256) & (codes == np.floor(codes))
-        require(whole.all(), part, "knows a category that it has no place for")
+        require(whole.all(), part, "has a category code that is not a whole number from 0 to 255")
     if part._preprocessor is not None:
         _preprocessor(part._preprocessor, width)
     for each in (each for stage in part._predictors for each in stage):
@@ -122,7 +122,7 @@ def histogram_boosting(part: Any) -> None:
 
 
 def _preprocessor(part: Any, width: int) -> None:
-    """What puts the categories, as codes, before the numbers: it gives as many columns as it takes."""
+    """The step that encodes the categories and puts them before the numbers. It keeps the number of columns."""
     require(derives(part, "ColumnTransformer") and width_of(part) == width, part, "is given other features")
     (first, codes, chosen), (second, numbers, others), *rest = part.transformers_
     require(all(each[1] == "drop" for each in rest) and not part.sparse_output_, part, "gives more than its columns")
@@ -139,22 +139,22 @@ def _preprocessor(part: Any, width: int) -> None:
 
 
 def _predictor(part: Any, width: int, categorical: Any) -> None:
-    """A tree of these."""
+    """A single tree of histogram boosting. `width` is the number of features, `categorical` a bool for each."""
     nodes, sets = part.nodes, part.raw_left_cat_bitsets
     require(nodes.ndim == 1 and len(nodes) >= 1, part, "has no nodes")
     split = np.flatnonzero(nodes["is_leaf"] == 0)
     inner = nodes[split]
-    require(inside(inner["left"], split + 1, len(nodes)), part, "has a left child that is none of its later nodes")
-    require(inside(inner["right"], split + 1, len(nodes)), part, "has a right child that is none of its later nodes")
+    require(inside(inner["left"], split + 1, len(nodes)), part, "has a left child that is not a later node")
+    require(inside(inner["right"], split + 1, len(nodes)), part, "has a right child that is not a later node")
     require(inside(inner["feature_idx"], 0, width), part, "asks for a feature that it does not take")
     by_category = inner[inner["is_categorical"] != 0]
     require(sets.ndim == 2 and (sets.size == 0 or sets.shape[1] == 8), part, "has no sets of categories")
     require(inside(by_category["bitset_idx"], 0, len(sets)), part, "has a node without its set of categories")
-    require(categorical[by_category["feature_idx"]].all(), part, "asks a number for its category")
+    require(categorical[by_category["feature_idx"]].all(), part, "splits a number by categories")
 
 
 def ball_or_k_d_tree(part: Any) -> None:
-    """A tree of points: the first node has all, and its two children share the points of each."""
+    """A tree of points: the first node has all points, and the two children of a node share its points."""
     points, order, nodes = np.asarray(part.data), np.asarray(part.idx_array), np.asarray(part.node_data)
     state = part.__getstate__()
     leaf_size, levels, count, metric, weights = state[4], state[5], state[6], state[11], state[12]
@@ -162,8 +162,8 @@ def ball_or_k_d_tree(part: Any) -> None:
     require(1 <= levels < 48 and count == len(nodes) == 2**levels - 1, part, "has another number of nodes")
     bounds = (2 if type(part).__name__.startswith("KDTree") else 1, count, points.shape[1])
     require(np.asarray(part.node_bounds).shape == bounds, part, "has bounds of other nodes")
-    require(order.shape == (len(points),) and inside(order, 0, len(points)), part, "orders points that it has not")
-    require(weights is None or np.shape(weights) == (len(points),), part, "weighs points that it has not")
+    require(order.shape == (len(points),) and inside(order, 0, len(points)), part, "orders points that it lacks")
+    require(weights is None or np.shape(weights) == (len(points),), part, "weighs points that it lacks")
     start, end = nodes["idx_start"], nodes["idx_end"]
     inner = np.flatnonzero(nodes["is_leaf"] == 0)
     left, right = 2 * inner + 1, 2 * inner + 2

@@ -3,8 +3,8 @@ Runtimes: each turns a Table into a Prediction.
 
     runtime.py           the protocol of a runtime
     onnx_runtime.py      ONNX models
-    external_data.py     finds tensors that an ONNX model keeps elsewhere
+    external_data.py     tells if an ONNX model keeps tensors in other files
     sklearn_runtime.py   estimators of scikit-learn
-    sklearn_input.py     a table as the estimator was fitted on
+    sklearn_input.py     makes an estimator's input of a table
     boosters/            XGBoost, LightGBM and CatBoost
 """

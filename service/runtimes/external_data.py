@@ -1,7 +1,7 @@
 """
-Finds out whether an ONNX model keeps tensors in files beside it.
+Tells if an ONNX model keeps tensors in other files.
 
-ONNX Runtime would read those from the working directory, without a checksum, while they may change under it.
+ONNX Runtime would read these files from the working directory. They have no checksum, and may change at any time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PARTS = {
     "SparseTensorProto": {1: "TensorProto", 2: "TensorProto"},
     "TensorProto": {13: "StringStringEntryProto"},
 }  # fmt: skip
-"""The fields of ONNX' messages, by their numbers, below which there can be a tensor."""
+"""For each message of ONNX: the numbers of the fields that may contain a tensor, with the message in that field."""
 
 _EXTERNAL = "StringStringEntryProto"
 _BYTES = 2
@@ -32,15 +32,15 @@ _NUMBERS = re.compile(
     rb"|[\x09\x11\x19\x21\x29\x31\x39\x41\x49\x51\x59\x61\x69\x71\x79].{8})++",
     re.DOTALL,
 )
-"""Fields that are numbers, of which a tree has millions: passed over in one step."""
+"""A run of fields that are numbers. It is skipped in one step, because an ensemble of trees has millions of them."""
 
 
 def keeps_data_elsewhere(model: bytes) -> bool:
     """
-    Whether a tensor of the model, wherever it is, names a file.
+    Whether a tensor names a file, anywhere in the model: in subgraphs, functions and attributes, too.
 
     Raises:
-        ValueError: these bytes are no model.
+        ValueError: the bytes are no ONNX model.
     """
     pending = [("ModelProto", 0, len(model))]
     while pending:
@@ -64,7 +64,7 @@ def keeps_data_elsewhere(model: bytes) -> bool:
 
 
 def _width(tag: int, model: bytes, at: int, end: int) -> int:
-    """The length of a field that is a number, whose tag has more than one byte."""
+    """The length in bytes of a number's field whose tag has more than one byte (`_NUMBERS` matches the others)."""
     match tag & 7:
         case 0:
             return _varint(model, at, end)[1] - at
@@ -76,7 +76,7 @@ def _width(tag: int, model: bytes, at: int, end: int) -> int:
 
 
 def _varint(model: bytes, at: int, end: int) -> tuple[int, int]:
-    """A number, of which protobuf takes 32 bits for a tag, and the place behind it."""
+    """Read a number at `at`: its low 32 bits, which are all that protobuf reads of a tag, and the place behind it."""
     value = 0
     for shift in range(0, 70, 7):
         if at >= end:

@@ -15,31 +15,32 @@ from service.signature import Output, Signature
 from service.table import FEW, Table
 
 MISSING_STRING = "\ufdd0"
-"""What a missing string is to a graph: Unicode keeps this code point for internal use, it is never interchanged."""
+"""Stands for a missing string in a graph. Unicode reserves this code point for internal use: no text has it."""
 
 
 class OnnxRuntime:
     """
-    A model converted to ONNX: its first output is `predict`, the second its probabilities or scores.
+    A model in ONNX. The first output is `predict`, the second, if there is one, has its probabilities or scores.
 
     Attributes:
-        signature: what it takes and gives.
+        signature: the features and outputs of the model.
     """
 
     platform = "onnx_onnxv1"
 
     def __init__(self, session: Any, signature: Signature) -> None:
-        """Predict by a session of ONNX Runtime, as `onnx_session` makes it."""
+        """Predict with a session that `onnx_session` made."""
         self._inputs = [(each.name, _DTYPES[each.type]) for each in session.get_inputs()]
         self._outputs = [each.name for each in session.get_outputs()][: len(signature.outputs)]
-        # Its wrapper holds the file's bytes as long as it lives, and checks at each call what concerns other providers.
+        # The Python wrapper keeps the bytes of the file in memory, and its checks at each call only concern other
+        # providers than the CPU's. So the inner session is used.
         self._session = session._sess  # noqa: SLF001
         self.signature = signature
         self._positions = None if signature.classes is None else frozenset(range(len(signature.classes)))
 
     @classmethod
     def load(cls, model: bytes, signature: Signature) -> OnnxRuntime:
-        """Predict by a model in the bytes of its file; it raises as `onnx_session` does."""
+        """Predict with the model in these bytes. It raises the same errors as `onnx_session`."""
         return cls(onnx_session(model), signature)
 
     def predict(self, table: Table) -> Prediction:
@@ -58,12 +59,12 @@ class OnnxRuntime:
         return _prediction(self.signature, shaped)
 
     def run(self, table: Table) -> list[Any]:
-        """The graph's first outputs as they are, one for each output of the signature."""
+        """Run the graph and return its first outputs unchanged, an array for each output of the signature."""
         outputs: list[Any] = self._session.run(self._outputs, self._feeds(table), None)
         return outputs
 
     def _feeds(self, table: Table) -> dict[str, NDArray[Any]]:
-        """The table as the graph wants it: one matrix, or a column of shape (rows, 1) for each feature."""
+        """The graph's inputs: a single matrix, or a column of shape (rows, 1) for each feature."""
         if table.matrix is not None and len(self._inputs) == 1:
             name, dtype = self._inputs[0]
             return {name: table.matrix.astype(dtype, copy=False)}
@@ -72,14 +73,14 @@ class OnnxRuntime:
 
 
 def _filled(column: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """The column in the graph's type; ONNX has no missing string, a noncharacter stands for it."""
+    """The column in the graph's dtype. ONNX has no missing string, so `MISSING_STRING` stands for it."""
     if dtype is object and None in column:
         return np.array([MISSING_STRING if each is None else each for each in column], dtype=object)
     return column.astype(dtype, copy=False)
 
 
 def _shaped(output: Output, values: NDArray[Any]) -> NDArray[Any]:
-    """An output in the shape that the estimator gives it: ONNX has one value for each row as (rows, 1)."""
+    """An output in the estimator's shape: (rows,) if ONNX gives one value for each row as (rows, 1)."""
     if output.width is not None or values.ndim == 1:
         return values
     # Of a binary classifier's two scores, the second is the decision function.
@@ -89,7 +90,7 @@ def _shaped(output: Output, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _among(positions: frozenset[int], labels: NDArray[Any]) -> bool:
-    """Whether all labels are positions of classes, which are counted from 0."""
+    """Whether all labels are positions of classes: whole numbers from 0 to the number of classes minus 1."""
     if labels.dtype.kind != "i":
         return False
     if labels.size <= FEW:
@@ -99,9 +100,9 @@ def _among(positions: frozenset[int], labels: NDArray[Any]) -> bool:
 
 def import_onnxruntime() -> Any:
     """
-    Import ONNX Runtime without its telemetry.
+    Import ONNX Runtime with its telemetry turned off.
 
-    That would send events to its maker, from a thread that keeps every forked process from ending.
+    Telemetry would send events to ONNX Runtime's maker. Its thread would also keep forked processes from ending.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
@@ -120,22 +121,25 @@ _DTYPES: dict[str, Any] = {
 
 def onnx_session(model: bytes) -> Any:
     """
-    A session of a model that is all in these bytes.
+    Make a session of a model that has all its data in these bytes.
 
     Raises:
-        ValueError: it names other files.
-        Exception: ONNX Runtime does not take it; its errors have no common base.
+        ValueError: the model keeps data in other files, or the bytes are no model.
+        Exception: ONNX Runtime cannot load the model. Its errors have no common base.
     """
-    # A tensor names its file in an entry with this key, and few models have the word anywhere.
+    # A tensor names its file in an entry with the key "location". Most models do not have this word, so the slow search
+    # is rare.
     if b"location" in model and _keeps_data_elsewhere(model):
-        raise ValueError("it keeps data in other files, and a model must be one: onnx.save(onnx.load(...)) makes it so")
+        raise ValueError(
+            "it keeps data in other files, but a model must be one file: onnx.save(onnx.load(...)) writes it"
+        )
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
-    # One thread: there is no pool to lose when the process forks, and workers are the parallelism.
+    # One thread: a fork would not copy a pool of threads, and several workers already use several cores.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False  # faster for one row, and a large batch gives its memory back
+    options.enable_cpu_mem_arena = False  # faster for one row, and memory of a large batch is released
     options.log_severity_level = 4
-    options.add_session_config_entry("session.load_model_format", "ONNX")  # its other format has no such check
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # the ORT format would skip the search
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

@@ -15,30 +15,30 @@ from service.table import FEW, Table
 
 
 class Runtime(Protocol):
-    """The one seam that a new model format fills."""
+    """The interface that a new model format implements."""
 
     platform: str
-    """What the Open Inference Protocol calls this format."""
+    """The name of this format in the Open Inference Protocol."""
 
     def predict(self, table: Table) -> Prediction:
         """
         Predict each row of a table that fits the model's signature.
 
         Raises:
-            InvalidInput: the arithmetic overflowed.
+            InvalidInput: the model cannot compute with these values, for example if its arithmetic overflows.
         """
         ...
 
 
 def _finite(numbers: NDArray[Any]) -> bool:
-    """Whether none is infinite or NaN."""
+    """Whether all numbers are finite."""
     if numbers.size <= FEW:
         return all(map(math.isfinite, numbers.ravel().tolist()))
     return bool(np.logical_and.reduce(np.isfinite(numbers), axis=None))
 
 
 def _prediction(signature: Signature, outputs: list[NDArray[Any]]) -> Prediction:
-    """The outputs in their places, refused where one is not finite."""
+    """Make a prediction of the outputs, in the signature's order. Raises InvalidInput if a number is not finite."""
     for output in outputs:
         if output.dtype.kind == "f" and not _finite(output):
             raise InvalidInput("The model's arithmetic overflows with these numbers.")

@@ -1,4 +1,4 @@
-"""A table in the form in which an estimator was fitted."""
+"""Makes an estimator's input of a table, in the container that it was fitted on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.table import Table
 
 def estimator_input(signature: Signature, table: Table) -> Any:
     """
-    The rows of a table as the estimator wants them.
+    Return the rows of a table in the container that the estimator expects.
 
     Returns:
         By `Signature.form`: a float64 matrix, shape (rows, features), NaN where a value is missing; a DataFrame whose
@@ -21,7 +21,7 @@ def estimator_input(signature: Signature, table: Table) -> Any:
     """
     match signature.form:
         case "matrix":
-            # A transformer may compute in place; what came over the wire is read-only.
+            # A transformer may compute in place, but a matrix that shares memory with a request's body is read-only.
             return table.matrix if table.matrix is None or table.matrix.flags.writeable else table.matrix.copy()
         case "texts":
             return table.columns[0]
@@ -41,7 +41,7 @@ def estimator_input(signature: Signature, table: Table) -> Any:
 
 
 def _strings(feature: Feature, column: NDArray[Any]) -> NDArray[Any]:
-    """The column as objects; a missing string is None or NaN, as it was in the fit."""
+    """The column as objects. A missing string becomes None or NaN: the kind that the estimator was fitted on."""
     if feature.numeric or feature.missing_is_none or not feature.missing:
         return column.astype(object)
     return np.array([np.nan if each is None else each for each in column], dtype=object)
@@ -51,7 +51,7 @@ def _series(feature: Feature, column: NDArray[Any]) -> Any:
     import pandas as pd
 
     if feature.dtype == "category":
-        # Of a value that is not among the categories, pandas would make a missing one.
+        # Pandas would replace a value that is no category by a missing value, so unknown values become categories.
         known = list(feature.categories or ())
         others = sorted({each for each in column.tolist() if not is_missing(each)}.difference(known))
         codes = pd.Index(known + others).get_indexer(pd.Index(column))
@@ -61,7 +61,7 @@ def _series(feature: Feature, column: NDArray[Any]) -> Any:
         return _dates(feature.dtype or "", column)
     if not feature.numeric:
         return pd.Series(_strings(feature, column), dtype=feature.dtype)
-    # Where a whole number is missing, pandas itself makes the column one of floats.
+    # NumPy's integers have no missing value: if a cell is empty, pandas makes the column one of floats, as in the fit.
     gaps = feature.missing and bool(np.isnan(column).any())
     return pd.Series(column, dtype=None if gaps else feature.dtype)
 

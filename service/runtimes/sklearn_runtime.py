@@ -18,7 +18,7 @@ from service.table import Table
 
 
 class SklearnRuntime:
-    """A fitted scikit-learn estimator, answering as it would on its own."""
+    """Predicts with a fitted scikit-learn estimator. The answers are the estimator's own."""
 
     platform = "sklearn_skops"
 
@@ -53,7 +53,13 @@ class SklearnRuntime:
 
 
 def _positions(classes: NDArray[Any], order: NDArray[np.intp], labels: NDArray[Any]) -> NDArray[np.intp]:
-    """The labels' positions in the estimator's classes, given sorted and with theirs; refused where one is none."""
+    """
+    Map labels to positions in `classes_`.
+
+    `classes` is sorted; `order[i]` is the original position of `classes[i]`. Example: `classes_` = (b, a) gives
+    classes = (a, b) and order = (1, 0), so the label a has the position 1. Raises InvalidInput for a label that is no
+    class.
+    """
     found = np.searchsorted(classes, labels).clip(max=len(classes) - 1)
     if not np.array_equal(classes[found], labels):
         raise InvalidInput("The model has no class for these values: they are far from all that it knows.")

@@ -189,7 +189,7 @@ def test_show_tells_what_a_model_takes(root: Path, capsys: pytest.CaptureFixture
         (["key", "a b"], "key: The key must be: name sha256:DIGEST [expiry]; a name has letters, digits and ._-."),
         (["reload", "--port", "1"], f"reload: No service of yours runs on port 1; `{START} --port 1` starts one."),
         (["add", "m", "{root}"],
-         "add: {root} is a directory and not an MLflow model, nor one of skops: give the model's file."),
+         "add: {root} is a directory, but neither an MLflow model nor a skops model: give the model's file."),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_told_in_one_sentence(

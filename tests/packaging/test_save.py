@@ -120,7 +120,7 @@ def test_a_failure_leaves_nothing(fitted: Any, tmp_path: Path, monkeypatch: pyte
         ({"classes": ["a", "b"]}, "has 3 classes"),
         ({"classes": ["a", "b"]}, "2 names were given"),
         ({"classes": ["a", "b", "b"]}, "names of the classes must all be different"),
-        ({"classes": ["a", "b", None]}, "called by a string, a number, true or false; None is none"),
+        ({"classes": ["a", "b", None]}, "name of a class must be a string, a number, true or false; None is not"),
         ({"version": "two"}, "whole number from 1"),
         ({"example": [1, 2, 3]}, "example has 3 values"),
     ],

@@ -100,7 +100,7 @@ def test_rows_with_gaps_are_left_out(tmp_path: Path) -> None:
     content = graph(LinearRegression().fit(ROWS, TARGET))
     save_onnx(content, FRAME.mask(FRAME["a"] > 6), name="m", root=tmp_path)
     assert len(posted(tmp_path, FIRST)["predictions"]) == 1
-    with pytest.raises(PackagingError, match="Every row of the sample misses a value"):
+    with pytest.raises(PackagingError, match="Every row of the sample has a missing value"):
         save_onnx(content, FRAME.assign(a=np.nan), name="m", root=tmp_path)
 
 

@@ -144,7 +144,7 @@ def test_golden_rows_have_an_answer_each(version: Path) -> None:
         def predict(self, _: Table) -> Prediction:
             return Prediction(np.array([0]))
 
-    with pytest.raises(Refused, match="2 golden rows are given 1 answers"):
+    with pytest.raises(Refused, match="the model gives 1 answers for 2 golden rows"):
         replay(Few(), manifest.signature, Golden(manifest.golden.rows[:2], [0]))
 
 

@@ -222,7 +222,7 @@ def test_a_rewritten_version_serves_on_as_it_was(
     bench.root.with_name("kept").rename(directory)
     assert bench.refresh() == ([], [])
     assert bench.repository.entry("iris").refused == {}
-    assert lines(log) == ["INFO iris/1 is again what was loaded"]
+    assert lines(log) == ["INFO the files of iris/1 match the loaded model again"]
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_a_half_copied_version_is_waited_for(
     bench.repository.refresh()
     assert bench.repository.entry("iris").waiting == {}
     assert bench.repository.entry("iris").refused == {
-        "3": "manifest.json is that of iris/2",
+        "3": "manifest.json belongs to iris/2",
         "2": "model.onnx cannot be read: No such file or directory",
     }
 

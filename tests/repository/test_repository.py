@@ -197,7 +197,7 @@ def test_another_scikit_learn_refuses_only_what_scikit_learn_serves(root: Path) 
 
     assert opened(root).get().version == 1
     refused = opened(root, runtime="sklearn").entry("iris").refused
-    assert refused["1"].startswith("model.skops: made by scikit-learn 1.0.2, and this is ")
+    assert refused["1"].startswith("model.skops: made by scikit-learn 1.0.2, but this service has ")
 
 
 def test_another_python_refuses_nothing(root: Path) -> None:
@@ -246,14 +246,14 @@ def test_a_skops_file_with_an_unlisted_type_is_refused(root: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda m: m["files"].update({"a\0b": "0"}), "manifest.json names a file by characters that no name has"),
-        (lambda m: m["files"].update({"a\x1b[2Jb": "0"}), "manifest.json names a file by characters that no name has"),
+        (lambda m: m["files"].update({"a\0b": "0"}), "manifest.json has a file name with unprintable characters"),
+        (lambda m: m["files"].update({"a\x1b[2Jb": "0"}), "manifest.json has a file name with unprintable characters"),
         (
             lambda m: m["features"][1].pop("example"),
-            "model.onnx: the example is not taken: sepal_width must be a number",
+            "model.onnx: the model does not accept the example: sepal_width must be a number",
         ),
-        (lambda m: m["features"][1].update(example="x"), "model.onnx: the example is not taken: "),
-        (lambda m: m.pop("classes"), "model.onnx: manifest.json names probabilities and no classes"),
+        (lambda m: m["features"][1].update(example="x"), "model.onnx: the model does not accept the example: "),
+        (lambda m: m.pop("classes"), "model.onnx: manifest.json has probabilities but no classes"),
         (lambda m: m.update(licence="\x1b[2J"), "manifest.json is not a manifest: "),
     ],
     ids=["NUL", "a control character", "no example", "another example", "no classes", "a member"],

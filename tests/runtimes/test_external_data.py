@@ -110,7 +110,7 @@ def test_a_tensor_in_a_file_is_refused(place: str, tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     DATA.tofile("data.bin")
 
-    with pytest.raises(ValueError, match=r"^it keeps data in other files, and a model must be one: onnx\.save"):
+    with pytest.raises(ValueError, match=r"^it keeps data in other files, but a model must be one file: onnx\.save"):
         onnx_session(PLACES[place]().SerializeToString())
 
 
@@ -121,7 +121,9 @@ def test_a_version_with_external_data_does_not_serve(iris_dir: Path, tmp_path: P
     directory = versions.copy_version(iris_dir / "iris" / "1", tmp_path / "models", version=1)
     versions.rewrite(directory, ONNX, model(tensor=elsewhere()).SerializeToString())
 
-    assert refusal(tmp_path / "models").startswith("model.onnx: it keeps data in other files, and a model must be one")
+    assert refusal(tmp_path / "models").startswith(
+        "model.onnx: it keeps data in other files, but a model must be one file"
+    )
     with pytest.raises(PackagingError, match="it keeps data in other files"):
         save_onnx(model(tensor=elsewhere()).SerializeToString(), np.zeros((3, 4)), name="m", root=tmp_path)
 

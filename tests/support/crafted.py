@@ -148,21 +148,21 @@ def a_tree_in_another_place() -> Any:
     return ridge
 
 
-@crafted("LinearRegression.predict replaces what is of the class")
+@crafted("LinearRegression.predict replaces an attribute of its class")
 def a_function_for_a_method() -> Any:
     model = LinearRegression().fit(ROWS, VALUES)
     model.predict = np.ravel
     return model
 
 
-@crafted("LogisticRegression._parameter_constraints replaces what is of the class")
+@crafted("LogisticRegression._parameter_constraints replaces an attribute of its class")
 def parameters_without_rules() -> Any:
     model = LogisticRegression().fit(ROWS, LABELS)
     model._parameter_constraints = {}  # noqa: SLF001
     return model
 
 
-@crafted("SVC._impl replaces what is of the class")
+@crafted("SVC._impl replaces an attribute of its class")
 def a_machine_of_another_kind() -> Any:
     model = SVC().fit(ROWS, LABELS)
     model._impl = "epsilon_svr"  # noqa: SLF001
@@ -273,7 +273,7 @@ def _no_keys() -> dict[str, Any]:
     return node("ListNode", "builtins.list", [])
 
 
-@crafted("it has an array that is none")
+@crafted("it has an array that is not in NumPy's format")
 def an_archive_for_an_array() -> bytes:
     archive = io.BytesIO()
     np.savez(archive, x=np.arange(3))
@@ -284,7 +284,7 @@ def an_archive_for_an_array() -> bytes:
     return altered(Ridge().fit(ROWS, VALUES), change, {"archive": archive.getvalue()})
 
 
-@crafted("it has a tree with sizes of another")
+@crafted("it has a tree with wrong numbers of classes")
 def a_tree_of_more_outputs_than_numbers_of_classes() -> bytes:
     def change(schema: dict[str, Any]) -> None:
         attributes(schema)["tree_"]["__reduce__"]["args"]["content"][2] = plain(10**9)
@@ -332,17 +332,17 @@ def _tree(change: Callable[[dict[str, Any]], object]) -> Any:
     return model
 
 
-@crafted("Tree has a left child that is none of its later nodes")
+@crafted("Tree has a left child that is not a later node")
 def a_left_child_far_away() -> Any:
     return _tree(lambda state: state["nodes"]["left_child"].__setitem__(0, 10**9))
 
 
-@crafted("Tree has a right child that is none of its later nodes")
+@crafted("Tree has a right child that is not a later node")
 def a_child_before_its_parent() -> Any:
     return _tree(lambda state: state["nodes"]["right_child"].__setitem__(1, 0))
 
 
-@crafted("Tree has a left child that is none of its later nodes")
+@crafted("Tree has a left child that is not a later node")
 def a_child_that_is_negative() -> Any:
     return _tree(lambda state: state["nodes"]["left_child"].__setitem__(0, -7))
 
@@ -430,7 +430,7 @@ def _node(field: str, value: Any) -> Callable[[Any], object]:
     return lambda model: model._predictors[0][0].nodes[field].__setitem__(0, value)  # noqa: SLF001
 
 
-@crafted("TreePredictor has a left child that is none of its later nodes")
+@crafted("TreePredictor has a left child that is not a later node")
 def a_left_child_of_a_histogram_far_away() -> Any:
     return _histogram(_node("left", 4 * 10**9))
 
@@ -449,7 +449,7 @@ def a_set_of_categories_far_away() -> Any:
     return _histogram(change, 0)
 
 
-@crafted("HistGradientBoostingRegressor knows a category that it has no place for")
+@crafted("HistGradientBoostingRegressor has a category code that is not a whole number from 0 to 255")
 def a_category_far_away() -> Any:
     return _histogram(lambda model: model._bin_mapper.bin_thresholds_.__setitem__(0, np.array([1e9])), 0)  # noqa: SLF001
 
@@ -483,7 +483,7 @@ def _neighbors(change: Callable[[list[Any]], object], **parameters: Any) -> Any:
     return model
 
 
-@crafted("KDTree orders points that it has not")
+@crafted("KDTree orders points that it lacks")
 def a_point_far_away() -> Any:
     return _neighbors(lambda state: state[1].__setitem__(0, 10**9))
 
@@ -525,7 +525,7 @@ def a_label_far_away() -> Any:
     return model
 
 
-@crafted("RadiusNeighborsClassifier has other labels than neighbors")
+@crafted("RadiusNeighborsClassifier has labels of other neighbors")
 def fewer_labels_than_neighbors() -> Any:
     model = RadiusNeighborsClassifier(radius=9, algorithm="brute").fit(ROWS, LABELS)
     model._y = model._y[:1]  # noqa: SLF001
@@ -567,7 +567,7 @@ def _machine(change: Callable[[Any], object], kind: type = SVC) -> Any:
     return model
 
 
-@crafted("SVC has other coefficients than vectors")
+@crafted("SVC has coefficients of other vectors")
 def fewer_coefficients_than_vectors() -> Any:
     return _machine(lambda model: setattr(model, "_dual_coef_", model._dual_coef_[:, :1].copy()))
 
@@ -577,12 +577,12 @@ def more_positions_than_vectors() -> Any:
     return _machine(lambda model: setattr(model, "support_", np.arange(10**6, dtype=np.int32)))
 
 
-@crafted("SVC counts other vectors than it has")
+@crafted("SVC has counts of other vectors")
 def counts_of_other_vectors() -> Any:
     return _machine(lambda model: setattr(model, "_n_support", np.array([10**9, -(10**9), 1], dtype=np.int32)))
 
 
-@crafted("SVC has other coefficients than vectors")
+@crafted("SVC has coefficients of other vectors")
 def more_classes_than_intercepts() -> Any:
     return _machine(lambda model: setattr(model, "_n_support", np.ones(999, dtype=np.int32)))
 
@@ -599,7 +599,7 @@ def a_kernel_of_rows_that_are_not_there() -> Any:
     return model
 
 
-@crafted("CountVectorizer gives a word a column that is none")
+@crafted("CountVectorizer assigns a word to a column that does not exist")
 def a_word_in_a_column_far_away() -> Any:
     vectorizer = CountVectorizer()
     model = make_pipeline(vectorizer, RandomForestRegressor(2)).fit(TEXTS, VALUES)
@@ -607,7 +607,7 @@ def a_word_in_a_column_far_away() -> Any:
     return model
 
 
-@crafted("DictVectorizer gives a word a column that is none")
+@crafted("DictVectorizer assigns a word to a column that does not exist")
 def a_key_in_a_column_far_away() -> Any:
     vectorizer = DictVectorizer().fit([{"a": 1.0}])
     vectorizer.vocabulary_["a"] = 10**6
@@ -626,7 +626,7 @@ def fewer_columns_than_categories() -> Any:
     return _encoder(lambda encoder: setattr(encoder, "_n_features_outs", [1, 1]))
 
 
-@crafted("OneHotEncoder has categories in no order")
+@crafted("OneHotEncoder has categories that are not sorted")
 def categories_that_a_search_misses() -> Any:
     return _encoder(lambda encoder: encoder.categories_.__setitem__(0, np.array([2.0, 1.0, 0.0])))
 

@@ -140,11 +140,11 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "a directory for a model": (lambda at: linked(at / ONNX, "."), "model.onnx cannot be read: not a regular file"),
     "another model's manifest": (
         lambda at: edit(at, lambda m: m.update(name="other")),
-        "manifest.json is that of other",
+        "manifest.json belongs to other",
     ),
     "another version's manifest": (
         lambda at: edit(at, lambda m: m.update(version=7)),
-        "manifest.json is that of iris/7",
+        "manifest.json belongs to iris/7",
     ),
     "no such artifact": (lambda at: edit(at, lambda m: m["files"].pop(ONNX)), "there is no model.onnx in this version"),
     "a model that is none": (lambda at: rewrite(at, ONNX, b"no model"), "model.onnx: "),
@@ -158,7 +158,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "golden rows that do not fit": (
         lambda at: edit(at, lambda m: m["golden"]["rows"][0].__setitem__(0, 1e308)),
-        "model.onnx: the golden rows are not taken",
+        "model.onnx: the model does not accept the golden rows",
     ),
 }
 """For each way to break a version: the beginning of its refusal."""

@@ -1,8 +1,8 @@
 """
 Converts an estimator to ONNX.
 
-    convert.py                  starts the child, and waits for it
-    child.py                    converts, in a process of its own
+    convert.py                  starts the child process, and waits for it
+    child.py                    converts, in the child process
     converters.py               linear classifiers, imputers and trees
     hist_gradient_boosting.py   histogram-based gradient boosting
     hist_categories.py          the categories in its trees
@@ -13,6 +13,6 @@ Converts an estimator to ONNX.
     ufuncs.py                   these functions
     neighbours.py               finds neighbouring numbers between which something changes
     boosters.py                 XGBoost, LightGBM and CatBoost
-    booster_trees.py            their trees
-    nodes.py                    nodes, constants and labels of graphs
+    booster_trees.py            reads the trees of boosters
+    nodes.py                    adds nodes, constants and labels to graphs
 """

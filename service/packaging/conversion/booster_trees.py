@@ -1,4 +1,4 @@
-"""The trees of boosters, read from each library's own dump; what is not a split of numbers is refused."""
+"""Reads the trees of boosters from each library's own dump. Trees that do not split by numbers are refused."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Trees(NamedTuple):
     A booster's trees.
 
     Attributes:
-        nodes: the nodes of each, and the target that its leaves count for.
-        base: what the sum of each target starts with.
-        scale: what the sum is multiplied by.
-        objective: what it was fitted for, as its library calls it.
+        nodes: for each tree its nodes, of the dtype `NODE`, and the target to which its leaves are added.
+        base: the start value of the sum, shape (targets,).
+        scale: the factor of the sum.
+        objective: the library's name of the objective.
     """
 
     nodes: list[tuple[Nodes, int]]
@@ -35,10 +35,10 @@ class Trees(NamedTuple):
 
 def trees_of(model: Any) -> Trees:
     """
-    The trees of a booster.
+    Read the trees of a booster.
 
     Raises:
-        NotImplementedError: it has something else than splits of numbers, or is too deep to be walked.
+        NotImplementedError: a tree splits by categories or has other parts that cannot be converted, or is too deep.
     """
     read = {"xgboost": _xgboost, "lightgbm": _lightgbm, "catboost": _catboost}[str(library_of(model))]
     try:
@@ -48,7 +48,7 @@ def trees_of(model: Any) -> Trees:
 
 
 def splits_of(model: Any) -> NDArray[np.float64]:
-    """The (feature, threshold) pairs of a booster; shape (splits, 2); none of one that is not converted."""
+    """The (feature, threshold) pairs of a booster, float64, shape (splits, 2); empty if it cannot be converted."""
     try:
         found = [nodes[nodes["is_leaf"] == 0] for nodes, _ in trees_of(model).nodes]
     except NotImplementedError:
@@ -140,7 +140,7 @@ def _catboost(model: Any) -> Trees:
 
 
 def _catboost_nodes(tree: Any, split: Any, targets: int) -> list[Nodes]:
-    """The nodes of a tree, once for each target."""
+    """The nodes of a tree, as a separate tree for each target."""
 
     def of(target: int) -> Any:
         def node(part: Any) -> tuple[Any, ...]:
@@ -148,7 +148,7 @@ def _catboost_nodes(tree: Any, split: Any, targets: int) -> list[Nodes]:
                 if "split" in part:
                     return *split(part["split"]), part["left"], part["right"]
                 return (float(np.ravel(part["value"])[target]),)
-            level, leaf = part  # of a tree whose levels each have one split
+            level, leaf = part  # an oblivious tree: all nodes of a level have the same split
             if level == len(tree["splits"]):
                 return (float(tree["leaf_values"][leaf * targets + target]),)
             return *split(tree["splits"][level]), (level + 1, leaf), (level + 1, leaf | 1 << level)
@@ -160,10 +160,12 @@ def _catboost_nodes(tree: Any, split: Any, targets: int) -> list[Nodes]:
 
 def _nested(root: Any, look: Any) -> Nodes:
     """
-    The nodes of a nested tree.
+    Flatten a nested tree to an array of nodes.
 
     Args:
-        look: gives a leaf's value, or a branch's feature, threshold, whether gaps go left, and its two sides.
+        root: the root of the tree.
+        look: a function that returns (value,) for a leaf, and (feature, threshold, whether gaps go left, left part,
+            right part) for a branch.
     """
     nodes: list[tuple[Any, ...]] = []
 

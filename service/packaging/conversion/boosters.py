@@ -1,8 +1,8 @@
 """
-Converters for XGBoost, LightGBM and CatBoost, exact on their thresholds.
+Converters for XGBoost, LightGBM and CatBoost that are exact for numbers on their thresholds.
 
-XGBoost compares and adds in float32, its base score first. CatBoost compares in float32 and adds in double. LightGBM
-does both in double, and takes numbers next to zero for zero.
+XGBoost compares and adds in float32, and adds its base score first. CatBoost compares in float32 and adds in float64.
+LightGBM compares and adds in float64, and takes numbers of at most 1e-35 in magnitude for zero.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from service.packaging.conversion.nodes import cast_to_output, constant, labels,
 from service.runtimes.boosters.load import MODULES
 
 ZEROS_ARE_MISSING = "zeros_are_missing_"
-"""An attribute of a copy of an XGBoost model that is given sparse tables."""
+"""The name of an attribute that marks an XGBoost model that gets sparse tables: it reads their zeros as missing."""
 
 _CLASSES = {
     "xgboost": ("XGBClassifier", "XGBRFClassifier", "XGBRegressor", "XGBRFRegressor", "XGBRanker"),
@@ -44,7 +44,7 @@ _EACH = ("multiclassova", "MultiClassOneVsAll")
 
 
 def register(libraries: set[str], options: dict[str, Any]) -> None:
-    """Make skl2onnx use these converters for libraries that are installed; `options` are those of its classifiers."""
+    """Register these converters in skl2onnx for installed libraries. `options`: the options of its classifiers."""
     from skl2onnx import update_registered_converter
     from skl2onnx.common.shape_calculator import (
         calculate_linear_classifier_output_shapes,
@@ -101,7 +101,7 @@ def _classifier(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _raw(scope: Any, operator: Any, container: Any, trees: Trees) -> str:
-    """The sum of the trees, shape (rows, targets); float32 of XGBoost, double of the others."""
+    """The sum of the trees, shape (rows, targets): float32 for XGBoost, float64 for the other libraries."""
     model = operator.raw_operator
     library, given = library_of(model), operator.inputs[0].full_name
     if library == "xgboost":
@@ -122,7 +122,7 @@ def _raw(scope: Any, operator: Any, container: Any, trees: Trees) -> str:
 
 
 def _gaps(scope: Any, container: Any, given: str, model: Any) -> str:
-    """The numbers, NaN for those that XGBoost takes for missing ones."""
+    """The input, with NaN for the numbers that XGBoost reads as missing values."""
     missing = [0.0] if getattr(model, ZEROS_ARE_MISSING, False) else []
     if model.missing is not None and not np.isnan(model.missing):
         missing.append(float(model.missing))
@@ -134,7 +134,7 @@ def _gaps(scope: Any, container: Any, given: str, model: Any) -> str:
 
 
 def _number(scope: Any, container: Any, values: Any) -> str:
-    """A constant of the array's own precision."""
+    """Add a constant in the array's own precision, float32 or float64, and return its name."""
     name = unique(scope, "constant")
     kind = TensorProto.FLOAT if values.dtype == np.float32 else TensorProto.DOUBLE
     container.add_initializer(name, kind, list(values.shape), values.ravel().tolist())
@@ -142,7 +142,11 @@ def _number(scope: Any, container: Any, values: Any) -> str:
 
 
 def _summed_in_float32(scope: Any, container: Any, given: str, trees: Trees) -> str:
-    """The base score is a first tree of one leaf for each target: XGBoost adds it first."""
+    """
+    Add the sum of the trees in float32, and return its name.
+
+    XGBoost adds the base score first. So the first tree of each target is a single leaf with that score.
+    """
     branches: dict[str, list[Any]] = {
         key: [] for key in ("treeids", "nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids",
                             "missing_value_tracks_true")
@@ -183,7 +187,7 @@ def _leaf(value: float) -> Any:
 
 
 def _margins(trees: Trees) -> Any:
-    """The base scores as sums of trees."""
+    """The base scores on the scale of the trees' sums, float32: their logit for logistic objectives, for example."""
     base = trees.base.astype(np.float32)
     if trees.objective in _LOGISTIC:
         return -np.log(np.float32(1) / base - np.float32(1))
@@ -202,6 +206,6 @@ def _plain(objective: str) -> str:
 
 
 def _slope(objective: str) -> float:
-    """What LightGBM multiplies a sum by before its sigmoid."""
+    """The factor of a sum before LightGBM's sigmoid. "binary sigmoid:2" has 2.0."""
     found = [each for each in objective.split() if each.startswith("sigmoid:")]
     return float(found[0].partition(":")[2]) if found else 1.0

@@ -1,7 +1,7 @@
-"""Converts one estimator, in a process of its own: conversion imports much, may crash, and may not end.
+"""Converts an estimator in a child process, because a conversion imports many modules, may crash, and may never end.
 
-`python -m service.packaging.conversion.child` reads a pickled job from its standard input and writes pickled candidates
-to its output.
+`python -m service.packaging.conversion.child` reads a pickled job from standard input and writes pickled candidates to
+standard output.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from service.packaging.inspection.final_estimator import Threshold, split, unwra
 from service.signature import Feature, Signature
 
 MEMORY = 0.75
-"""The share of the machine's memory that it may take."""
+"""The share of the machine's memory that the child may use."""
 
 _OPSETS = {"": 21, "ai.onnx.ml": 3}
-"""The newest operators that all of skl2onnx' converters know."""
+"""The newest versions of the operator sets that all of skl2onnx' converters know."""
 
 
 def candidates(estimator: Any, signature: Signature) -> list[Candidate]:
     """
-    Convert in this process, as `convert` does in one of its own; `converters.register` must have been called.
+    Convert an estimator in this process. `convert` calls this in a child. Call `converters.register` before.
 
-    Bare trees are converted in float32, in which they compare; the rest in float64, and in float32 where that has no
-    kernel. Forests are also converted exactly, which is tried last.
+    Trees without a pipeline are converted in float32, because they compare in float32. Other estimators are converted
+    in float64, and in float32 for the case that ONNX Runtime has no float64 kernel. Forests also have an exact
+    conversion, which is the last candidate because it is larger and slower.
     """
     from service.packaging.conversion import forests, parts
 
@@ -61,7 +62,7 @@ def candidates(estimator: Any, signature: Signature) -> list[Candidate]:
 
 
 def _libraries(estimator: Any) -> set[str]:
-    """The library of the booster at the end, if there is one."""
+    """The library of the booster in the last step; empty if the last step is no booster."""
     from service.packaging.boosters import library_of
 
     found = library_of(split(unwrapped(estimator)[0])[1])
@@ -69,7 +70,7 @@ def _libraries(estimator: Any) -> set[str]:
 
 
 def _with_sparse_zeros(estimator: Any, final: Any, signature: Signature) -> tuple[Any, Any]:
-    """The same, with a note for XGBoost if it is given sparse tables: their zeros are missing values to it."""
+    """Mark the XGBoost model in the last step if it gets sparse tables, because it reads their zeros as missing."""
     from service.packaging.conversion.boosters import ZEROS_ARE_MISSING
     from service.runtimes.sklearn_input import estimator_input
     from service.table import Table
@@ -132,7 +133,7 @@ def _inputs(signature: Signature, precision: str) -> list[tuple[str, Any]]:
 
 
 def _compares_in_float32(estimator: Any) -> bool:
-    """Whether scikit-learn casts this estimator's input to float32 itself."""
+    """Whether scikit-learn casts the input of this estimator to float32."""
     from sklearn import ensemble, tree
 
     bases = (
@@ -149,7 +150,7 @@ def _compares_in_float32(estimator: Any) -> bool:
 
 
 def _with_cast(pipeline: Any) -> Any:
-    """The pipeline with a cast to float32 before its final trees, where scikit-learn casts, too."""
+    """The pipeline with a cast to float32 before its final trees. scikit-learn casts in the same place."""
     from skl2onnx.sklapi import CastTransformer
     from sklearn.pipeline import Pipeline
 
@@ -158,7 +159,7 @@ def _with_cast(pipeline: Any) -> Any:
 
 
 def _with_positions(final: Any) -> Any:
-    """The same with the positions of the labels for labels: they cost less, and every converter takes them."""
+    """The estimator with the positions 0, 1... as labels: they are faster, and every converter accepts them."""
     relabelled = copy.copy(final)
     relabelled.classes_ = np.arange(len(final.classes_))
     return relabelled
@@ -172,7 +173,7 @@ def _main() -> None:
     from service.packaging.conversion import converters
 
     output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a converter prints must not get between
+    os.dup2(2, 1)  # a converter's prints must not get into the pickled output
     estimator, signature = pickle.load(sys.stdin.buffer)  # noqa: S301 (from our own parent)
     converters.register(_libraries(estimator))
     pickle.dump([tuple(each) for each in candidates(estimator, signature)], output)

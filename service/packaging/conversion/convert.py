@@ -1,4 +1,4 @@
-"""Has a fitted estimator converted to ONNX in a child process."""
+"""Converts a fitted estimator to ONNX in a child process."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 from service.signature import Signature
 
 SECONDS = 300.0
-"""How long a conversion may take."""
+"""The time that a conversion may take."""
 
 
 _CHILD = "service.packaging.conversion.child"
 
 
 class Candidate(NamedTuple):
-    """One conversion: the ONNX model, or why there is none."""
+    """The result of a conversion in one precision: the bytes of the ONNX model, or None and the reason."""
 
     precision: str
     model: bytes | None
@@ -28,15 +28,15 @@ class Candidate(NamedTuple):
 
 def convert(estimator: Any, signature: Signature) -> list[Candidate]:
     """
-    Convert an estimator, in each precision that may be exact, best first.
+    Convert an estimator in each precision that may be exact. The best candidate comes first.
 
-    The graph takes one matrix X where the estimator does, and otherwise a column of shape (rows, 1) for each feature.
-    The first output is `predict` (for a classifier the position of the label in `classes_`), the second one its
-    probabilities or scores.
+    If the estimator takes a matrix, the graph has one input X, shape (rows, features). Otherwise it has an input of
+    shape (rows, 1) for each feature. The first output is `predict` (for a classifier the position of the label in
+    `classes_`), the second output has the probabilities or scores. A failed conversion is a candidate with a reason.
     """
     try:
         job = pickle.dumps((estimator, signature))
-    except Exception as ex:  # noqa: BLE001 (what an estimator holds may refuse in any way)
+    except Exception as ex:  # noqa: BLE001 (a part of an estimator may raise anything when it is pickled)
         return [Candidate("any", None, f"the estimator cannot be passed to the converter: {_first_line(ex)}")]
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
@@ -52,7 +52,7 @@ def convert(estimator: Any, signature: Signature) -> list[Candidate]:
 
 
 def _with_final(estimator: Any, final: Any) -> tuple[Any, Any]:
-    """The estimator with another last step, or that alone if there are no steps; and that step."""
+    """The estimator with another last step, and that step. Without steps, the estimator is that step alone."""
     if not hasattr(estimator, "steps"):
         return final, final
     pipeline = copy.copy(estimator)

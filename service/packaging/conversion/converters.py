@@ -1,4 +1,4 @@
-"""Converters that are exact where skl2onnx' own are not: linear classifiers, imputers, gaps in trees, boosting."""
+"""Exact converters instead of skl2onnx' inexact ones: linear classifiers, imputers, gaps in trees, boosting."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from service.runtimes.onnx_runtime import MISSING_STRING
 from service.signature import is_missing
 
 _OPTIONS = {"zipmap": [True, False, "columns"], "nocl": [True, False], "raw_scores": [True, False]}
-"""What skl2onnx lets its callers ask of a classifier."""
+"""The options that skl2onnx has for classifiers."""
 
 
 def register(libraries: set[str] | None = None) -> None:
-    """Make skl2onnx use these converters, and those of these boosters' libraries."""
+    """Register these converters in skl2onnx, and the converters for `libraries` of boosters."""
     hist_gradient_boosting.register(_OPTIONS)
     hist_categories.register()
     composed.register(_OPTIONS)
@@ -33,7 +33,7 @@ def register(libraries: set[str] | None = None) -> None:
 
 
 def _register_linear() -> None:
-    """Those without probabilities; skl2onnx gives their scores in float32 only."""
+    """Register linear classifiers without probabilities: skl2onnx computes their scores in float32 only."""
     from skl2onnx import update_registered_converter
     from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
     from sklearn import linear_model, svm
@@ -50,7 +50,7 @@ def _register_linear() -> None:
 
 
 def _linear(scope: Any, operator: Any, container: Any) -> None:
-    """Scores, and the label of the highest, as LinearClassifierMixin gives them."""
+    """Write the scores of a LinearClassifierMixin in float64, and the label with the highest score."""
     estimator = operator.raw_operator
     given = node(scope, container, "Cast", [operator.inputs[0].full_name], to=TensorProto.DOUBLE)
     weights = constant(scope, container, np.atleast_2d(np.asarray(estimator.coef_, dtype=np.float64)).T)
@@ -62,7 +62,7 @@ def _linear(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _register_imputer() -> None:
-    """Have SimpleImputer fill missing strings and doubles, which skl2onnx refuses; the rest is left to it."""
+    """Register a SimpleImputer that fills missing strings and float64 numbers. skl2onnx converts all other cases."""
     from skl2onnx import update_registered_converter
     from skl2onnx.common._registration import get_converter, get_shape_calculator
     from sklearn.impute import SimpleImputer
@@ -95,12 +95,12 @@ def _register_imputer() -> None:
 
 
 def _fills_gaps(imputer: Any) -> bool:
-    """Whether an imputer replaces what is missing, each with one value, and nothing else."""
+    """Whether an imputer replaces missing values only, and has a value for each column."""
     return is_missing(imputer.missing_values) and not any(map(is_missing, imputer.statistics_.tolist()))
 
 
 def _route_gaps() -> None:
-    """Have the nodes of trees say where a missing value goes, which skl2onnx leaves out."""
+    """Write into each node of a tree the side to which a missing value goes, because skl2onnx omits it."""
     from skl2onnx.common import tree_ensemble
     from skl2onnx.operator_converters import decision_tree, gradient_boosting, random_forest
 

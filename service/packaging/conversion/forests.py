@@ -1,7 +1,7 @@
 """
-Forests in double, added tree by tree as scikit-learn adds them: where two labels have as many votes, the same one wins.
+Converts forests in float64. They add tree by tree, in scikit-learn's order, so that a tie gives the same label.
 
-skl2onnx' own forests are smaller and faster, but they add in another precision; they serve wherever no label differs.
+skl2onnx' own forests are smaller and faster, but they add in another precision. They serve if no label differs.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ NODE = np.dtype(
         ("missing_go_to_left", np.uint8),
     ]
 )
-"""A node, in the words of histogram-based trees."""
+"""The dtype of a node, with the field names of scikit-learn's histogram-based trees."""
 
 
 class ExactRandomForest(RandomForestClassifier):  # type: ignore[misc]
-    """A random forest that is converted by this module."""
+    """A random forest that this module converts."""
 
 
 class ExactExtraTrees(ExtraTreesClassifier):  # type: ignore[misc]
-    """Extremely randomized trees that are converted by this module."""
+    """Extremely randomized trees that this module converts."""
 
 
 class ExactTree(DecisionTreeClassifier):  # type: ignore[misc]
@@ -75,7 +75,7 @@ _EXACT = _CLASSIFIERS | _REGRESSORS
 
 
 def register(options: dict[str, Any]) -> None:
-    """Make skl2onnx use this converter; `options` are those of its classifiers."""
+    """Register this converter in skl2onnx. `options`: the options of its classifiers."""
     from skl2onnx import update_registered_converter
     from skl2onnx.common.shape_calculator import (
         calculate_linear_classifier_output_shapes,

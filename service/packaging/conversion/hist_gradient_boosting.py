@@ -1,7 +1,7 @@
 """
-A converter for histogram-based gradient boosting, exact where skl2onnx' own compares in float32.
+An exact converter for histogram-based gradient boosting. skl2onnx' own converter compares in float32.
 
-All is double in the operator TreeEnsemble (ai.onnx.ml 5), as it is in scikit-learn: thresholds, leaves, sums.
+The operator TreeEnsemble (ai.onnx.ml 5) has thresholds, leaves and sums in float64, like scikit-learn.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LEQ, _SUM = 0, 1
 
 
 def register(options: dict[str, Any]) -> None:
-    """Make skl2onnx use this converter; `options` are those of its classifiers."""
+    """Register this converter in skl2onnx. `options`: the options of its classifiers."""
     from skl2onnx import update_registered_converter
     from skl2onnx.common.shape_calculator import (
         calculate_linear_classifier_output_shapes,
@@ -43,7 +43,7 @@ def register(options: dict[str, Any]) -> None:
 
 
 def declare(model: ModelProto) -> None:
-    """Say that a graph holds the operator, where it does."""
+    """Raise a graph's version of ai.onnx.ml to 5 if the graph has the operator TreeEnsemble."""
     if any(node.op_type == "TreeEnsemble" for node in model.graph.node):
         for opset in model.opset_import:
             if opset.domain == "ai.onnx.ml":
@@ -78,7 +78,7 @@ def _classifier(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _raw(scope: Any, operator: Any, container: Any) -> str:
-    """The raw predictions, double, shape (rows, trees of an iteration)."""
+    """The raw predictions, float64, shape (rows, trees of an iteration)."""
     estimator = operator.raw_operator
     targets = estimator.n_trees_per_iteration_
     given = node(scope, container, "Cast", [operator.inputs[0].full_name], to=TensorProto.DOUBLE)
@@ -97,17 +97,18 @@ def _raw(scope: Any, operator: Any, container: Any) -> str:
 
 def ensemble(scope: Any, container: Any, given: str, trees: list[tuple[NDArray[Any], int]], targets: int) -> str:
     """
-    The sums of trees, double, shape (rows, targets), added in their order.
+    Add the sums of trees, float64, shape (rows, targets), and return their name. Trees are added in their order.
 
     Args:
-        given: the input, double.
-        trees: the nodes of each, and the target that its leaves count for.
+        given: the name of the input, float64.
+        trees: for each tree its nodes, and the target to which its leaves are added.
+        targets: the number of targets.
     """
     nodes = _Nodes()
     for each, target in trees:
         nodes.add(each, target)
     total = unique(scope, "raw")
-    # skl2onnx knows no operators of ai.onnx.ml 5; `declare` says so of the finished graph.
+    # skl2onnx does not know ai.onnx.ml 5, so this says version 1, and `declare` sets 5 in the finished graph.
     container.add_node(
         "TreeEnsemble",
         [given],
@@ -121,7 +122,7 @@ def ensemble(scope: Any, container: Any, given: str, trees: list[tuple[NDArray[A
 
 
 def _stump(nodes: NDArray[Any]) -> NDArray[Any]:
-    """A branch whose two sides are the one leaf."""
+    """A branch with the same leaf on both sides, for a tree that is a single leaf."""
     stump = np.zeros(3, dtype=nodes.dtype)
     stump[1:] = nodes[0]
     stump["left"][0], stump["right"][0] = 1, 2
@@ -144,9 +145,9 @@ class _Nodes:
         self.weights: list[float] = []
 
     def add(self, nodes: NDArray[Any], target: int) -> None:
-        """Add a tree whose leaves count for a target."""
+        """Add a tree. Its leaves are added to the target."""
         inner = np.flatnonzero(nodes["is_leaf"] == 0)
-        if not len(inner):  # a tree is at least one branch: both of its sides are the leaf
+        if not len(inner):  # the operator needs at least one branch in a tree
             nodes, inner = _stump(nodes), np.array([0])
         place = {int(node): len(self.splits) + i for i, node in enumerate(inner)}
         leaves: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""Neighbouring numbers: finds two between which something changes, and makes rows of them and of the next ones."""
+"""Finds the two neighbouring numbers between which an answer changes, and makes rows of these and the next numbers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from service.packaging.proof.generated_rows import RowMaker
 
 ROWS_EACH = 6
-"""The rows that `beside` makes of each pair of numbers."""
+"""The number of rows that `beside` makes of each pair of numbers."""
 
 _BITS = 64
-"""So many halvings lead from any two numbers of float64 to two neighbours."""
+"""The number of halvings that leads from any two numbers of float64 to two neighbours: there are 2**64 numbers."""
 
 Numbers = NDArray[np.float64]
 
@@ -27,14 +27,17 @@ def bisected(
     points: int = 1,
 ) -> tuple[Numbers, Numbers]:
     """
-    Narrow pairs of numbers, of which the first passes and the second does not, to two neighbours each.
+    Narrow each pair of a number that passes and a number that does not pass to two neighbouring numbers.
+
+    Example: if x <= 2.5 passes, (0, 10) becomes (2.5, 2.5000000000000004); among whole numbers it becomes (2, 3).
 
     Args:
-        low: the numbers that pass; they may be the larger ones.
-        high: the others.
-        whole: where only whole numbers are tried.
-        passes: is given so many points of numbers, one for each pair, below each other.
-        points: the numbers that are tried at once between the two of each pair; more of them are fewer questions.
+        low: the numbers that pass, shape (pairs,). They may be larger than the numbers in `high`.
+        high: the numbers that do not pass, shape (pairs,).
+        whole: whether only whole numbers are tried, shape (pairs,).
+        passes: tells which numbers pass. It gets `points` numbers for each pair, shape (points * pairs,): first a
+            number for each pair, then the next number for each pair.
+        points: the count of numbers between each pair that are tried at once. More points need fewer calls.
     """
     first, last = _order(low, whole), _order(high, whole)
     for _ in range(_BITS):
@@ -52,10 +55,14 @@ def beside(
     maker: RowMaker, columns: list[NDArray[Any]], inputs: NDArray[np.intp], low: Numbers, high: Numbers
 ) -> list[NDArray[Any]]:
     """
-    Six rows of each row: its input is one of the two neighbours, or a step of float64 or float32 beyond them.
+    Make six rows of each row: with each of the two neighbours, and with the next float64 and float32 beyond them.
 
     Args:
-        inputs: the position of the feature in each row that takes these numbers.
+        maker: knows the features.
+        columns: the rows, by column.
+        inputs: for each row, the position of the feature that gets these numbers.
+        low: the first neighbour for each row.
+        high: the second neighbour for each row.
     """
     low, high = np.minimum(low, high), np.maximum(low, high)
     whole, (least, most) = maker.whole[inputs], maker.bounds[:, inputs]
@@ -69,14 +76,14 @@ def beside(
 
 
 def put(columns: list[NDArray[Any]], inputs: NDArray[np.intp], values: Numbers) -> None:
-    """Write a value into each row, in the column that its input names; none if that is -1."""
+    """Write a value into each row, in the column at its position in `inputs`. At -1, nothing is written."""
     for position in np.unique(inputs[inputs >= 0]):
         here = inputs == position
         columns[position][here] = values[here]
 
 
 def _between(first: NDArray[np.int64], last: NDArray[np.int64], points: int) -> NDArray[np.int64]:
-    """Places between two places, evenly spread, shape (points, places)."""
+    """Evenly spread places between pairs of places, shape (points, pairs)."""
     up = last >= first
     distance = np.where(up, last, first).view(np.uint64) - np.where(up, first, last).view(np.uint64)
     each = np.arange(1, points + 1, dtype=np.uint64)[:, None]
@@ -86,18 +93,18 @@ def _between(first: NDArray[np.int64], last: NDArray[np.int64], points: int) -> 
 
 
 def _order(numbers: Numbers, whole: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The place of each number among all numbers of float64, by its bits; or among whole ones."""
+    """The place of each number in the order of all float64 numbers, from its bits; of whole numbers, the number."""
     bits = np.ascontiguousarray(numbers, dtype=np.float64).view(np.int64)
     places = np.where(bits < 0, np.iinfo(np.int64).min - bits, bits)
     return np.where(whole, np.where(whole, numbers, 0.0).astype(np.int64), places)
 
 
 def _number(places: NDArray[np.int64], whole: NDArray[np.bool_]) -> Numbers:
-    """The numbers in these places."""
+    """The numbers at these places: the inverse of `_order`."""
     bits = np.where(places < 0, np.iinfo(np.int64).min - places, places)
     return np.where(whole, places.astype(np.float64), bits.view(np.float64))
 
 
 def _step(numbers: Numbers, side: float) -> Numbers:
-    """The next numbers of float32."""
+    """The next float32 numbers in the direction of `side`, an infinity."""
     return np.nextafter(numbers.astype(np.float32), np.float32(side)).astype(np.float64)

@@ -1,4 +1,4 @@
-"""What the converters write into a graph: nodes, constants, labels."""
+"""Functions with which the converters write nodes, constants and labels into a graph."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from onnx import TensorProto
 
 
 def node(scope: Any, container: Any, kind: str, inputs: list[str], **attributes: Any) -> str:
-    """Add a node with one output, and give the output's name."""
+    """Add a node with one output, and return the output's name."""
     output: str = unique(scope, kind.lower())
     container.add_node(kind, inputs, output, name=unique(scope, kind), **attributes)
     return output
 
 
 def constant(scope: Any, container: Any, values: NDArray[Any]) -> str:
-    """Add an initializer of doubles, int64 or strings, and give its name."""
+    """Add an initializer of float64, int64 or strings, and return its name."""
     name = unique(scope, "constant")
     kinds = {"f": TensorProto.DOUBLE, "i": TensorProto.INT64, "O": TensorProto.STRING}
     content = [each.encode() for each in values.ravel()] if values.dtype.kind == "O" else values.ravel()
@@ -32,7 +32,7 @@ def unique(scope: Any, base: str) -> str:
 
 
 def labels(scope: Any, operator: Any, container: Any, positions: str) -> None:
-    """Give the labels at these positions as the first output of a classifier."""
+    """Write the labels at these positions to the first output of a classifier."""
     classes = np.asarray(operator.raw_operator.classes_)
     if classes.dtype.kind in "iub":
         classes = classes.astype(np.int64)
@@ -45,7 +45,11 @@ def labels(scope: Any, operator: Any, container: Any, positions: str) -> None:
 
 
 def winners(scope: Any, container: Any, scores: str, binary: bool) -> str:
-    """The position of the label, int64, shape (rows,): of a positive score, or of the highest one."""
+    """
+    Add nodes that give the position of the label, int64, shape (rows,), and return their output's name.
+
+    If `binary`, the position is 1 for a positive score and else 0. Otherwise it is that of the highest score.
+    """
     if binary:
         position = node(scope, container, "Greater", [scores, constant(scope, container, np.zeros(1))])
     else:
@@ -56,7 +60,7 @@ def winners(scope: Any, container: Any, scores: str, binary: bool) -> str:
 
 
 def cast_to_output(operator: Any, container: Any, value: str, output: int) -> None:
-    """Give a value as one of the outputs, in that output's type."""
+    """Write a value to an output, cast to the type of the output."""
     variable = operator.outputs[output]
     double = "Double" in type(variable.type).__name__
     container.add_node(

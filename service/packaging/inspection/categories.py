@@ -1,4 +1,4 @@
-"""Which values the encoders inside a fitted estimator know."""
+"""Reads the values that the encoders inside a fitted estimator know."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Column(NamedTuple):
     Attributes:
         position: the feature's position.
         name: the feature's name.
-        gaps: what the imputers on the way take for a missing value, where that is a value.
+        gaps: the values other than NaN and None that imputers on the way replace as missing.
         imputed: whether there is an imputer on the way.
     """
 
@@ -30,12 +30,12 @@ class _Column(NamedTuple):
 
 class Encoded(NamedTuple):
     """
-    What an encoder knows of a feature.
+    The values of a feature that an encoder knows.
 
     Attributes:
-        values: the values; None if it takes any text.
+        values: the values; None if the encoder takes any text.
         strict: whether it refuses other values.
-        imputed: whether missing values do not come to it.
+        imputed: whether an imputer before it replaces missing values.
     """
 
     values: list[Value] | None
@@ -44,12 +44,12 @@ class Encoded(NamedTuple):
 
 
 def encoded_features(estimator: Any, names: list[str]) -> dict[int, Encoded]:
-    """The features that an encoder of the estimator encodes, by position, with what it knows of each."""
+    """For the position of each feature that an encoder encodes: the values that the encoder knows."""
     return dict(_encoded(estimator, [_Column(position, name) for position, name in enumerate(names)]))
 
 
 def string_columns(estimator: Any, names: list[str]) -> dict[str, list[Value] | None]:
-    """The features that are strings to an estimator, each with the values that it knows; None if it takes any text."""
+    """For each feature that the estimator takes as strings, by name: the known values, or None if it takes any text."""
     return {
         names[position]: each.values
         for position, each in encoded_features(estimator, names).items()
@@ -94,7 +94,7 @@ def _in_dicts(vectorizer: Any, columns: list[_Column]) -> Iterator[tuple[int, En
 
 
 def _in_steps(steps: list[tuple[str, Any]], columns: list[_Column]) -> list[tuple[int, Encoded]]:
-    """What the first step that encodes any knows, where the columns come to it as they are."""
+    """The values that the first encoding step knows; empty if a step before it changes the columns."""
     for _, step in steps:
         found = list(_encoded(step, columns))
         columns = _passed(step, columns)
@@ -104,7 +104,7 @@ def _in_steps(steps: list[tuple[str, Any]], columns: list[_Column]) -> list[tupl
 
 
 def _selected(selected: Any, columns: list[_Column]) -> list[_Column]:
-    """The columns that a column transformer names by string, number, slice or mask; none where one is not known."""
+    """The columns that a column transformer selects by name, number, slice or mask; empty if a name is unknown."""
     if isinstance(selected, slice):
         if isinstance(selected.start, str) or isinstance(selected.stop, str):
             return []
@@ -119,7 +119,7 @@ def _selected(selected: Any, columns: list[_Column]) -> list[_Column]:
 
 
 def _passed(step: Any, columns: list[_Column]) -> list[_Column]:
-    """The columns after a step that passes each on in its place, as imputers do; none after any other."""
+    """The columns after a step that keeps each in its place, such as an imputer; empty after other steps."""
     if step is None or step == "passthrough":
         return columns
     if type(step).__name__ not in ("SimpleImputer", "KNNImputer") or step.add_indicator:

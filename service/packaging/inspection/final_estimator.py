@@ -1,4 +1,4 @@
-"""Takes a fitted estimator out of what only passes rows on to it: a search, a threshold, a frozen estimator."""
+"""Takes a fitted estimator out of a wrapper that only passes rows on: a search, a threshold, a frozen estimator."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Threshold(Struct, frozen=True):
     A threshold that decides between two labels.
 
     Attributes:
-        method: the method of the estimator inside whose value is compared.
-        value: a value of at least this gives the positive label.
+        method: the method of the inner estimator whose answer is compared.
+        value: an answer of at least this value gives the positive label.
         positive: the positive label's position in the classes.
     """
 
@@ -26,9 +26,10 @@ class Threshold(Struct, frozen=True):
 
 def unwrapped(estimator: Any) -> tuple[Any, Threshold | None]:
     """
-    The estimator inside, which answers the same; its labels only if no threshold is given with it.
+    Return the inner estimator, and the threshold around it (None if there is no threshold).
 
-    Steps before it in a pipeline stay. A threshold around a threshold is left as it is.
+    The inner estimator gives the same answers. Only its labels differ if there is a threshold. The steps of a pipeline
+    before it stay. A threshold around a threshold is not unwrapped.
     """
     from sklearn.frozen import FrozenEstimator
     from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
@@ -46,7 +47,11 @@ def unwrapped(estimator: Any) -> tuple[Any, Threshold | None]:
 
 
 def without_search(estimator: Any) -> Any:
-    """The best estimator of a search, which answers the same, also as the last step of a pipeline; else itself."""
+    """
+    Replace a search by its best estimator, which gives the same answers, also in the last step of a pipeline.
+
+    Other estimators are returned unchanged.
+    """
     if hasattr(estimator, "best_estimator_"):
         return without_search(estimator.best_estimator_)
     if hasattr(estimator, "steps"):
@@ -75,7 +80,7 @@ def without_samplers(estimator: Any) -> Any:
 
 
 def split(estimator: Any) -> tuple[Any | None, Any]:
-    """The steps before the last one of a pipeline, if there are any, and the last one."""
+    """The steps before the last step of a pipeline (None if there are no such steps), and the last step."""
     steps = getattr(estimator, "steps", None)
     if not steps:
         return None, estimator

@@ -11,11 +11,11 @@ from service.repository.manifest import Importances
 from service.signature import Signature
 
 MOST = 30
-"""How many columns are kept at most, the weightiest: a text model has one for each word."""
+"""The columns with the largest weights are kept, at most this many: a text model has a column for each word."""
 
 
 def importances_of(estimator: Any, signature: Signature) -> Importances | None:
-    """What the last step of an estimator says of its columns; None if it says nothing, or nothing that can be shown."""
+    """The weights that the last step of an estimator gives to its columns; None if there are no valid weights."""
     try:
         return _found(estimator, signature)
     except Exception:  # noqa: BLE001 (an estimator may raise anything, and is served without its plot)
@@ -39,7 +39,7 @@ def _found(estimator: Any, signature: Signature) -> Importances | None:
 
 
 def _unwrapped(estimator: Any) -> tuple[list[Any], Any]:
-    """The transformers in front of the estimator that decides, and that estimator."""
+    """The transformers before the final estimator, and that estimator."""
     before: list[Any] = []
     final = estimator
     while True:
@@ -53,13 +53,13 @@ def _unwrapped(estimator: Any) -> tuple[list[Any], Any]:
 
 
 def _dense(values: Any) -> NDArray[np.float64]:
-    """Shape (rows, columns), whether the estimator keeps one row, several, or a sparse matrix."""
+    """The weights as a dense array, shape (rows, columns). An estimator has a vector, a matrix or a sparse matrix."""
     values = values.toarray() if hasattr(values, "toarray") else values
     return np.atleast_2d(np.asarray(values, dtype=np.float64))
 
 
 def _columns(before: list[Any], signature: Signature, width: int) -> list[str] | None:
-    """The names of the columns that the last step sees; None if they are not known."""
+    """The names of the columns that the last step gets; None if they are unknown."""
     names: Any = list(signature.names)
     for transformers in before:
         texts = signature.form == "texts"
@@ -68,11 +68,11 @@ def _columns(before: list[Any], signature: Signature, width: int) -> list[str] |
 
 
 def _short(names: list[str], signature: Signature) -> list[str]:
-    """Names without what a ColumnTransformer puts in front of them, unless two would be the same."""
+    """The names without a ColumnTransformer's prefix ("num__age" becomes "age"), unless two would be equal."""
     short = [name if name in signature.names else name.partition("__")[2] or name for name in names]
     return short if len(set(short)) == len(names) else names
 
 
 def _row_counts(signature: Signature) -> set[int]:
-    """How many rows can be told apart: one for all, one for each class, or one for each output."""
+    """The valid numbers of rows of weights: 1, the number of classes, and the number of outputs."""
     return {1, len(signature.classes or ()), signature.outputs[0].width or 1}

@@ -1,4 +1,4 @@
-"""What a fitted estimator takes and gives: read from it, and where it does not say, tried."""
+"""Finds the features and outputs of a fitted estimator: reads them from it, or tries values if it does not tell."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ from service.signature import Feature, Form, Label, Output, Signature, Value, is
 from service.table import Table
 
 _UNKNOWN = "\N{INVISIBLE SEPARATOR}unknown"
-"""A category that no model knows."""
+"""A category that no model knows, to try whether a model accepts unknown categories."""
 
 
 def inspect(
     estimator: Any, sample: Any, *, classes: Sequence[Label] | None, example: Sequence[Any] | None
 ) -> tuple[Signature, Table]:
     """
-    The signature of an estimator, and the sample as a table of it.
+    Return the signature of an estimator, and the sample as a table of this signature.
 
     Args:
-        sample: rows like those that it was fitted on: an array, DataFrame, Series or list of texts.
-        classes: names for the classes, in the order of `classes_`.
-        example: one row; the first of the sample without gaps where it is None.
+        estimator: the fitted estimator.
+        sample: rows like the training data: an array, DataFrame, Series or list of texts.
+        classes: names for the classes, in the order of `classes_`; None for the estimator's own.
+        example: a row; None for the first row of the sample without gaps.
 
     Raises:
-        PackagingError: these do not fit each other, or the estimator does not predict.
+        PackagingError: the arguments do not fit each other, or the estimator does not predict.
     """
     vectorizer = vectorizer_of(estimator)
     if vectorizer is not None:
@@ -53,7 +54,9 @@ def inspect(
         columns = columns_of(sample, _names(estimator))
     task, outputs = outputs_of(estimator, sample)
     if copied and not _answers_alike(estimator, original, sample, outputs):
-        raise PackagingError("The model answers the sample differently in pandas, which serves: give it in pandas.")
+        raise PackagingError(
+            "The model answers the sample differently in pandas, which the service uses: give it in pandas."
+        )
     form, features = _form(estimator, sample, columns, outputs)
     labels = classes_of(estimator, task, outputs, classes)
     several = output_classes_of(estimator, task, outputs)
@@ -83,7 +86,7 @@ def _names(estimator: Any) -> list[str] | None:
 
 
 def _check_kind(column: Column, known: list[Value]) -> None:
-    """Refuse a column of numbers for an encoder that was fitted on strings, and one of strings for one of numbers."""
+    """Refuse a column of numbers if its encoder was fitted on strings, and a column of strings if it was on numbers."""
     present = [each for each in known if not is_missing(each)]
     if all(map(is_missing, column.values)):
         return
@@ -113,9 +116,9 @@ def _form(
     if mixed:
         raise PackagingError(
             f"{mixed[0]} has two kinds of missing values, None and NaN, and the model answers them differently. "
-            f"A request has one kind, null: fit the model on one of them, and give a sample with that one."
+            f"A request has one kind, null: fit the model on one kind, and give a sample with the same kind."
         )
-    raise PackagingError("The estimator answers differently for the same values in another container.")
+    raise PackagingError("The estimator gives different answers for the same values in another container.")
 
 
 def _possible_forms(sample: Any, columns: list[Column]) -> list[Form]:
@@ -142,7 +145,7 @@ def _answers_alike(estimator: Any, sample: Any, other: Any, outputs: tuple[Outpu
 
 
 def _same(answer: NDArray[Any], expected: NDArray[Any]) -> bool:
-    """Whether two outputs are the same, but for how a copy of the rows lies in memory."""
+    """Whether two outputs are equal up to 1e-9: the layout of rows in memory can change the last digits."""
     if answer.dtype.kind == "f" and answer.shape == expected.shape:
         least = 1e-9 * float(np.abs(expected[np.isfinite(expected)]).max(initial=0.0))
         return np.allclose(answer, expected, rtol=1e-9, atol=least, equal_nan=True)
@@ -150,7 +153,7 @@ def _same(answer: NDArray[Any], expected: NDArray[Any]) -> bool:
 
 
 def _plain(column: Column, form: Form) -> Feature:
-    """The feature before anything is known of gaps and categories: gaps stay as the sample has them."""
+    """The feature before gaps and categories are tried. Gaps stay the kind that the sample has."""
     kind: Any = "text" if column.kind == "string" else column.kind
     return Feature(
         column.name,
@@ -163,26 +166,26 @@ def _plain(column: Column, form: Form) -> Feature:
 
 
 def _lists(column: Column, encoded: Encoded | None) -> bool:
-    """Whether there may be a list of values that are taken, and no others."""
+    """Whether the model may accept listed values of a column only."""
     return column.kind in ("string", "text") or (
         column.kind not in ("bool", "date") and (encoded is not None or column.categories is not None)
     )
 
 
 def _unknown(column: Column, encoded: Encoded | None) -> Value:
-    """A value that is not among those that the model knows."""
+    """A value that the model does not know."""
     return _UNKNOWN if column.kind in ("string", "text") else max([*_known_numbers(column, encoded), -1.0]) + 1.0
 
 
 def _known_numbers(column: Column, encoded: Encoded | None) -> list[float]:
-    """The numbers that the model knows, and those of the sample."""
+    """The numbers that the model knows, and the numbers of the sample, sorted."""
     listed = column.categories if encoded is None else encoded.values
     numbers = {float(each) for each in listed or () if isinstance(each, int | float) and not is_missing(each)}
     return sorted(numbers.union(column.values[~np.isnan(column.values)].tolist()))
 
 
 def _with_values(feature: Feature, column: Column, encoded: Encoded | None, *, opened: bool) -> Feature:
-    """The feature with its range, or with the values that the model knows; `opened`: whether it takes others."""
+    """The feature with its range or its known values. `opened`: whether the model accepts other values, too."""
     if column.kind in ("float", "int", "bool"):
         return _with_numbers(feature, column, encoded, opened=opened)
     if column.kind == "date":
@@ -191,7 +194,7 @@ def _with_values(feature: Feature, column: Column, encoded: Encoded | None, *, o
     if opened and (column.kind == "text" or (known is None and column.categories is None)):
         return feature
     strings = [str(each) for each in known or () if isinstance(each, str)] or [*map(str, column.categories or ())]
-    if not opened:  # what is in the sample is taken, whatever becomes of it on the way to the encoder
+    if not opened:  # values of the sample are accepted, too: a step may change them before the encoder
         strings += sorted({each for each in column.values if each is not None}.difference(strings))
         if not strings:
             raise PackagingError(f"{column.name} has no value in the sample.")
@@ -212,7 +215,7 @@ def _with_numbers(feature: Feature, column: Column, encoded: Encoded | None, *, 
         return feature
     if not opened:
         return replace(feature, categories=tuple(_known_numbers(column, encoded)))
-    # pandas' own categories are what the column is made of, also if others are taken
+    # A column of pandas' dtype category needs its categories, even if the model accepts other values
     return replace(feature, accepts_unknown=True) if feature.dtype == "category" else replace(feature, categories=None)
 
 
@@ -225,7 +228,7 @@ def _with_examples(features: list[Feature], values: list[NDArray[Any]], example:
 
 
 def _with_example(feature: Feature, value: Any) -> Feature:
-    """The feature with an example of its own JSON type."""
+    """The feature with an example in the feature's JSON type. Raises PackagingError if the feature refuses it."""
     plain: Value = None
     if not is_missing(value):
         number = {"bool": bool, "int": int, "float": float}.get(feature.type)

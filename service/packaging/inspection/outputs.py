@@ -1,4 +1,4 @@
-"""What a fitted estimator gives, by asking it for the sample."""
+"""Finds the outputs of a fitted estimator from its answers to the sample."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from service.runtimes.sklearn_runtime import call
 from service.signature import Label, Output, Task
 
 WIDEST = 10_000
-"""A transformer that gives more numbers for each row is refused."""
+"""A transformer that gives more numbers than this for a row is refused."""
 
 
 def row_by_row(estimator: Any, sample: Any) -> Any:
     """
-    The sample as the estimator gives one answer for each row of it: itself, or the only column of a DataFrame.
+    Return the sample in a form for which the estimator gives one answer for each row.
 
-    A text vectorizer that is given a DataFrame takes the names of its columns for the texts. An array of float32 is
-    widened, for the service computes with float64.
+    This is the sample itself, or the only column of a DataFrame: a text vectorizer would read the names of a
+    DataFrame's columns as the texts. An array of float32 becomes float64, because the service computes with float64.
 
     Raises:
-        PackagingError: it neither predicts nor transforms, or does not answer row by row.
+        PackagingError: the estimator neither predicts nor transforms, or does not give one answer for each row.
     """
     name = type(estimator).__name__
     if not hasattr(estimator, "predict") and not hasattr(estimator, "transform"):
-        raise PackagingError(f"{name} has neither predict nor transform: it cannot answer for new rows.")
+        raise PackagingError(f"{name} has neither predict nor transform: it cannot predict new rows.")
     widened = sample
     if getattr(getattr(sample, "dtype", None), "kind", None) == "f":
         widened = sample.astype(np.float64, copy=False)
@@ -42,7 +42,7 @@ def row_by_row(estimator: Any, sample: Any) -> Any:
         how = "" if widened is sample else " as float64, which the service computes with: fit it on float64"
         raise PackagingError(f"{name} does not take the sample{how}: {ex}") from ex
     raise PackagingError(
-        f"{name} does not give one answer for each row of the sample; where it takes texts, "
+        f"{name} does not give one answer for each row of the sample. If it takes texts, "
         f"give the texts alone: as a list or a Series, or as a CSV file of one column."
     )
 
@@ -59,7 +59,7 @@ def _answers_each(estimator: Any, sample: Any) -> bool:
 
 
 def first_method(estimator: Any) -> Literal["predict", "transform"]:
-    """The method that answers: a transformer has no other one."""
+    """The method that answers: `transform` if the estimator has no `predict`."""
     return "predict" if hasattr(estimator, "predict") else "transform"
 
 
@@ -73,7 +73,7 @@ def _picked(sample: Any, positions: list[int]) -> Any:
 
 
 def outputs_of(estimator: Any, sample: Any) -> tuple[Task, tuple[Output, ...]]:
-    """What the estimator gives, by asking it for the sample."""
+    """The task and the outputs of an estimator, found from its answers to the sample."""
     from sklearn import base
 
     if first_method(estimator) == "transform":
@@ -98,9 +98,9 @@ def outputs_of(estimator: Any, sample: Any) -> tuple[Task, tuple[Output, ...]]:
 
 
 def _transformed(values: NDArray[Any]) -> Output:
-    """What a transformer gives: so many numbers for each row."""
+    """The output of a transformer. Raises PackagingError if it does not give numbers, or gives more than `WIDEST`."""
     if values.ndim != 2 or values.dtype.kind not in "fiub":
-        raise PackagingError("The transformer must give numbers, the same count for each row: end it with an encoder.")
+        raise PackagingError("The transformer must give numbers, equally many for each row: end it with an encoder.")
     if values.shape[1] > WIDEST:
         raise PackagingError(
             f"The transformer gives {values.shape[1]} numbers for each row, and an answer holds up to {WIDEST}: "
@@ -110,13 +110,13 @@ def _transformed(values: NDArray[Any]) -> Output:
 
 
 def _check_labels(estimator: Any, predicted: NDArray[Any]) -> None:
-    """Refuse a classifier that gives labels for which it has no class: there is no name or probability for them."""
+    """Refuse a classifier that gives a label that is no class: there would be no name and no probability for it."""
     final = _last(estimator)
     outlier = getattr(final, "outlier_label_", None)
     labels = np.concatenate([predicted, predicted[:0] if outlier is None else np.asarray(outlier)])
     strange = labels[~np.isin(labels, estimator.classes_)].tolist()
     if strange:
-        raise PackagingError(f"{type(final).__name__} gives the label {strange[0]!r}, which is none of its classes.")
+        raise PackagingError(f"{type(final).__name__} gives the label {strange[0]!r}, which is not among its classes.")
 
 
 def _confidence(estimator: Any, task: Task, sample: Any) -> list[Output]:
@@ -134,7 +134,7 @@ def _is_confidence(method: str, values: NDArray[Any]) -> bool:
 
 
 def _of_several(estimator: Any, sample: Any, predicted: NDArray[Any]) -> list[Output]:
-    """The probabilities of a classifier with several outputs, if it has any that go with its classes."""
+    """The probabilities of a classifier with several outputs; empty if they are missing or do not fit its classes."""
     classes = _classes_of_several(estimator, predicted.shape[1])
     if classes is None or not hasattr(estimator, "predict_proba"):
         return []
@@ -149,7 +149,7 @@ def _of_several(estimator: Any, sample: Any, predicted: NDArray[Any]) -> list[Ou
 
 
 def _classes_of_several(estimator: Any, outputs: int) -> list[list[Any]] | None:
-    """The classes of each output; those of a classifier of a matrix of labels, as OneVsRestClassifier, are 0 and 1."""
+    """The classes of each output; 0 and 1 if a classifier, as OneVsRestClassifier, was fitted on a label matrix."""
     classes = getattr(estimator, "classes_", None)
     if not isinstance(classes, list):
         return [[0, 1]] * outputs if getattr(_last(estimator), "multilabel_", False) or _multilabel(estimator) else None
@@ -163,7 +163,7 @@ def _multilabel(estimator: Any) -> bool:
 
 
 def output_classes_of(estimator: Any, task: Task, outputs: tuple[Output, ...]) -> tuple[tuple[Label, ...], ...] | None:
-    """The labels of each output of a classifier that has several with probabilities."""
+    """The labels of each output; None if the model is no classifier with several outputs and probabilities."""
     if task != "classifier" or outputs[0].width is None or len(outputs) == 1:
         return None
     classes = _classes_of_several(estimator, outputs[0].width)
@@ -171,7 +171,7 @@ def output_classes_of(estimator: Any, task: Task, outputs: tuple[Output, ...]) -
 
 
 def _last(estimator: Any) -> Any:
-    """The last step of a pipeline, the best estimator of a search; else itself."""
+    """The last step of a pipeline, or the best estimator of a search; other estimators unchanged."""
     final = estimator
     while hasattr(final, "steps") or hasattr(final, "best_estimator_"):
         final = final.steps[-1][1] if hasattr(final, "steps") else final.best_estimator_
@@ -185,7 +185,7 @@ def _width(output: NDArray[Any]) -> int | None:
 def classes_of(
     estimator: Any, task: Task, outputs: tuple[Output, ...], names: Sequence[Label] | None
 ) -> tuple[Label, ...] | None:
-    """What the classes are called: by these names, or else as the estimator calls them."""
+    """The classes of a classifier: `names`, or the estimator's own if `names` is None. None without classes."""
     if task != "classifier" or outputs[0].width is not None:
         if names is not None:
             raise PackagingError("Classes can only be named for a classifier with one label for each row.")
@@ -202,8 +202,8 @@ def classes_of(
 
 
 def _plain(label: Any) -> Label:
-    """A label as Python's own type, which JSON has."""
+    """A label as a type of Python that JSON has. Raises PackagingError for other types."""
     plain = label.item() if isinstance(label, np.generic) else label
     if type(plain) not in (str, int, float, bool):
-        raise PackagingError(f"A class is called by a string, a number, true or false; {label!r} is none of these.")
+        raise PackagingError(f"The name of a class must be a string, a number, true or false; {label!r} is not.")
     return cast("Label", plain)

@@ -1,4 +1,4 @@
-"""Asks an estimator what it takes: missing values and unknown ones, one in each row, many rows at once."""
+"""Tries if an estimator accepts missing and unknown values: each row has one such value, and many rows go at once."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from service.signature import Feature, Signature, Value, is_missing
 from service.table import Table
 
 _FEW = 8
-"""Of features that are likely to refuse a value, so many are asked one by one; if all refuse, the others do."""
+"""Of the features that probably refuse a value, this many are tried singly. If all refuse, the others are not tried."""
 
 
 class Prober:
-    """Asks an estimator, by rows that are like a row of the sample but for one value."""
+    """Tries an estimator with copies of a sample row in which one value is replaced."""
 
     def __init__(self, estimator: Any, signature: Signature, values: list[NDArray[Any]]) -> None:
         """
         Take the estimator.
 
         Args:
-            signature: its features, all of which may be missing.
+            estimator: the fitted estimator.
+            signature: its features; all are marked as optional.
             values: the sample, by column.
         """
         self._estimator = estimator
@@ -37,11 +38,11 @@ class Prober:
 
     def accepted(self, values: Mapping[int, Value], doubtful: Collection[int] = ()) -> set[int]:
         """
-        The features that take a value, of these with a value each.
+        Return the positions of the features that accept their value.
 
         Args:
-            values: the values, by the feature's position.
-            doubtful: the features that are likely to refuse theirs, all for one reason: a few stand for the others.
+            values: the value to try, by the feature's position.
+            doubtful: the features that probably refuse their value, all for the same reason, so a few are tried first.
         """
         return self._accepted(self._signature.features, values, doubtful)
 
@@ -49,9 +50,10 @@ class Prober:
         self, features: Sequence[Feature], known: Mapping[int, list[Value]], strict: Collection[int]
     ) -> list[Feature]:
         """
-        The features, each with whether it may be missing, and by which kind of gap.
+        Return the features with `missing` and `missing_is_none` set by trial.
 
         Args:
+            features: the features.
             known: the values that encoders know, by the feature's position.
             strict: the features whose encoder refuses other values.
         """
@@ -70,7 +72,7 @@ class Prober:
         return found
 
     def _refused_by_the_last_step(self, positions: Collection[int]) -> list[int]:
-        """Those of these features whose gap comes to the last step; none if that is made of other estimators."""
+        """The features whose gap reaches the last step; empty if the last step is made of other estimators."""
         before, final = split(unwrapped(self._estimator)[0])
         if not positions or any("__" in name for name in final.get_params()):
             return []
@@ -97,7 +99,7 @@ class Prober:
         return set(found)
 
     def _by_halves(self, signature: Signature, values: Mapping[int, Value], positions: list[int]) -> list[int]:
-        """Those of these features that take their value: all if all rows are taken, else of each half."""
+        """The features that accept their value: all, if all rows together are accepted; else each half is tried."""
         if not positions or self._predicts(signature, {position: values[position] for position in positions}):
             return positions
         middle = len(positions) // 2
@@ -105,7 +107,7 @@ class Prober:
         return [position for half in halves for position in self._by_halves(signature, values, half)]
 
     def _predicts(self, signature: Signature, values: Mapping[int, Any]) -> bool:
-        """Whether it predicts rows that each have one of the values in its place, and answers finitely."""
+        """Whether the estimator predicts a row for each value, with that value in its place, and answers are finite."""
         try:
             given = self._given(signature, values)
             answers = [call(self._estimator, output.name, given) for output in signature.outputs]
@@ -114,7 +116,7 @@ class Prober:
         return all(answer.dtype.kind != "f" or bool(np.isfinite(answer).all()) for answer in answers)
 
     def _given(self, signature: Signature, values: Mapping[int, Any]) -> Any:
-        """A row for each value, as the estimator wants them."""
+        """A row for each value, in the estimator's container."""
         columns = [np.repeat(column, len(values)) for column in self._columns]
         for row, (position, value) in enumerate(values.items()):
             columns[position][row] = value
@@ -122,13 +124,13 @@ class Prober:
 
 
 def complete_row(values: list[NDArray[Any]]) -> int:
-    """The first row without gaps, else the first."""
+    """The position of the first row without gaps; 0 if all rows have gaps."""
     gaps = np.array([np.isnan(column) if column.dtype.kind == "f" else [*map(is_missing, column)] for column in values])
     complete = np.flatnonzero(~gaps.any(axis=0))
     return int(complete[0]) if len(complete) else 0
 
 
 def _none(feature: Feature, known: list[Value] | None) -> bool:
-    """Whether a gap is likelier None than NaN: it is in the sample, or else the encoder knows it and not NaN."""
+    """Whether a gap is probably None and not NaN: the sample has None, or the encoder knows None and no NaN."""
     gaps = [each for each in known or () if is_missing(each)]
     return feature.missing_is_none or (None in gaps and len(gaps) == 1)

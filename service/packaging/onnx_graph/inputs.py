@@ -1,4 +1,4 @@
-"""What an ONNX graph takes: its inputs, and the columns of the sample for them."""
+"""Reads the inputs of an ONNX graph, and finds the columns of the sample for them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _TYPES: dict[str, Literal["float", "int", "bool", "text"]] = {
 
 class Input(Struct, frozen=True):
     """
-    One input of a graph.
+    An input of a graph.
 
     Attributes:
-        name: what the graph calls it.
-        type: its type in ONNX Runtime's words.
-        width: the number of columns that it takes; None where the graph does not say.
+        name: its name in the graph.
+        type: ONNX Runtime's name of its type, such as "tensor(float)".
+        width: the number of columns that it takes; None if the graph does not fix it.
     """
 
     name: str
@@ -41,10 +41,10 @@ class Input(Struct, frozen=True):
 
 def session_of(content: bytes) -> Any:
     """
-    A session of ONNX Runtime with a graph.
+    Load a graph into a session of ONNX Runtime.
 
     Raises:
-        PackagingError: ONNX Runtime cannot load it.
+        PackagingError: ONNX Runtime cannot load the graph.
     """
     try:
         return onnx_session(content)
@@ -54,10 +54,10 @@ def session_of(content: bytes) -> Any:
 
 def inputs_of(session: Any) -> list[Input]:
     """
-    The inputs of the graph in a session.
+    Return the inputs of the graph in a session.
 
     Raises:
-        PackagingError: the service cannot serve it.
+        PackagingError: the graph has no inputs, or an input has a type that the service cannot serve.
     """
     inputs = [Input(each.name, each.type, _width(each.shape)) for each in session.get_inputs()]
     if not inputs:
@@ -71,7 +71,7 @@ def inputs_of(session: Any) -> list[Input]:
 
 
 def string_inputs(content: bytes, names: list[str]) -> list[str]:
-    """Those of these columns that a graph takes as strings."""
+    """The names of the columns that a graph takes as strings."""
     inputs = inputs_of(session_of(content))
     if len(inputs) == 1:
         return names if inputs[0].type == "tensor(string)" else []
@@ -86,10 +86,10 @@ def _width(shape: list[Any]) -> int | None:
 
 def matching(sample: Any, inputs: list[Input]) -> list[Column]:
     """
-    The columns of the sample that the graph takes, in its order, without the rows that miss a value.
+    Return the columns of the sample that the graph takes, in the graph's order. Rows with a missing value are left out.
 
     Raises:
-        PackagingError: one is missing, or they are too many or too few; or no row is complete.
+        PackagingError: a column is missing, the number of columns is wrong, or every row has a missing value.
     """
     names = [each.name for each in inputs]
     if len(inputs) > 1 and hasattr(sample, "columns"):
@@ -107,7 +107,7 @@ def matching(sample: Any, inputs: list[Input]) -> list[Column]:
         raise PackagingError(f"The sample has {len(columns)} columns, the graph takes {inputs[0].width}.")
     gaps = np.array([[is_missing(each) for each in column.values.tolist()] for column in columns]).any(axis=0)
     if gaps.all():
-        raise PackagingError("Every row of the sample misses a value: give complete ones.")
+        raise PackagingError("Every row of the sample has a missing value: give complete rows.")
     return [column._replace(values=column.values[~gaps]) for column in columns]
 
 
@@ -144,7 +144,7 @@ def _require(names: list[str], found: list[str]) -> None:
 
 
 def signature_of(columns: list[Column], inputs: list[Input], outputs: int) -> Signature:
-    """What the graph takes; its first two outputs are left to be described."""
+    """The signature of the graph with its features. The outputs are placeholders: `save_onnx` finds their kinds."""
     limit = _FLOAT32_MAX if any(each.type == "tensor(float)" for each in inputs) else LARGEST
     pairs = zip(columns, inputs if len(inputs) > 1 else inputs * len(columns), strict=True)
     features = tuple(_feature(column, each, limit) for column, each in pairs)
@@ -153,7 +153,7 @@ def signature_of(columns: list[Column], inputs: list[Input], outputs: int) -> Si
 
 
 def _feature(column: Column, given: Input, limit: float) -> Feature:
-    """The feature in the type of its input, which takes nothing else."""
+    """The feature of a column. Its type is the type of the graph's input."""
     kind = _TYPES[given.type]
     strings = column.kind in ("string", "text")
     if strings != (kind == "text"):
@@ -170,10 +170,10 @@ def _feature(column: Column, given: Input, limit: float) -> Feature:
 
 def table_of(signature: Signature, columns: list[Column]) -> Table:
     """
-    The columns as a table.
+    Make a table of the columns.
 
     Raises:
-        PackagingError: one holds a value that its feature does not take.
+        PackagingError: a column has a value that its feature does not accept.
     """
     try:
         return Table.from_columns(signature, [column.values for column in columns])
@@ -182,5 +182,5 @@ def table_of(signature: Signature, columns: list[Column]) -> Table:
 
 
 def first_line(ex: Exception) -> str:
-    """The first line of what ONNX Runtime says."""
+    """The first line of an error of ONNX Runtime."""
     return str(ex).partition("\n")[0]

@@ -1,4 +1,4 @@
-"""Surgery on graphs: a classifier's first output becomes the position of the label, not the label."""
+"""Changes classifiers' graphs: the first output becomes the position of the label instead of the label."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _SHAPING = {"Cast", "Flatten", "Identity", "Reshape", "Squeeze"}
 
 def give_positions(model: ModelProto, classes: NDArray[Any]) -> None:
     """
-    Replace the first output, a label for each row, by its position in `classes`, int64; -1 where it is none of them.
+    Replace the first output, a label for each row, by its position in `classes`, int64, or -1 for an unknown label.
 
-    Positions cost less than strings, and mean the same for every classifier.
+    Positions are faster than strings, and have the same type for every classifier.
     """
     graph = model.graph
     graph.node.append(_looked_up(graph, len(classes)) or _translation(model, classes))
@@ -34,8 +34,10 @@ def _give_first(graph: GraphProto) -> None:
 
 def give_threshold(model: ModelProto, column: int, value: float, *, positive: bool) -> None:
     """
-    Replace the first output by the position of one of two labels: that of the second one if `positive`, else of the
-    first, where a column of the second output is at least a value.
+    Replace the first output by the position of one of two labels, int64, by a threshold for the second output.
+
+    Rows whose value in `column` of the second output is at least `value` get the position 1 if `positive`, and else 0.
+    Other rows get the other position.
     """
     graph = model.graph
     arrays = {
@@ -60,9 +62,9 @@ def give_threshold(model: ModelProto, column: int, value: float, *, positive: bo
 
 def label_lists(model: ModelProto, classes: int) -> list[list[Any]]:
     """
-    The lists of its labels that a classifier has where it makes the second output, and where the first.
+    Return the lists of labels in a classifier's graph: in the node of its second output and in that of its first.
 
-    A label that is the position of the highest score is one of 0, 1..., of which there are as many as `classes`.
+    If the label is the position of the highest score, the labels are 0, 1... up to `classes` - 1.
     """
     maker = _maker(model.graph)
     zipmaps = [node for node in model.graph.node if node.op_type == "ZipMap"]
@@ -86,7 +88,7 @@ def _decoded(labels: list[Any]) -> list[Any]:
 
 
 def _maker(graph: GraphProto) -> NodeProto | None:
-    """The node that makes the first output, but for its shape and type."""
+    """The node that makes the first output, before nodes that only change its shape and type."""
     makers = {output: node for node in graph.node for output in node.output}
     node = makers.get(graph.output[0].name)
     while node is not None and node.op_type in _SHAPING:
@@ -95,7 +97,7 @@ def _maker(graph: GraphProto) -> NodeProto | None:
 
 
 def _looked_up(graph: GraphProto, classes: int) -> NodeProto | None:
-    """Take the position from where the graph looks it up in a list of the labels, if it does so last."""
+    """A node that takes the position from the graph's last lookup in a list of labels; None if there is no lookup."""
     sizes = {each.name: numpy_helper.to_array(each).size for each in graph.initializer}
     node = _maker(graph)
     if node is None or node.op_type != "ArrayFeatureExtractor" or sizes.get(node.input[0]) != classes:
@@ -105,7 +107,7 @@ def _looked_up(graph: GraphProto, classes: int) -> NodeProto | None:
 
 
 def _translation(model: ModelProto, classes: NDArray[Any]) -> NodeProto:
-    """Translate each label to its position."""
+    """A node that translates each label to its position."""
     label = model.graph.output[0]
     if np.array_equal(classes, np.arange(len(classes))):
         if label.type.tensor_type.elem_type != TensorProto.INT64:
@@ -122,7 +124,7 @@ def _translation(model: ModelProto, classes: NDArray[Any]) -> NodeProto:
 
 
 def drop_zipmap(model: ModelProto) -> None:
-    """Give probabilities as a matrix where the graph makes a dictionary of each row."""
+    """Remove the node that makes a dictionary of each row's probabilities, so that the graph gives a matrix."""
     graph = model.graph
     for node in graph.node:
         if node.op_type == "ZipMap" and node.output[0] in [output.name for output in graph.output[1:2]]:
@@ -140,7 +142,7 @@ def _at_least(model: ModelProto, domain: str, version: int) -> None:
 
 
 def _prune(graph: GraphProto) -> None:
-    """Drop what no output needs."""
+    """Remove the nodes and initializers that no output needs."""
     needed = {output.name for output in graph.output}
     kept = []
     for node in reversed(graph.node):

@@ -1,18 +1,18 @@
-"""The locale by which a graph writes texts in small letters."""
+"""Sets the locale by which a graph writes texts in small letters."""
 
 from __future__ import annotations
 
 from onnx import ModelProto, helper
 
 PORTABLE = "C.UTF-8"
-"""Every Debian, Ubuntu and Fedora has it, also their smallest images, with the letters of all scripts."""
+"""A locale for the letters of all scripts. Debian, Ubuntu and Fedora have it, and so do their smallest images."""
 
 _DEFAULTS = ("", "en_US.UTF-8")
-"""What skl2onnx and ONNX Runtime take if nobody names a locale; most containers do not have it."""
+"""The default locales of skl2onnx and ONNX Runtime. Most containers do not have en_US.UTF-8."""
 
 
 def give_portable_locale(model: ModelProto) -> None:
-    """Have a graph name a locale that is there wherever it serves, unless somebody chose another one."""
+    """Replace a default locale in a graph by `PORTABLE`. A locale that somebody chose stays."""
     for node in model.graph.node:
         if node.op_type == "StringNormalizer":
             chosen = "".join(each.s.decode() for each in node.attribute if each.name == "locale")

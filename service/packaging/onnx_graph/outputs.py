@@ -1,4 +1,4 @@
-"""What an ONNX graph gives: values, or labels with probabilities or scores; read from its answers to the sample."""
+"""Finds the kinds of a graph's outputs (values, labels, probabilities, scores) from its answers to the sample."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from service.packaging.errors import PackagingError
 from service.signature import Label, Output
 
 _TOLERANCE = 1e-4
-"""How far float32's sum of a row's probabilities may be from 1."""
+"""The sum of a row's probabilities, in float32, may differ from 1 by this much."""
 
 
 def values_of(predicted: NDArray[Any]) -> Output:
-    """The output of a graph that gives one number or several for each row."""
+    """The output of a graph that gives one or more numbers for each row. Raises PackagingError for other shapes."""
     if predicted.ndim > 2 or not predicted.size:
         raise PackagingError(f"The graph's values must have the shape (rows, values); it is {predicted.shape}.")
     return Output("predict", predicted.shape[1] if predicted.ndim == 2 and predicted.shape[1] > 1 else None)
@@ -24,15 +24,15 @@ def values_of(predicted: NDArray[Any]) -> Output:
 
 def labels_of(predicted: NDArray[Any], lists: list[list[Any]], classes: Sequence[Label] | None) -> list[Any]:
     """
-    The labels that the graph may give, in the order of their classes.
+    Return all labels that the graph can give, in the order of their classes.
 
     Args:
-        predicted: those that it gave for the sample.
-        lists: those that it has in each place where it lists them.
-        classes: what to call them.
+        predicted: the labels that it gave for the sample.
+        lists: the lists of labels in the graph; empty if it has no list.
+        classes: the user's names for the labels.
 
     Raises:
-        PackagingError: it cannot be told, or the classes are not as many, or one has no class.
+        PackagingError: the labels are unknown, the number of names is wrong, or the graph gives an unlisted label.
     """
     if predicted.size != len(predicted):
         raise PackagingError("The graph gives several labels for each row.")
@@ -55,7 +55,7 @@ def _listed(lists: list[list[Any]]) -> list[Any]:
 
 
 def _ordered(seen: list[Any], classes: Sequence[Label] | None) -> list[Any]:
-    """The labels of a graph that does not list them: those of the sample, where they are as many as the classes."""
+    """The labels of a graph without a list: the labels of the sample, if there are as many as names of classes."""
     if classes is None:
         raise PackagingError("The graph does not list its labels: name them with --classes, in their order.")
     if len(seen) == len(classes):
@@ -67,23 +67,25 @@ def _ordered(seen: list[Any], classes: Sequence[Label] | None) -> list[Any]:
 
 
 def positions_of(predicted: NDArray[Any], labels: list[Any]) -> list[int]:
-    """The position in the labels of each that the graph gave."""
+    """The position in `labels` of each label that the graph gave."""
     places = {label: position for position, label in enumerate(labels)}
     return [places[label] for label in predicted.ravel().tolist()]
 
 
 def confidence(given: list[Any], positions: list[int], classes: int) -> list[Output]:
     """
-    What the graph's second output is, if there is one: probabilities, else scores; neither where it does not fit the
-    labels.
+    Tell if the graph's second output has probabilities or scores.
 
     Args:
-        given: the second output for the sample.
-        positions: those of the labels that it gave.
-        classes: how many there are.
+        given: a list with the second output for the sample; empty if there is no second output.
+        positions: the positions of the labels that the graph gave for the sample.
+        classes: the number of classes.
+
+    Returns:
+        A list with the output; empty if there is no second output or it does not agree with the labels.
 
     Raises:
-        PackagingError: there are probabilities of more or fewer classes.
+        PackagingError: the number of probabilities differs from the number of classes.
     """
     values = given[0] if given else None
     if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or values.shape[:1] != (len(positions),):
@@ -105,9 +107,10 @@ def _sums_to_one(values: NDArray[Any]) -> bool:
 
 def _agrees(values: NDArray[Any], positions: NDArray[Any], classes: int) -> bool:
     """
-    Whether the scores are those of the labels: the highest one, where there is one for each class.
+    Whether the scores agree with the labels.
 
-    Of two classes, the score of the second is the last of at most two columns, and positive for its rows.
+    If there is a score for each class, the label has the highest score. With two classes, there are one or two columns,
+    and the last is positive for rows of the second class.
     """
     scores = values.reshape(len(positions), -1)
     width = scores.shape[1]

@@ -1,11 +1,11 @@
 """
 Compares a converted model with its estimator.
 
-    examiner.py          the proof
-    generated_rows.py    rows that the model takes
-    threshold_rows.py    rows on the thresholds of trees
-    border_rows.py       rows on the borders between labels
-    decision.py          labels that differ by no more than rounding
-    decision_values.py   the values by which estimators choose labels
+    examiner.py          compares the answers and writes the proof
+    generated_rows.py    makes rows that the model accepts
+    threshold_rows.py    makes rows on the thresholds of trees
+    border_rows.py       makes rows on the borders between labels
+    decision.py          tells if two labels differ by rounding only
+    decision_values.py   computes the values by which estimators choose labels
     reproof.py           proves a version on disk again
 """

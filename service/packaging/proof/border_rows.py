@@ -1,4 +1,4 @@
-"""Rows on the borders between labels: two neighbouring numbers with different labels, and one step to each side."""
+"""Makes rows on the borders between labels: two neighbouring numbers with different labels, and their neighbours."""
 
 from __future__ import annotations
 
@@ -12,29 +12,34 @@ from service.packaging.conversion.neighbours import Numbers, beside, bisected, p
 from service.packaging.proof.generated_rows import RowMaker, concatenated
 
 PAIRS, WIDE_PAIRS, WIDE = 500, 100, 100
-"""So many borders are looked for: fewer in a table of more columns, whose rows cost more to make."""
+"""The number of borders to look for: 500, or 100 if there are more than 100 columns, whose rows take longer to make."""
 
 POINTS = 15
-"""In such a table, so many numbers are tried at once on the way to a border."""
+"""If there are more than `WIDE` columns, this many numbers are tried at once on the way to a border."""
 
 AROUND = 1000
-"""So many rows from the ranges of the features, and from ranges three times as wide, are asked for their labels."""
+"""The number of rows from the ranges of the features, and from ranges three times as wide, at which walks start."""
 
 SAMPLE = 2000
 
 Labels = Callable[[list[NDArray[Any]]], NDArray[Any]]
-"""Gives the label of each row, or its labels; shape (rows,) or (rows, outputs)."""
+"""A function that returns the label or labels of each row; shape (rows,) or (rows, outputs)."""
 
 
 class BorderRows:
-    """Finds pairs of rows that differ in one number by one step of float64, or by one, and have different labels."""
+    """
+    Finds pairs of rows with different labels that differ in one number only.
+
+    The two numbers are neighbours in float64, or whole numbers that differ by 1.
+    """
 
     def __init__(self, maker: RowMaker, sample: NDArray[np.intp]) -> None:
         """
-        Take the maker of rows.
+        Make the rows at which walks start.
 
         Args:
-            sample: the positions of the sample's rows to start from.
+            maker: makes rows.
+            sample: the positions of the sample's rows at which walks start.
         """
         self._maker = maker
         self._pool = concatenated(maker.sample(sample), maker.in_range(AROUND), maker.around(AROUND))
@@ -43,7 +48,7 @@ class BorderRows:
         self._wide = len(self._pool) > WIDE
 
     def of(self, labels: Labels) -> list[NDArray[Any]]:
-        """The rows, by column; none if all labels are equal, or if no number changes them."""
+        """The rows, by column; empty if all labels are equal, or if no feature is a number that can be moved."""
         none = self._maker.sample(np.arange(0))
         if not len(self._moved):
             return none
@@ -54,7 +59,7 @@ class BorderRows:
         return self._beside(labels, [column[start] for column in self._pool], self._numbers(end))
 
     def _pairs(self, groups: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Rows of the pool, and for each another one with another label; rare labels as often as common ones."""
+        """Pairs of rows of the pool with different labels, as positions. Rare labels are as frequent as others."""
         pairs = WIDE_PAIRS if self._wide else PAIRS
         first = np.resize(self._generator.permutation(groups.max() + 1), pairs)
         second = (first + self._generator.integers(1, groups.max() + 1, pairs)) % (groups.max() + 1)
@@ -63,11 +68,11 @@ class BorderRows:
         return start, end
 
     def _numbers(self, rows: NDArray[np.intp]) -> Numbers:
-        """The numbers of these rows that can be moved, shape (rows, numbers)."""
+        """The values of the movable features in these rows, float64, shape (rows, movable features)."""
         return np.stack([self._pool[position][rows] for position in self._moved], axis=1).astype(np.float64)
 
     def _beside(self, labels: Labels, columns: list[NDArray[Any]], end: Numbers) -> list[NDArray[Any]]:
-        """Walk from each row to the numbers of another one, a number at a time, up to where the label changes."""
+        """Replace the numbers of each row one after the other by those of its end, until the label changes."""
         start = np.stack([columns[position] for position in self._moved], axis=1).astype(np.float64)
         end = np.where(np.isnan(start) | np.isnan(end), start, end)
         turn = self._generator.permuted(np.tile(np.arange(len(self._moved)), (len(start), 1)), axis=1)
@@ -95,7 +100,7 @@ class BorderRows:
         first: NDArray[Any],
         usable: NDArray[np.bool_],
     ) -> list[NDArray[Any]]:
-        """Bisect the number that changes the label of each row."""
+        """Bisect the number whose replacement changes the label of the row."""
         rows = np.flatnonzero(usable)
         columns, first = [column[rows] for column in columns], first[rows]
         inputs = self._moved[number[rows]]
@@ -114,7 +119,7 @@ class BorderRows:
         return beside(self._maker, columns, inputs, low, high)
 
     def _with(self, columns: list[NDArray[Any]], numbers: Numbers) -> list[NDArray[Any]]:
-        """The rows with other numbers."""
+        """The rows with these values in the movable features."""
         made = list(columns)
         for index, position in enumerate(self._moved):
             made[position] = numbers[:, index]
@@ -122,7 +127,7 @@ class BorderRows:
 
 
 def _groups(labels: NDArray[Any]) -> NDArray[np.intp]:
-    """A number for each row that is the same for the same labels."""
+    """For each row the number of its label, or of its combination of labels: equal labels have equal numbers."""
     texts = [str(each) for each in labels.tolist()]
     return np.asarray(np.unique(texts, return_inverse=True)[1])
 

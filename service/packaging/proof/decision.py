@@ -1,4 +1,4 @@
-"""The model's own decision between its labels: which labels differ by no more than rounding."""
+"""Tells by the model's own values (probabilities, scores...) if two labels differ by rounding only."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from service.table import Table
 
 _MOVES = 4
 _LEAST_CHANGE = 1e-12
-"""A row is on a border if each of so many small moves, and the way back, changes a difference by more than this."""
+"""A row is on a border if each of four small moves, and its opposite, changes a difference by more than 1e-12."""
 
 
 class Decision:
-    """Knows the values by which an estimator chooses its labels, if it has values that explain its labels."""
+    """Knows the values by which an estimator chooses its labels, if there are values that explain its labels."""
 
     def __init__(
         self,
@@ -33,11 +33,14 @@ class Decision:
         labels: NDArray[Any],
     ) -> None:
         """
-        Find the values.
+        Find the values that explain the labels of a sample.
 
         Args:
+            estimator: the estimator.
+            signature: its signature.
+            maker: makes the small moves.
             sample: rows, by column.
-            labels: the estimator's labels for them, as `Prediction.predict` has them.
+            labels: the estimator's labels for these rows, in the format of `Prediction.predict`.
         """
         self._signature = signature
         self._maker = maker
@@ -48,11 +51,11 @@ class Decision:
 
     def near(self, columns: list[NDArray[Any]], expected: NDArray[Any], answer: NDArray[Any]) -> NDArray[np.bool_]:
         """
-        Whether the labels of each row are equal, or the row is on the border between the two.
+        Tell for each row if its labels are equal, or if it is on the border between its two labels; shape (rows,).
 
-        On a border the model's values of both labels are equal within rounding, and small moves change that. If they
-        do not, as where a forest has as many votes for one label as for another, the row is in an area of ties, and
-        only the model's own label is right.
+        On a border, the model's values of both labels are equal within rounding, and every small move changes their
+        difference. If small moves change nothing (a forest has as many votes for one label as for another), the row is
+        in an area of ties. There, only the model's own label is right.
 
         Args:
             columns: the rows.
@@ -74,7 +77,7 @@ class Decision:
         return near
 
     def jumping(self, columns: list[NDArray[Any]]) -> NDArray[np.bool_]:
-        """Whether the scores of each row jump there: those of support vector machines count votes."""
+        """Whether the scores of each row jump at a border. Scores of support vector machines jump: they count votes."""
         if not isinstance(self._values, Votes) or not self._maker.movable:
             return np.zeros(len(columns[0]), dtype=bool)
         return np.asarray(self._moving(columns, self._values.scores).any(axis=1))
@@ -98,7 +101,7 @@ class Decision:
         return tied
 
     def _given(self, columns: list[NDArray[Any]], *, loose: bool = False) -> Any:
-        """The rows for the estimator; `loose` takes fractions in columns of whole numbers."""
+        """The rows in the estimator's container. `loose` allows fractions in columns of whole numbers."""
         signature = self._signature
         if loose:
             numbers = [replace(each, dtype=None) if each.type == "int" else each for each in signature.features]

@@ -1,4 +1,4 @@
-"""The values by which estimators choose their labels: probabilities, scores, distances, votes."""
+"""Computes the values by which estimators choose their labels: probabilities, scores, distances, votes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,21 @@ from service.packaging.inspection.final_estimator import Threshold, split, unwra
 from service.signature import Signature
 
 Values = list[NDArray[np.float64]]
-"""For each output an array of the shape (rows, labels): a row has the label with the largest value."""
+"""For each output an array of the shape (rows, labels). The label with the largest value in a row is predicted."""
 
 _TINY = float(np.finfo(np.float64).tiny)
 
 
 def ways(estimator: Any, signature: Signature, given: Any) -> Iterator[Callable[[Any], Values]]:
     """
-    The ways in which an estimator may choose its labels, likeliest first; each gives the values of given rows.
+    Yield the ways in which an estimator may choose its labels, the most probable first.
+
+    A way is a function that returns the values of rows.
 
     Args:
-        given: the sample, as the estimator wants it, to measure scores by.
+        estimator: the estimator.
+        signature: its signature.
+        given: the sample, in the estimator's container. Scores are divided by their standard deviation over it.
     """
     inside, threshold = unwrapped(estimator)
     if threshold is not None:
@@ -44,10 +48,10 @@ def ways(estimator: Any, signature: Signature, given: Any) -> Iterator[Callable[
 
 
 def _scale(estimator: Any, method: str, given: Any) -> float:
-    """What differences are measured by: the standard deviation of scores and distances."""
+    """The divisor of differences: 1 for probabilities, else the standard deviation of scores or distances."""
     if method == "predict_proba":
         return 1.0
-    with suppress(Exception):  # an estimator may raise anything; nothing is measured then
+    with suppress(Exception):  # an estimator may raise anything; then NaN makes no difference small
         return max(float(np.std(_asked(estimator, method, given))), _TINY)
     return np.nan
 
@@ -67,7 +71,7 @@ def _by_method(estimator: Any, method: str, scale: float, several: bool, given: 
 
 
 class Votes:
-    """The values of a support vector machine of more than two classes: how many pairs of classes each of them wins."""
+    """The values of a support vector machine of more than two classes: for each class, the number of pairs it wins."""
 
     def __init__(self, before: Any | None, machine: Any, classes: int) -> None:
         self._before = before
@@ -78,7 +82,7 @@ class Votes:
 
     @classmethod
     def of(cls, estimator: Any, given: Any) -> Votes | None:
-        """The votes of an estimator, if it takes any; `given` is the sample, to measure scores by."""
+        """The votes of an estimator; None if it does not vote. Scores are divided by their deviation over `given`."""
         from sklearn.svm import SVC, NuSVC
 
         before, final = split(unwrapped(estimator)[0])
@@ -91,12 +95,12 @@ class Votes:
         return votes
 
     def __call__(self, given: Any) -> Values:
-        """The votes."""
+        """The number of votes for each class, in a list with an array of the shape (rows, classes)."""
         winners = np.where(self.scores(given) > 0, self._first, self._second)
         return [np.stack([(winners == label).sum(axis=1, dtype=np.float64) for label in range(self._classes)], axis=1)]
 
     def scores(self, given: Any) -> NDArray[np.float64]:
-        """The scores of the pairs; the first class of a pair wins if it is positive."""
+        """The scores of the pairs of classes, shape (rows, pairs). A positive score: the pair's first class wins."""
         if self._before is not None:
             given = _asked(self._before, "transform", given)
         scores: NDArray[np.float64] = _asked(self._machine, "decision_function", given) / self._scale
@@ -104,19 +108,19 @@ class Votes:
 
 
 def _asked(estimator: Any, method: str, given: Any) -> Any:
-    """What a method of an estimator says of these rows, in silence."""
+    """Call a method of an estimator without its warnings."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return getattr(estimator, method)(copy.copy(given))
 
 
 def _of_probabilities(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities; of two labels, that of the second against the threshold, which is a half."""
+    """The probabilities; if there are two labels, the second's is compared with the threshold of 0.5."""
     return _against_zero(probabilities[:, 1] - 0.5) if probabilities.shape[1] == 2 else probabilities
 
 
 def _against_zero(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A score as the values of two labels, of which the second is chosen if it is positive."""
+    """The values 0 and score for two labels: the second label is chosen if its score is positive."""
     return np.stack([np.zeros_like(scores), scores], axis=1)
 
 

@@ -1,4 +1,4 @@
-"""Proves a converted model against scikit-learn, and finds the magnitude up to which both compute."""
+"""Compares a converted model with scikit-learn, and finds the largest numbers with which both can compute."""
 
 from __future__ import annotations
 
@@ -24,24 +24,26 @@ from service.signature import LARGEST, Signature
 from service.table import Table
 
 RANDOM_ROWS = 1000
-"""Rows drawn over the ranges of the features; as many of any magnitude up to the limit, and as many with gaps."""
+"""The number of random rows of each kind: within the ranges of features, of any magnitude, and with gaps."""
 
 SAMPLE_ROWS = 20_000
-"""Of a larger sample, this many rows are compared."""
+"""At most this many rows of the sample are compared."""
 
 GOLDEN_ROWS = 8
 
 _POOL_ROWS = 2000
-"""Of a larger sample, the way to a border between labels starts at one of so many rows."""
+"""Walks to the borders between labels start at up to this many rows of the sample."""
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _MAGNITUDES = sorted({LARGEST, _FLOAT32_MAX, *(10.0**exponent for exponent in range(309))})
 _LEAST_LIMIT = 1e9
 _LEAST_REACH = 1e3
-"""A conversion must agree with scikit-learn up to this magnitude, and this many times past the sample."""
+"""
+A conversion must agree with scikit-learn up to the larger of these: 1e9, and 1000 times the sample's largest number.
+"""
 
 _GROUPS = 128
-"""Limits are looked for in at most so many groups of features: singly, if there are not more of them."""
+"""Limits are found for at most this many groups of features. With at most 128 features, each has its own limit."""
 
 _FEW_ROWS = 50
 """So many rows are computed at once where one of them may be refused."""
@@ -50,17 +52,20 @@ Columns = list[NDArray[Any]]
 
 
 class Examiner:
-    """Knows the reference, which is scikit-learn, and examines other runtimes against it."""
+    """Compares runtimes with a reference, which is scikit-learn."""
 
     def __init__(
         self, estimator: Any, reference: Runtime, signature: Signature, sample: Table, scale: float | None = None
     ) -> None:
         """
-        Take the reference.
+        Predict the sample with the reference.
 
         Args:
-            sample: rows like those of the fit.
-            scale: the standard deviation of the values or scores; that over the sample if it is None.
+            estimator: the fitted estimator.
+            reference: the runtime of the estimator.
+            signature: its signature.
+            sample: rows like the training data.
+            scale: the standard deviation of the values or scores; None to compute it over the sample.
         """
         self._estimator = estimator
         self._reference = reference
@@ -73,7 +78,7 @@ class Examiner:
 
     @cached_property
     def limits(self) -> Limits:
-        """The largest magnitude of each number with which the reference computes, by the feature's position."""
+        """For the position of each numeric feature: the largest magnitude with which the reference can compute."""
         return self._limits(lambda columns: self._answer(self._reference, columns) is not None)
 
     def _deviation(self) -> float:
@@ -82,7 +87,7 @@ class Examiner:
         return float(np.std(values)) if values.dtype.kind in "biuf" else 0.0
 
     def golden(self) -> Golden:
-        """Rows for a manifest, spread over the sample, none of them on a border, with the reference's answers."""
+        """Rows for a manifest, spread over the sample, with the reference's answers. Rows on a border are left out."""
         rows = self._maker.sample(_spread(len(self._sample[0]), GOLDEN_ROWS))
         example = [np.array([each], dtype=column.dtype) for each, column in zip(self._example(), rows, strict=True)]
         answered = [
@@ -95,10 +100,10 @@ class Examiner:
 
     def examine(self, runtime: Runtime) -> tuple[Limits, Proof]:
         """
-        Find the magnitude up to which a runtime agrees with the reference, and prove it up to there.
+        Find the magnitude up to which a runtime agrees with the reference, and prove the runtime up to this magnitude.
 
         Returns:
-            The limit of each number, and the proof.
+            The limit of each numeric feature, by its position, and the proof.
         """
         first, _ = self._compare(runtime, self._sample)
         if not first.holds:
@@ -111,11 +116,11 @@ class Examiner:
 
     def prove(self, runtime: Runtime, limits: Limits) -> Proof:
         """
-        Compare a runtime with the reference: on the sample, on random rows over the ranges of the features, on rows
-        with gaps, on rows far outside, on the thresholds of trees, and on the borders between labels.
+        Compare a runtime with the reference.
 
-        A label that differs is no difference if its row is on a border, by the model's own values; such rows are
-        counted.
+        The rows are the sample, random rows over the ranges of the features, rows far outside, rows with gaps, rows on
+        the thresholds of trees, and rows on the borders between labels. A different label is allowed if the model's own
+        values show that its row is on a border. The proof counts these rows.
         """
         counts: dict[str, int] = {}
         borders, worst = 0, 0.0
@@ -144,7 +149,7 @@ class Examiner:
         return None
 
     def _parts(self, runtime: Runtime, limits: Limits) -> Iterator[tuple[str, Columns]]:
-        """The rows to compare, by kind; those that are most work to find come last."""
+        """The rows to compare, by kind. Kinds that need the most work come last."""
         yield "sample", self._sample
         yield "random", self._maker.in_range(RANDOM_ROWS)
         yield "far", concatenated(self._maker.of_any_magnitude(RANDOM_ROWS, limits), self._maker.at_magnitude(limits))
@@ -154,7 +159,7 @@ class Examiner:
             yield "borders", self._on_borders(runtime)
 
     def _on_borders(self, runtime: Runtime) -> Columns:
-        """Rows on the borders between labels, by the reference and by the runtime."""
+        """Rows on the borders between the labels of the reference, and on those between the labels of the runtime."""
         return concatenated(self._borders, self._border_rows.of(lambda rows: self._labels(runtime, rows)))
 
     @cached_property
@@ -168,7 +173,7 @@ class Examiner:
 
     @cached_property
     def decision(self) -> Decision:
-        """What tells rounding from a wrong label; it must explain the labels of ordinary rows."""
+        """The decision that tells rounding from a wrong label. It must explain the labels of sample and random rows."""
         rows = self._maker.sample(_spread(len(self._sample[0]), _POOL_ROWS))
         random = self._maker.in_range(RANDOM_ROWS)
         if self._answer(self._reference, random) is not None:
@@ -176,7 +181,7 @@ class Examiner:
         return Decision(self._estimator, self._signature, self._maker, rows, self._labels(self._reference, rows))
 
     def _own_labels(self, columns: Columns) -> NDArray[Any]:
-        """The labels of the reference, as the estimator has them, without the work of its other outputs."""
+        """The estimator's own labels. Its other outputs are not computed, to save time."""
         given = estimator_input(self._signature, Table.unchecked(self._signature, columns))
         try:
             return call(self._estimator, "predict", given)
@@ -187,7 +192,7 @@ class Examiner:
         return runtime.predict(Table.unchecked(self._signature, columns)).predict
 
     def _compare(self, runtime: Runtime, columns: Columns) -> tuple[Agreement, int]:
-        """How a runtime agrees with the reference, and how many labels differ by rounding, which are not counted."""
+        """The agreement of a runtime with the reference, and the number of labels that differ by rounding only."""
         if not len(columns[0]):
             return Agreement(0, 0.0), 0
         answer, expected = self._answer(runtime, columns), self._answer(self._reference, columns)
@@ -224,7 +229,7 @@ class Examiner:
         return np.concatenate([self._taken(runtime, half) for half in halves])
 
     def _answer(self, runtime: Runtime, columns: Columns) -> Prediction | None:
-        """What a runtime says of these rows; None where it cannot compute with one of them."""
+        """A runtime's prediction for these rows; None if it cannot compute with a row."""
         try:
             with np.errstate(over="ignore"):
                 return runtime.predict(Table.unchecked(self._signature, columns))
@@ -233,10 +238,10 @@ class Examiner:
 
     def _limits(self, accepts: Callable[[Columns], bool]) -> dict[int, float]:
         """
-        The largest magnitude of each number that is accepted.
+        Find the largest accepted magnitude of each numeric feature.
 
-        If even numbers as large as those of the sample are refused, as by a model that has no neighbour there,
-        magnitude is not the reason, and all are let through to the model.
+        Some models refuse even numbers as large as the sample's, for example if there is no neighbour near them. Then
+        the magnitude is not the reason, so the limits are the largest numbers of the features' types.
         """
         numbers = self._maker.numeric
         most = {position: max(float(self._maker.bounds[1, position]), self._largest[position]) for position in numbers}
@@ -251,7 +256,7 @@ class Examiner:
         return {position: min(each, together) for position, each in limits.items()}
 
     def _narrowed(self, accepts: Callable[[Columns], bool], most: Limits) -> dict[int, float]:
-        """The limit of each feature: one for all if that is ample, else one for each half, and so on."""
+        """The limit of each feature: a common limit if it is ample; else each half of the features is tried alone."""
         limit = self._bisected(accepts, most)
         if limit <= max(self._largest[position] for position in most):
             return dict(most)
@@ -262,7 +267,7 @@ class Examiner:
         return self._narrowed(accepts, dict(halves[0])) | self._narrowed(accepts, dict(halves[1]))
 
     def _bisected(self, accepts: Callable[[Columns], bool], most: Limits) -> float:
-        """The largest magnitude that is accepted in all these features, none of which goes past its own limit."""
+        """The largest magnitude that is accepted in all these features at once. A feature stays below its own limit."""
         if not most:
             return LARGEST
         low, high = 0, len(_MAGNITUDES)
@@ -293,7 +298,7 @@ class Examiner:
 
 
 def described(proof: Proof) -> str:
-    """A proof that holds, in a sentence for a person."""
+    """A sentence for people about a proof that holds."""
     parts = ", ".join(f"{count} {part}" for part, count in proof.parts.items() if count)
     labels = "no label differs"
     if proof.borders:
@@ -302,11 +307,11 @@ def described(proof: Proof) -> str:
 
 
 def _only(prediction: Prediction, rows: NDArray[np.bool_]) -> Prediction:
-    """A prediction of some of its rows."""
+    """The prediction for some of its rows."""
     parts = (prediction.predict, prediction.probabilities, prediction.scores)
     return Prediction(*(None if part is None else part[rows] for part in parts))  # type: ignore[arg-type]
 
 
 def _spread(rows: int, most: int) -> NDArray[Any]:
-    """The positions of at most so many rows, evenly over all."""
+    """The positions of at most `most` rows, spread evenly over all rows."""
     return np.arange(rows) if rows <= most else np.linspace(0, rows - 1, most).astype(int)

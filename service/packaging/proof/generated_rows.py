@@ -1,4 +1,4 @@
-"""Makes rows that a model takes: for the proof of a conversion, and for the golden rows of a manifest."""
+"""Makes rows that a model accepts, for the proof of a conversion and for the golden rows of a manifest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Limits = Mapping[int, float]
 """The largest magnitude of numbers, by the position of the feature."""
 
 ALONE, MIXED = 200, 18
-"""At most so many features stand at their limit in rows of their own; in so many rows, all do."""
+"""At most 200 features are at their limit in rows of their own. In 18 rows, all features are at their limit."""
 
 NUDGE = 1e-6
 """The share of its range by which a number is nudged."""
@@ -52,7 +52,7 @@ class RowMaker:
         self.bounds = np.array([_bounds(each) for each in signature.features]).T
 
     def sample(self, positions: NDArray[Any]) -> list[NDArray[Any]]:
-        """These rows of the sample, by column."""
+        """The rows of the sample at these positions, by column."""
         return [column[positions] for column in self._columns]
 
     def picked(self, rows: int) -> list[NDArray[Any]]:
@@ -64,7 +64,7 @@ class RowMaker:
         return [self._cells(position, rows) for position in range(len(self._columns))]
 
     def around(self, rows: int) -> list[NDArray[Any]]:
-        """The same, with numbers from ranges that are three times as wide."""
+        """Rows as of `in_range`, with numbers from ranges that are three times as wide."""
         columns = self.in_range(rows)
         for position in self.numeric:
             low, high = self.widened(np.array([position]))
@@ -73,7 +73,11 @@ class RowMaker:
         return columns
 
     def widened(self, positions: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The ranges of features, three times as wide: their ends, whole if only whole numbers are taken."""
+        """
+        The ends of features' ranges, three times as wide: 0 to 10 becomes -10 to 20.
+
+        They are whole for whole numbers, and within the bounds of the feature's type.
+        """
         ranges = np.array([self._signature.features[position].range or (0.0, 1.0) for position in positions])
         ranges = ranges.reshape(-1, 2).T
         width = np.maximum(ranges[1] - ranges[0], 1.0)
@@ -82,7 +86,7 @@ class RowMaker:
         return np.where(whole, np.ceil(low), low), np.where(whole, np.floor(high), high)
 
     def nudged(self, columns: list[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-        """The rows with each number moved by about a millionth of its range, whole ones, too; and the other way."""
+        """The rows with each number moved by about a millionth of its range, and the rows with the opposite moves."""
         there, back = list(columns), list(columns)
         low, high = self.widened(np.array(self.movable))
         for position, width in zip(self.movable, NUDGE * (high - low), strict=True):
@@ -92,7 +96,7 @@ class RowMaker:
         return there, back
 
     def of_any_magnitude(self, rows: int, limits: Limits) -> list[NDArray[Any]]:
-        """The same, with numbers of any magnitude up to the limit of each feature."""
+        """Rows as of `in_range`, with numbers of any magnitude from 0.001 to the limit of the feature."""
         columns = self.in_range(rows)
         for position in self.numeric:
             top = np.log10(min(limits[position], self.bounds[1, position]))
@@ -102,7 +106,7 @@ class RowMaker:
         return columns
 
     def with_gaps(self, rows: int) -> list[NDArray[Any]]:
-        """Rows with missing values, where the model takes any; none where it does not."""
+        """Rows with missing values; empty if the model accepts no missing value."""
         if not any(feature.missing for feature in self._signature.features):
             return self.in_range(0)
         columns = self.in_range(rows)
@@ -114,7 +118,7 @@ class RowMaker:
         return columns
 
     def at_magnitude(self, limits: Limits) -> list[NDArray[Any]]:
-        """Rows in which one of these numbers, or all of them, stand at plus or minus their limit."""
+        """Rows in which one of these features, or all of them, have plus or minus their limit as value."""
         alone = list(limits)[:ALONE]
         rows = 2 * len(alone) + MIXED
         columns = [column.copy() for column in self.sample(np.zeros(rows, dtype=int))]
@@ -143,7 +147,7 @@ class RowMaker:
         return self._fitting(position, self._generator.uniform(low, high, rows))
 
     def _fitting(self, position: int, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The numbers as a feature takes them."""
+        """The numbers, changed so that the feature accepts them: clipped, rounded, or random 0 and 1 for a bool."""
         if self._signature.features[position].type == "bool":
             return self._generator.integers(0, 2, len(numbers)).astype(np.float64)
         fitting: NDArray[np.float64] = numbers.clip(*self.bounds[:, position])
@@ -158,7 +162,7 @@ class RowMaker:
         return choices[self._generator.integers(len(choices), size=rows)]
 
     def _texts(self, column: NDArray[Any], rows: int) -> NDArray[Any]:
-        """Texts of the sample, two of them mixed word by word, and hard ones; some in capital letters."""
+        """Texts of the sample and `HARD_STRINGS`, some of them mixed from the words of two, some in capital letters."""
         texts = [each for each in column if each is not None] + list(HARD_STRINGS)
         made = np.empty(rows, dtype=object)
         for row in range(rows):
@@ -171,7 +175,7 @@ class RowMaker:
 
 
 def concatenated(*parts: list[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Rows below rows."""
+    """The rows of all parts, by column, in the order of the parts."""
     return [np.concatenate(columns) for columns in zip(*parts, strict=True)]
 
 

@@ -25,13 +25,13 @@ def prove_again(directory: Path, settings: Settings) -> Proof | str:
     """
     Compare the converted model in a version's directory with the estimator beside it, by the method of this release.
 
-    The sample is not on disk: the golden rows stand for it, and random rows over its ranges.
+    The sample is not on disk. So the golden rows and random rows over the ranges of the features are compared.
 
     Returns:
-        The proof, or why there is nothing to prove.
+        The proof, or the reason why there is nothing to prove.
 
     Raises:
-        Refused: the estimator cannot be loaded here.
+        Refused: the version does not verify, or this machine cannot load the estimator.
     """
     manifest = verify(directory)
     if manifest.runtime != "onnx":
@@ -57,7 +57,7 @@ def _estimator(directory: Path, manifest: Manifest, settings: Settings) -> Any:
         return booster_files.estimator(manifest.booster, contents, types, code)
     made, here = manifest.versions.sklearn, installed("scikit-learn")
     if made.split(".")[:2] != here.split(".")[:2]:
-        raise Refused(f"its estimator is of scikit-learn {made}, and this is {here}")
+        raise Refused(f"its estimator is of scikit-learn {made}, but this service has {here}")
     if SKOPS in manifest.files:
         return load_skops(contents[SKOPS], types, code)
     if not settings.allow_pickle:

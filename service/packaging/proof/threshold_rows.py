@@ -1,4 +1,4 @@
-"""Rows that stand on the thresholds of a model's trees, and one step to each side: where rounding changes a label."""
+"""Makes rows on the thresholds of a model's trees, and a step to each side, because rounding changes labels there."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from service.signature import Signature
 from service.table import Table
 
 MOST = 20_000
-"""At most this many rows are made; of more thresholds, some are drawn."""
+"""At most this many rows are made. If there are too many thresholds, some are drawn at random."""
 
 
 class Thresholds:
-    """Finds, for thresholds of a final tree ensemble, the neighbouring inputs between which each falls."""
+    """Finds, for each threshold of a final tree ensemble, the two neighbouring inputs on its two sides."""
 
     def __init__(self, estimator: Any, signature: Signature, maker: RowMaker) -> None:
         """Take the estimator; of one that asks others, the trees inside are looked at."""
@@ -34,7 +34,7 @@ class Thresholds:
 
     @cached_property
     def rows(self) -> list[NDArray[Any]]:
-        """The rows, by column; none where there are no trees, or no number moves what they see."""
+        """The rows, by column; empty if there are no trees, or no number of the input changes the trees' columns."""
         splits = _splits(self._final)
         if not len(splits) or not self._maker.movable:
             return self._maker.sample(np.arange(0))
@@ -43,7 +43,11 @@ class Thresholds:
         return self._beside(splits[:, 0].astype(int), splits[:, 1])
 
     def _beside(self, seen: NDArray[np.intp], thresholds: NDArray[np.float64]) -> list[NDArray[Any]]:
-        """The rows on both sides of thresholds of what the trees see, found by bisection of one input each."""
+        """
+        Make rows on both sides of thresholds, by bisection of one input for each threshold.
+
+        `seen` has the position of each threshold's column among the trees' columns.
+        """
         columns = self._maker.picked(len(seen))
         inputs = self._movers()[seen]
         low, high = self._maker.widened(inputs)
@@ -55,7 +59,7 @@ class Thresholds:
         return beside(self._maker, columns, inputs, low, high)
 
     def _movers(self) -> NDArray[np.intp]:
-        """For each value that the trees see, the number among the inputs that moves it most; -1 where none does."""
+        """For each of the trees' columns, the position of the input that changes it most; -1 if no input changes it."""
         numbers = np.array(self._maker.movable)
         columns = [column.copy() for column in self._maker.sample(np.zeros(2 * len(numbers), dtype=int))]
         low, high = self._maker.widened(numbers)
@@ -71,7 +75,7 @@ class Thresholds:
         seen: NDArray[np.intp],
         thresholds: NDArray[np.float64],
     ) -> Callable[[Numbers], NDArray[np.bool_]]:
-        """Tell whether each row goes left of its threshold, with a number in its input."""
+        """Return a function that tells if each row, with a number in its input, goes left at its threshold."""
 
         def passes(numbers: Numbers) -> NDArray[np.bool_]:
             if not len(numbers):
@@ -84,7 +88,7 @@ class Thresholds:
         return passes
 
     def _seen(self, columns: list[NDArray[Any]]) -> NDArray[np.float64]:
-        """What the trees see of these rows: in float32, but for histogram-based ones."""
+        """The trees' columns for these rows, rounded to float32 unless the trees compare in float64."""
         given = estimator_input(self._signature, Table.unchecked(self._signature, columns))
         if self._before is not None:
             given = call(self._before, "transform", given)
@@ -97,7 +101,7 @@ class Thresholds:
 
 
 def _numbers(given: Any) -> NDArray[np.float64]:
-    """The rows as numbers; NaN for the strings that a booster of categories takes, which have no thresholds."""
+    """The rows as numbers. Strings, which a booster takes as categories, become NaN: they have no thresholds."""
     if hasattr(given, "dtypes"):
         given = given.apply(to_numeric, errors="coerce")
     return np.asarray(given.toarray() if hasattr(given, "toarray") else given, dtype=np.float64)

@@ -1,11 +1,12 @@
 """
-Models of XGBoost, LightGBM and CatBoost, read from each library's own file: nothing in such a file is run.
+Models of XGBoost, LightGBM and CatBoost, read from each library's own file. No code in such a file runs.
 
-load             by the library's name, and after the steps of a pipeline
+load             loads a booster by its library's name; puts it after the steps of a pipeline
 xgboost_model    model.ubj
 lightgbm_model   model.txt
 catboost_model   model.cbm
-fitted           shared by those of the last two
+fitted           the base class of LightGBM's and CatBoost's estimators
 
-Each gives an object with the methods of a scikit-learn estimator. A library is imported if a model of it serves.
+Each module gives an object with the methods of a scikit-learn estimator. A library is only imported if one of its
+models serves.
 """

@@ -1,4 +1,4 @@
-"""CatBoost's models: its own estimators read and predict them; here they answer in scikit-learn's shapes."""
+"""CatBoost's models: CatBoost reads them and predicts; these estimators return scikit-learn's shapes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CatBoostRegressor(RegressorMixin, Fitted):  # type: ignore[misc]
 
     @property
     def feature_names_in_(self) -> NDArray[Any]:
-        """The names of the features, if it was fitted on names."""
+        """The names of the features; AttributeError if the model was fitted without names."""
         return feature_names(self.model.feature_names_, "{}")
 
     @property
@@ -31,7 +31,7 @@ class CatBoostRegressor(RegressorMixin, Fitted):  # type: ignore[misc]
 
     @property
     def feature_importances_(self) -> NDArray[Any]:
-        """How much each feature changes the answer."""
+        """CatBoost's importance of each feature, shape (features,)."""
         return np.asarray(self.model.feature_importances_)
 
     def predict(self, rows: Any) -> NDArray[Any]:
@@ -70,15 +70,16 @@ def adapted(model: Any) -> Any:
 
 def load(content: bytes, *, classifier: bool, missing: float | None) -> Any:
     """
-    The model in CatBoost's format.
+    Read a model in CatBoost's format.
 
     Raises:
-        ValueError: it is not in that format.
+        ValueError: the content is not in that format.
     """
     if classifier:
         return CatBoostClassifier(_loaded(catboost.CatBoostClassifier(thread_count=1), content))
     model = _loaded(catboost.CatBoostRegressor(thread_count=1), content)
-    # By its loss, CatBoost decides what a value is, and forgets that in a file.
+    # CatBoost chooses by the loss how a sum becomes a value (an exponential for Poisson). The loaded estimator has
+    # lost that parameter, so the model is loaded again with it.
     loss = model.get_all_params().get("loss_function", "RMSE")
     return CatBoostRegressor(_loaded(catboost.CatBoostRegressor(thread_count=1, loss_function=loss), content))
 
@@ -104,10 +105,10 @@ def dump(estimator: Any) -> bytes:
 
 def read(content: bytes) -> Any:
     """
-    The estimator of a model's own file; it is a classifier if it has classes.
+    Read the estimator from CatBoost's own file. It is a classifier if the model has classes.
 
     Raises:
-        ValueError: it is not in CatBoost's format.
+        ValueError: the content is not in CatBoost's format.
     """
     model = load(content, classifier=False, missing=None).model
     return load(content, classifier=len(model.classes_) > 0, missing=None)

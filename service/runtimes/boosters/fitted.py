@@ -1,4 +1,4 @@
-"""What the estimators of boosters share that are read from a file: they are fitted, and stay so."""
+"""The base class of boosters' estimators that were read from a file: they are fitted and cannot be fitted again."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ class Fitted(BaseEstimator):  # type: ignore[misc]
 
     def fit(self, rows: Any, target: Any) -> Any:
         """
-        It is fitted; scikit-learn's pipelines look for this method.
+        Refuse. The method exists because scikit-learn's pipelines require it.
 
         Raises:
-            TypeError: always.
+            TypeError: always, because the estimator is already fitted.
         """
         raise TypeError("This model was read from a file, and cannot be fitted again.")
 
     def __sklearn_is_fitted__(self) -> bool:
-        """It is."""
+        """True: scikit-learn asks this before it predicts."""
         return True
 
 
 def feature_names(names: list[str], without: str) -> NDArray[Any]:
     """
-    The names of features as `feature_names_in_` has them.
+    Return the names of features in the format of `feature_names_in_`: an array of objects, shape (features,).
 
     Args:
-        names: what the library calls them.
-        without: the library's own name of a feature, {} for its position, if it was fitted without names.
+        names: the names in the library's file.
+        without: the pattern of the names that the library makes if it is fitted without names. {} is the position:
+            "Column_{}" for Column_0, Column_1...
 
     Raises:
-        AttributeError: it was fitted without names.
+        AttributeError: the model was fitted without names.
     """
     if names == [without.format(position) for position in range(len(names))]:
         raise AttributeError("feature_names_in_")

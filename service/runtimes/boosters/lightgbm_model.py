@@ -1,4 +1,4 @@
-"""LightGBM's models, predicted as LightGBM's own estimators do."""
+"""LightGBM's models, with the same answers as LightGBM's own estimators."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LightGBMRegressor(RegressorMixin, Fitted):  # type: ignore[misc]
 
     @property
     def feature_names_in_(self) -> NDArray[Any]:
-        """The names of the features, if it was fitted on names."""
+        """The names of the features; AttributeError if the model was fitted without names."""
         return feature_names(self.booster.feature_name(), "Column_{}")
 
     @property
@@ -35,11 +35,11 @@ class LightGBMRegressor(RegressorMixin, Fitted):  # type: ignore[misc]
 
     @property
     def feature_importances_(self) -> NDArray[Any]:
-        """How often each feature splits."""
+        """The number of splits that use each feature, shape (features,)."""
         return np.asarray(self.booster.feature_importance())
 
     def predict(self, rows: Any) -> NDArray[Any]:
-        """Values, float64."""
+        """Values, float64, shape (rows,) or (rows, outputs)."""
         try:
             return np.asarray(self.booster.predict(rows, num_threads=1))
         except LightGBMError as ex:
@@ -47,7 +47,7 @@ class LightGBMRegressor(RegressorMixin, Fitted):  # type: ignore[misc]
 
 
 class LightGBMClassifier(ClassifierMixin, LightGBMRegressor):  # type: ignore[misc]
-    """A model that gives labels, which are called 0, 1, 2..."""
+    """A model that gives labels. LightGBM's file has no names of labels, so they are 0, 1, 2..."""
 
     @property
     def classes_(self) -> NDArray[np.int64]:
@@ -60,16 +60,16 @@ class LightGBMClassifier(ClassifierMixin, LightGBMRegressor):  # type: ignore[mi
         return np.vstack((1.0 - values, values)).transpose() if values.ndim == 1 else values
 
     def predict(self, rows: Any) -> NDArray[Any]:
-        """The label of the highest probability."""
+        """For each row, the label with the highest probability, int64, shape (rows,)."""
         return np.asarray(np.argmax(self.predict_proba(rows), axis=1))
 
 
 def load(content: bytes, *, classifier: bool, missing: float | None) -> Any:
     """
-    The model in LightGBM's format, a text.
+    Read a model in LightGBM's format, a text.
 
     Raises:
-        ValueError: it is not in that format.
+        ValueError: the content is not in that format.
     """
     try:
         booster = Booster(model_str=content.decode())
@@ -85,16 +85,16 @@ def dump(estimator: Any) -> bytes:
 
 
 def of_booster(booster: Any) -> Any:
-    """The estimator that answers as a Booster does."""
+    """The estimator that gives the same answers as a Booster."""
     return read(bytes(booster.model_to_string(), "utf-8"))
 
 
 def read(content: bytes) -> Any:
     """
-    The estimator of a model's own file; what it predicts is read from its objective.
+    Read the estimator from LightGBM's own file. The objective in the file tells if it is a classifier.
 
     Raises:
-        ValueError: it is not in LightGBM's format.
+        ValueError: the content is not in LightGBM's format.
     """
     objective = re.search(rb"^objective=(\S+)", content, re.MULTILINE)
     return load(content, classifier=objective is not None and objective[1].decode() in CLASSIFIES, missing=None)

@@ -18,18 +18,18 @@ MODULES: Mapping[str, str] = {
     "lightgbm": "service.runtimes.boosters.lightgbm_model",
     "catboost": "service.runtimes.boosters.catboost_model",
 }
-"""The module of each library."""
+"""The module that reads the models of each library."""
 
 
 def import_library(library: str) -> ModuleType:
     """
     Import the module of a library, and with it the library.
 
-    The library uses one thread from then on: a process that forks loses the others, and its children would wait for
-    them.
+    From then on the library uses one thread. A fork does not copy other threads, so a child would wait for them for
+    ever.
 
     Raises:
-        ImportError: it is not installed.
+        ImportError: the library is not installed.
     """
     from threadpoolctl import threadpool_limits
 
@@ -40,18 +40,20 @@ def import_library(library: str) -> ModuleType:
 
 def load(library: str, content: bytes, *, classifier: bool, missing: float | None) -> Any:
     """
-    The model in a library's own file.
+    Read the model in a library's own file.
 
     Args:
-        classifier: whether it gives labels.
-        missing: the number that stands for a missing value; None if that is NaN.
+        library: "xgboost", "lightgbm" or "catboost".
+        content: the bytes of the file.
+        classifier: whether the model gives labels.
+        missing: the number that stands for a missing value; None if NaN stands for it.
 
     Returns:
         An object with `predict`, and with `predict_proba` and `classes_` if it is a classifier.
 
     Raises:
         ImportError: the library is not installed.
-        ValueError: it is no such file.
+        ValueError: the library cannot read the file.
     """
     return import_library(library).load(content, classifier=classifier, missing=missing)
 
@@ -75,7 +77,7 @@ class AfterSteps:
 
 
 class BoosterRuntime(SklearnRuntime):
-    """A booster that answers as it would on its own."""
+    """Predicts with a booster by its own library."""
 
     def __init__(self, estimator: Any, signature: Signature, library: str) -> None:
         super().__init__(estimator, signature)

@@ -1,4 +1,4 @@
-"""XGBoost's models: its own estimators read and predict them."""
+"""XGBoost's models: XGBoost's own estimators read them and predict."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ CLASSIFIES = frozenset({"binary:logistic", "multi:softprob", "multi:softmax"})
 
 def load(content: bytes, *, classifier: bool, missing: float | None) -> Any:
     """
-    The estimator of a model in XGBoost's format, UBJSON or JSON.
+    Read the estimator of a model in XGBoost's format, UBJSON or JSON.
 
     Raises:
-        ValueError: it is not in that format.
+        ValueError: the content is not in that format.
     """
     if not content:  # XGBoost would end the process
         raise ValueError("the file is empty")
@@ -37,16 +37,16 @@ def dump(estimator: Any) -> bytes:
 
 
 def of_booster(booster: Any) -> Any:
-    """The estimator that answers as a Booster does."""
+    """The estimator that gives the same answers as a Booster."""
     return read(bytes(booster.save_raw("ubj")))
 
 
 def read(content: bytes) -> Any:
     """
-    The estimator of a model's own file; what it predicts is read from its objective.
+    Read the estimator from XGBoost's own file. The objective in the file tells if it is a classifier.
 
     Raises:
-        ValueError: it is not in XGBoost's format.
+        ValueError: the content is not in XGBoost's format.
     """
     if not content:  # XGBoost would end the process
         raise ValueError("the file is empty")
