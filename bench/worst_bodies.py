@@ -70,7 +70,7 @@ def app(name: str, root: Path) -> Service:
     signature = manifest.signature
     model = Model(manifest, signature, Constant(), RowDecoders(signature, ROWS))
     (root / name / "1").mkdir(parents=True, exist_ok=True)
-    repository = ModelRepository(root, lambda directory, meanwhile=None: model, name)
+    repository = ModelRepository(root, lambda directory, heartbeat=None: model, name)
     repository.refresh()
     return create_app(Settings(max_rows=ROWS, max_body_bytes=BODY, default_model=name), repository)
 
@@ -149,15 +149,14 @@ def call(service: Service, case: Case, body: bytes) -> str:
 
 
 def line(case: Case, found: Measured, right: Measured) -> list[str]:
-    """A line of the table; `!` marks a body whose ratio, for one length, is above the bound."""
+    """A line of the table; `!` marks a body whose ratio to the largest right body is above the bound."""
     ratio = found.seconds / max(right.seconds, 1e-6)
-    by_size = ratio * min(right.size / found.size, 1.0)
-    mark = " !" if by_size > BOUND else ""
-    times = [f"{right.seconds * 1e3:.0f}", f"{found.seconds * 1e3:.0f}", f"{ratio:.1f}", f"{by_size:.1f}{mark}"]
+    mark = " !" if ratio > BOUND else ""
+    times = [f"{right.seconds * 1e3:.0f}", f"{found.seconds * 1e3:.0f}", f"{ratio:.1f}{mark}"]
     return [case.protocol, case.fault, found.status, f"{found.size / 1e6:.1f}", *times, f"{found.megabytes:.0f}"]
 
 
-HEAD = ("protocol", "fault", "status", "MB", "ms if right", "ms", "ratio", "ratio for one length", "peak MB")
+HEAD = ("protocol", "fault", "status", "MB", "ms if right", "ms", "ratio", "peak MB")
 
 
 def main(arguments: Iterable[str] | None = None) -> None:

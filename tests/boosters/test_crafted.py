@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import catboost
 import lightgbm
 import numpy as np
 import pytest
@@ -136,3 +138,21 @@ def test_categories_without_their_set_are_refused() -> None:
 
     with pytest.raises(Unsafe, match=r"^the booster has a node without its set of categories$"):
         booster_checks.check("lightgbm", load("lightgbm", text.encode(), classifier=False, missing=None))
+
+
+@pytest.mark.parametrize("policy", ["SymmetricTree", "Lossguide", "Depthwise"])
+def test_a_crafted_tree_of_catboost_is_refused(policy: str, tmp_path: Path) -> None:
+    """If its trees are of many depths: then its nodes say how far behind them their children are."""
+    fitted = catboost.CatBoostRegressor(iterations=2, depth=3, grow_policy=policy, **models.QUIET)
+    file = tmp_path / "model.cbm"
+    fitted.fit(NUMBERS, VALUES).save_model(str(file))
+    content, booster = file.read_bytes(), Booster("catboost", catboost.__version__, classifier=False)
+    booster_files.estimator(booster, {BOOSTERS["catboost"]: content})
+    if policy == "SymmetricTree":
+        return
+    step = np.array(fitted._get_tree_step_nodes(0)[0], dtype="<u2").tobytes()  # noqa: SLF001
+    crafted = content.replace(step, np.array([step[0], 60_000], dtype="<u2").tobytes())
+    assert crafted != content
+
+    with pytest.raises(Refused, match=r"^the booster has a child that is none of its nodes$"):
+        booster_files.estimator(booster, {BOOSTERS["catboost"]: crafted})

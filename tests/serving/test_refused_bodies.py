@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from tests.serving.conftest import Gunicorn
 from tests.serving.test_memory import private_mb
@@ -43,6 +47,8 @@ PROTOCOLS = {
     "CSV": ("/invocations", "text/csv"),
     "tensors": ("/v2/models/iris/infer", "application/json"),
     "binary tensors": ("/v2/models/iris/infer", "application/octet-stream"),
+    "Parquet": ("/invocations", "application/vnd.apache.parquet"),
+    "Arrow": ("/invocations", "application/vnd.apache.arrow.stream"),
 }
 """The path and the content type of each kind of body."""
 
@@ -54,6 +60,32 @@ COLUMNS = b'{"inputs":{"sepal_length":['
 MATRIX = b'{"inputs":[{"name":"input","shape":[%d,4],"datatype":"FP64","data":['
 BINARY = b'{"inputs":[{"name":"input","shape":[%d,4],"datatype":"FP64","parameters":{"binary_data_size":32}'
 MANY = 100_001
+
+NAMES = ("sepal_length", "sepal_width", "petal_length", "petal_width")
+
+
+def columns(rows: int, *, gap: bool = False) -> pa.Table:
+    """Numbers in columns, the last missing if there is a gap; beside them a filler, which Parquet keeps twice."""
+    table = pa.table({name: np.random.default_rng(0).random(rows) for name in NAMES})
+    if gap:
+        table = pa.concat_tables([table, pa.table({name: pa.array([None], pa.float64()) for name in NAMES})])
+    return table.replace_schema_metadata({"filler": "x" * max(0, (LARGE - table.nbytes) // 2)})
+
+
+def as_parquet(table: pa.Table) -> bytes:
+    """A Parquet file."""
+    sink = io.BytesIO()
+    parquet.write_table(table, sink, use_dictionary=False, compression="none")
+    return sink.getvalue()
+
+
+def as_stream(table: pa.Table) -> bytes:
+    """An Arrow stream."""
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return sink.getvalue()
+
 
 BODIES = [
     Refused("instances", 400, ROWS, ROW + b"]"),
@@ -80,13 +112,19 @@ BODIES = [
     Refused("binary tensors", 400, BINARY % 2, b"}]}" + bytes(32)),
     Refused("binary tensors", 413, (BINARY % MANY).replace(b"32", b"%d" % (32 * MANY)), b"}]}" + bytes(32 * MANY)),
     Refused("binary tensors", 422, BINARY % 1, b"}]}" + b"\xff" * 32),
+    Refused("Parquet", 400, b"PAR1", b"PAR1"),
+    Refused("Parquet", 413, as_parquet(columns(3 * MANY)), b""),
+    Refused("Parquet", 422, as_parquet(columns(MANY // 2, gap=True)), b""),
+    Refused("Arrow", 400, b"\xff\xff\xff\xff", b""),
+    Refused("Arrow", 413, as_stream(columns(3 * MANY)), b""),
+    Refused("Arrow", 422, as_stream(columns(MANY // 2, gap=True)), b""),
 ]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
     """A service of one worker."""
-    with Gunicorn(tmp_path_factory.mktemp("gunicorn") / "log", {"WEB_CONCURRENCY": "1"}) as started:
+    with Gunicorn(tmp_path_factory.mktemp("gunicorn") / "log", {"WEB_CONCURRENCY": "1", "ARROW": "1"}) as started:
         yield started
 
 
