@@ -93,7 +93,7 @@ def test_what_is_no_port_is_named(name: str, value: str) -> None:
 )  # fmt: skip
 def test_a_name_that_is_nearly_one_of_ours_is_told(name: str, meant: str) -> None:
     """The warning has the name that is probably meant."""
-    assert misspelled({name: "1"}) == [f"{name} is no setting: is {meant} meant?"]
+    assert misspelled({name: "1"}) == [f"{name} is not a setting: did you mean {meant}?"]
 
 
 def test_other_names_are_nobodys_business() -> None:

@@ -54,8 +54,17 @@ def check_fresh(artifacts: dict[str, bytes], signature: Signature | None = None,
         return
     refusal = fresh_load.refusal(artifacts, signature, golden)
     if refusal is not None:
-        hint = "; give the modules that the model was fitted with" if golden is not None else ""
-        raise PackagingError(f"The service would refuse it: {refusal}{hint}.")
+        raise PackagingError(f"The service would refuse it: {refusal}{_hint(refusal) if golden is not None else ''}.")
+
+
+def _hint(refusal: str) -> str:
+    """What to do about the refusal of an estimator with code."""
+    if "golden rows" in refusal:
+        return "; give the modules that the model was fitted with"
+    return (
+        "; what the classes keep in attributes are to be numbers, texts, arrays, lists, dictionaries and estimators, "
+        "and their modules import others by import statements"
+    )
 
 
 def loaded(artifacts: dict[str, bytes]) -> Any:

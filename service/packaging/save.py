@@ -81,6 +81,7 @@ def save_model(
     modules = code if isinstance(code, Mapping) else gather(code)
     report("trying what the model takes")
     estimator = boosters.adapted(without_samplers(estimator))
+    _check_kind(estimator)
     signature, table = inspect(estimator, sample, classes=classes, example=example)
     examiner = Examiner(estimator, SklearnRuntime(estimator, signature), signature, table)
     report("converting to ONNX, and comparing with scikit-learn")
@@ -115,6 +116,20 @@ def save_model(
         description=description,
         booster=None if native is None else native.booster,
     )
+
+
+def _check_kind(estimator: Any) -> None:
+    """Refuse a class of one's own that does not say whether it classifies."""
+    from sklearn.base import is_classifier
+
+    try:
+        is_classifier(estimator)
+    except AttributeError as ex:
+        kind = type(estimator).__name__
+        raise PackagingError(
+            f"{kind} does not say what it is: derive it from sklearn.base.BaseEstimator, after ClassifierMixin or "
+            f"RegressorMixin if it is one, and fit it again."
+        ) from ex
 
 
 def _converted(estimator: Any, signature: Signature, examiner: Examiner) -> tuple[Limits, bytes | None, Proof]:

@@ -147,7 +147,7 @@ def test_a_crafted_tree_of_catboost_is_refused(policy: str, tmp_path: Path) -> N
     file = tmp_path / "model.cbm"
     fitted.fit(NUMBERS, VALUES).save_model(str(file))
     content, booster = file.read_bytes(), Booster("catboost", catboost.__version__, classifier=False)
-    booster_files.estimator(booster, {BOOSTERS["catboost"]: content})
+    booster_files.estimator(booster, {BOOSTERS["catboost"]: content}, [])
     if policy == "SymmetricTree":
         return
     step = np.array(fitted._get_tree_step_nodes(0)[0], dtype="<u2").tobytes()  # noqa: SLF001
@@ -155,4 +155,4 @@ def test_a_crafted_tree_of_catboost_is_refused(policy: str, tmp_path: Path) -> N
     assert crafted != content
 
     with pytest.raises(Refused, match=r"^the booster has a child that is none of its nodes$"):
-        booster_files.estimator(booster, {BOOSTERS["catboost"]: crafted})
+        booster_files.estimator(booster, {BOOSTERS["catboost"]: crafted}, [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,77 @@ def test_other_code_than_that_of_the_fit_is_refused(tmp_path: Path) -> None:
 
     assert "answered differently" in said
     assert said.endswith("give the modules that the model was fitted with.")
+
+
+KINDS = """
+import enum
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import Ridge
+
+
+class Kind(enum.Enum):
+    A = 1
+
+
+class Nearest(ClassifierMixin, BaseEstimator):
+    def fit(self, X, y):
+        self.classes_, self.n_features_in_ = np.unique(y), X.shape[1]
+        self.means_ = {str(each): X[y == each].mean(axis=0) for each in self.classes_}
+        return self
+
+    def predict(self, X):
+        far = [((np.asarray(X) - self.means_[str(each)]) ** 2).sum(axis=1) for each in self.classes_]
+        return self.classes_[np.argmin(far, axis=0)]
+
+
+class Squared(Ridge):
+    def predict(self, X):
+        return super().predict(X) ** 2
+
+
+class Plain:
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        return np.zeros(len(X))
+
+
+class Enumerated(Ridge):
+    def fit(self, X, y):
+        self.kind_ = Kind.A
+        return super().fit(X, y)
+"""
+
+
+@pytest.mark.parametrize("kind", ["Nearest", "Squared"])
+def test_an_estimator_of_ones_own_is_served(kind: str, tmp_path: Path) -> None:
+    """At the end, and derived from one of scikit-learn's, whose converter would not know what it changes."""
+    files = {"own_kinds.py": KINDS.encode()}
+    with importable(files):
+        estimator = getattr(import_module("own_kinds"), kind)().fit(ROWS, LABELS)
+        save_model(estimator, ROWS, name="own", root=tmp_path, code=files)
+    model = open_repository(Settings(models_dir=tmp_path, trust_code="own")).get("own")
+
+    prediction = model.runtime.predict(Table.from_rows(model.signature, ROWS.tolist()))
+    np.testing.assert_array_equal(prediction.predict, estimator.predict(ROWS))
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("Plain", r"^Plain does not say what it is: derive it from sklearn\.base\.BaseEstimator"),
+        ("Enumerated", r"; what the classes keep in attributes are to be numbers, texts, arrays"),
+    ],
+)
+def test_a_class_that_cannot_be_served_is_refused_with_the_way_out(kind: str, reason: str, tmp_path: Path) -> None:
+    """In a sentence."""
+    files = {"own_kinds.py": KINDS.encode()}
+    with importable(files):
+        estimator = getattr(import_module("own_kinds"), kind)().fit(ROWS, LABELS)
+        with pytest.raises(PackagingError, match=reason):
+            save_model(estimator, ROWS, name="own", root=tmp_path, code=files)
 
 
 def test_a_function_of_a_module_is_served(tmp_path: Path) -> None:

@@ -195,6 +195,14 @@ def test_files_that_are_no_modules_of_the_version_are_refused(
     assert refusal(root) == reason
 
 
+def test_a_version_may_be_behind_a_link_itself(root: Path, made: tuple[Path, list[Any]]) -> None:
+    """As tools that copy repositories have it; only in its own directory there is none."""
+    (root / "own").rename(root / ".copy")
+    (root / "own").symlink_to(".copy")
+
+    np.testing.assert_array_equal(probabilities(root, "1"), made[1][0])
+
+
 def test_a_file_below_code_that_is_not_in_the_manifest_is_not_read(root: Path, made: tuple[Path, list[Any]]) -> None:
     """As any other file beside a model."""
     (root / "own" / "1" / "code" / "numpy.py").write_text("raise SystemExit")
