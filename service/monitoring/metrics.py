@@ -107,6 +107,7 @@ class Metrics:
             "inference_unknown_categories_total", "Values that are no category of the model.", feature
         )
         self._keys = counter("inference_key_requests_total", "Requests that carry an API key, by its name.", ["key"])
+        self._key = cache(lambda name: _adder(self._keys.labels(name)))
         self._loads = counter("model_loads_total", "Versions that verified and were loaded.", ["model"])
         self._refusals = counter("model_refusals_total", "Versions that were refused.", ["model"])
         self.lives: Callable[[Mapping[str, str]], bool] = lambda labels: True
@@ -130,7 +131,7 @@ class Metrics:
 
     def carried(self, key: str) -> None:
         """Count a request that carries an API key."""
-        self._keys.labels(key).inc()
+        self._key(key)(1)
 
     def predicted(self, inference: Inference) -> None:
         """Count a prediction."""
