@@ -13,6 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "catboost": {
+        "core.py": ("def _get_tree_step_nodes(", "def _get_tree_node_to_leaf(", "self._object._is_oblivious()"),
+    },
     "gunicorn": {
         "arbiter.py": ("def manage_workers(", "def reap_workers(", "def murder_workers(", "SIG_QUEUE", "WORKERS = {}",
                        "num_workers = property("),  # `manage_workers` is replaced (extra_workers.py, rollouts.py)
@@ -44,6 +47,7 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "values.py": ("ValueClass = ",),  # which is replaced (monitoring/multiprocess.py)
     },
     "skl2onnx": {
+        "_supported_operators.py": ("sklearn_operator_name_map = build_sklearn_operator_name_map()",),
         "common/_registration.py": ("def get_converter(", "def get_shape_calculator("),
         "common/tree_ensemble.py": ("def add_tree_to_attribute_pairs(", "nodes_missing_value_tracks_true"),
         # where it is replaced (packaging/conversion/converters.py)
@@ -61,10 +65,12 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "cluster/_bisect_k_means.py": ("self._bisecting_tree =",),
         "cluster/_kmeans.py": ("self._n_threads =",),
         "compose/_column_transformer.py": ("_transformer_to_input_indices =",),
+        "compose/_target.py": ("self._training_dim =",),
         "ensemble/_gb.py": ("def _raw_predict_init(",),
         "ensemble/_hist_gradient_boosting/gradient_boosting.py": ("self._loss =", "self._predictors =",
                                                                   "self._baseline_prediction =", "self._bin_mapper ="),
         "ensemble/_iforest.py": ("self._max_features =",),
+        "ensemble/_voting.py": ("def _weights_not_none(",),
         "metrics/_dist_metrics.pyx.tp": ("def _validate_data(",),
         "metrics/_scorer.py": ("def _get_pos_label(",),
         "model_selection/_classification_threshold.py": ("self._curve_scorer =",),

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from service import private_names
 from service.repository.checking import Unsafe, inside
 
 Ints = NDArray[np.int64]
@@ -126,6 +127,8 @@ def _catboost(estimator: Any) -> None:
 
     Of other trees CatBoost checks the sizes itself.
     """
+    if fault := private_names.missing("catboost"):
+        raise Unsafe(fault)
     model = estimator.model
     if model._object._is_oblivious():  # noqa: SLF001 (its own plots ask so)
         return

@@ -128,7 +128,7 @@ def test_a_matrix_of_probabilities_alone_is_all_served(tmp_path: Path) -> None:
 
 def test_numbers_have_no_classes(tmp_path: Path) -> None:
     """If names of classes are given, they are refused."""
-    with pytest.raises(PackagingError, match="no classes to name"):
+    with pytest.raises(PackagingError, match="so classes cannot be named"):
         save_onnx(graph(LinearRegression().fit(ROWS, TARGET)), FRAME, name="m", classes=["a", "b"], root=tmp_path)
 
 
