@@ -7,7 +7,9 @@ and a child that leads back is followed for ever, as soon as a row takes that wa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -18,6 +20,34 @@ from service import private_names
 from service.repository.checking import Unsafe, inside
 
 Ints = NDArray[np.int64]
+
+
+def checked_content(library: str, content: bytes) -> bytes:
+    """
+    The content of a booster's file that its library may read.
+
+    LightGBM's text is checked first, since to ask LightGBM for its trees already follows them. It is read without the
+    sizes of its trees: LightGBM would read a tree wherever these say, and so past the text that was checked.
+
+    Raises:
+        Unsafe: the trees of a text do not fit together.
+    """
+    if library != "lightgbm":
+        return content
+    text = content.decode()
+    with _refusing():
+        _lightgbm(text)
+    return re.sub(r"^tree_sizes=.*\n", "", text, flags=re.MULTILINE).encode()
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except Unsafe:
+        raise
+    except Exception as ex:  # what is missing, or has another type, is not what the library wrote
+        raise Unsafe(f"the booster does not have the parts that it is made of: {ex!r}") from ex
 
 
 def check(library: str, estimator: Any) -> None:
@@ -31,12 +61,9 @@ def check(library: str, estimator: Any) -> None:
     Raises:
         Unsafe: its trees do not fit together.
     """
-    try:
-        CHECKS[library](estimator)
-    except Unsafe:
-        raise
-    except Exception as ex:  # what is missing, or has another type, is not what the library wrote
-        raise Unsafe(f"the booster does not have the parts that it is made of: {ex!r}") from ex
+    if library in CHECKS:
+        with _refusing():
+            CHECKS[library](estimator)
 
 
 def _require(holds: object, fault: str) -> None:
@@ -84,8 +111,9 @@ def _xgboost_tree(tree: Mapping[str, Any], width: int) -> None:
     _require(inside(features[found], 0, width), "asks for a feature that it does not take")
 
 
-def _lightgbm(estimator: Any) -> None:
-    head, *trees = estimator.booster.model_to_string().partition("\nend of trees")[0].split("\nTree=")
+def _lightgbm(text: str) -> None:
+    _require("\r" not in text and "\0" not in text, "has lines that end otherwise than LightGBM writes them")
+    head, *trees = text.partition("\nend of trees")[0].split("\nTree=")
     facts = _facts(head)
     width, classes, each_round = (
         int(facts[name]) for name in ("max_feature_idx", "num_class", "num_tree_per_iteration")
@@ -142,7 +170,11 @@ def _catboost(estimator: Any) -> None:
 
 
 def _facts(block: str) -> dict[str, str]:
-    return dict(_pairs(block))
+    """The members of a block of LightGBM's text, by their names."""
+    pairs = [*_pairs(block)]
+    facts = dict(pairs)
+    _require(len(facts) == len(pairs), "has a member twice")
+    return facts
 
 
 def _pairs(block: str) -> Iterator[tuple[str, str]]:
@@ -155,5 +187,5 @@ def _ints(tree: Mapping[str, str], name: str) -> Ints:
     return np.array(tree.get(name, "").split(), dtype=np.int64)
 
 
-CHECKS: Mapping[str, Callable[[Any], None]] = {"xgboost": _xgboost, "lightgbm": _lightgbm, "catboost": _catboost}
-"""The checks, by the names of libraries."""
+CHECKS: Mapping[str, Callable[[Any], None]] = {"xgboost": _xgboost, "catboost": _catboost}
+"""The checks of loaded boosters, by the names of libraries."""

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from service.errors import Fault
-from service.repository.booster_checks import check
+from service.repository.booster_checks import check, checked_content
 from service.repository.checking import Unsafe
 from service.repository.manifest import BOOSTERS, SKOPS, Booster, Manifest
 from service.repository.model import Refused, Unloadable
@@ -68,9 +68,9 @@ def estimator(booster: Booster, contents: Mapping[str, bytes], types: list[str],
         Refused: its trees do not fit together, or the steps hold types that are not listed.
         ValueError: the file is not one of its library.
     """
-    content = contents[BOOSTERS[booster.library]]
-    model = load(booster.library, content, classifier=booster.classifier, missing=booster.missing)
     try:
+        content = checked_content(booster.library, contents[BOOSTERS[booster.library]])
+        model = load(booster.library, content, classifier=booster.classifier, missing=booster.missing)
         check(booster.library, model)
     except Unsafe as ex:
         raise Refused(str(ex)) from None

@@ -18,7 +18,6 @@ from service.repository import booster_checks, booster_files
 from service.repository.checking import Unsafe
 from service.repository.manifest import BOOSTERS, Booster
 from service.repository.model import Refused
-from service.runtimes.boosters.load import load
 from tests.boosters import models
 
 NUMBERS = np.nan_to_num(models.matrix())
@@ -137,7 +136,7 @@ def test_categories_without_their_set_are_refused() -> None:
     text = re.sub("^threshold=.*$", lambda line: re.sub(r"[^ =]+(?!.*=)", "900000", line[0]), text, flags=re.MULTILINE)
 
     with pytest.raises(Unsafe, match=r"^the booster has a node without its set of categories$"):
-        booster_checks.check("lightgbm", load("lightgbm", text.encode(), classifier=False, missing=None))
+        booster_checks.checked_content("lightgbm", text.encode())
 
 
 @pytest.mark.parametrize("policy", ["SymmetricTree", "Lossguide", "Depthwise"])
