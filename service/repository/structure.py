@@ -169,7 +169,7 @@ def _is_function(value: Any) -> bool:
 def _check_function(part: _Part, functions: Mapping[int, str]) -> None:
     """A function is one that the operator lists; one of a library is where the library has it."""
     value = part.value
-    if isinstance(value, type) and (value in _PLAIN or issubclass(value, np.generic)):
+    if isinstance(value, type) and (value in _PLAIN or value is object or issubclass(value, np.generic)):
         return
     with_arguments = _name(value) == "functools.partial"
     called = value.func if with_arguments else value
