@@ -90,8 +90,7 @@ function toggle({ feature, id, changed, about }) {
 
 /** A field to type in: numbers with a slider, texts, and categories with suggestions. */
 function typed({ feature, id, changed, about }) {
-	const { categories, missing } = feature;
-	const range = feature.range ?? feature.period;
+	const { categories, missing, range } = feature;
 	const long = feature.type === "text";
 	const numeric = isNumber(feature);
 	const known = categories && h(`datalist#${id}-known`, categories.map((value) => h("option", { value })));
@@ -109,7 +108,7 @@ function typed({ feature, id, changed, about }) {
 	const show = (raw) => {
 		before = raw ?? before;
 		if (control.value !== (raw ?? "")) control.value = raw ?? "";
-		control.placeholder = raw === null ? "missing" : feature.type === "date" ? feature.example ?? range?.[0] ?? "" : "";
+		control.placeholder = raw === null ? "missing" : "";
 		if (skip) skip.checked = raw === null;
 		if (slider && Number.isFinite(Number(raw))) slider.value = raw ?? range[0];
 		const odd = isOdd(feature, raw);
@@ -136,15 +135,14 @@ function stepOf(span) {
 }
 
 /** Whether the model has not seen the like. */
-function isOdd({ type, categories, range, period }, raw) {
+function isOdd({ type, categories, range }, raw) {
 	if (!raw?.trim()) return false;
-	if (period) return Date.parse(raw) < Date.parse(period[0]) || Date.parse(raw) > Date.parse(period[1]);
 	if (categories) return !categories.map(String).includes(raw);
 	return type !== "text" && Boolean(range) && (Number(raw) < range[0] || Number(raw) > range[1]);
 }
 
-function hintOf({ categories, range, period }, odd) {
+function hintOf({ categories, range, period = range }, odd) {
 	if (categories) return odd ? "Not among the categories that the model knows." : "Other values are taken, too.";
-	const said = (period ?? range?.map(short))?.join(" to ") ?? "";
+	const said = period?.map(short).join(" to ") ?? "";
 	return odd ? `Outside the training range, ${said}` : said;
 }
