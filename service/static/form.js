@@ -7,7 +7,7 @@ const FEW_CHOICES = 4;
 const MANY_FEATURES = 20;
 const STEPS = 200;
 
-/** The fields of a model. `raws` holds what they say: text, or null for a missing value. */
+/** The fields of a model. `raws` has what they say: text, or null if missing. */
 export class Form {
 	constructor(features, raws, changed) {
 		this.raws = raws;
@@ -88,7 +88,7 @@ function toggle({ feature, id, changed, about }) {
 	return { element: h("div.field", h("div.head", nameOf(feature, id), word, control)), control, show };
 }
 
-/** A field to type in: numbers with a slider, texts, and categories with suggestions. */
+/** A field to type in: numbers with a slider, texts, dates, categories. */
 function typed({ feature, id, changed, about }) {
 	const { categories, missing, range } = feature;
 	const long = feature.type === "text";
@@ -128,7 +128,7 @@ function typed({ feature, id, changed, about }) {
 
 const nameOf = (feature, id) => h("label.name", { for: id }, feature.name.trim() || "(blank)");
 
-/** A step of 1, 2 or 5 times a power of ten, about `STEPS` in a range. */
+/** A step of 1, 2 or 5 times a power of ten, `STEPS` in a range. */
 function stepOf(span) {
 	const power = 10 ** Math.floor(Math.log10(span / STEPS));
 	return Number((power * [1, 2, 5, 10].find((each) => each * power * STEPS >= span * 0.999)).toPrecision(1));
