@@ -88,7 +88,7 @@ function toggle({ feature, id, changed, about }) {
 	return { element: h("div.field", h("div.head", nameOf(feature, id), word, control)), control, show };
 }
 
-/** A field to type in: numbers with a slider, texts, dates, categories. */
+/** A field to type in: numbers with a slider, texts, categories. */
 function typed({ feature, id, changed, about }) {
 	const { categories, missing, range } = feature;
 	const long = feature.type === "text";
