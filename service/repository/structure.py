@@ -175,7 +175,7 @@ def _is_function(value: Any) -> bool:
 def _check_function(part: _Part, functions: Mapping[int, str]) -> None:
     """The operator must list a function. A library's function must be in an attribute where that library puts it."""
     value = part.value
-    if isinstance(value, type) and (value in _PLAIN or issubclass(value, np.generic)):
+    if isinstance(value, type) and (value in _PLAIN or value is object or issubclass(value, np.generic)):
         return
     with_arguments = _name(value) == "functools.partial"
     called = value.func if with_arguments else value

@@ -56,10 +56,9 @@ function proofOf({ holds, rows = 0, difference = 0, reason = "", parts = {} }) {
 const lineOf = ({ name, type, missing, example = null, ...feature }) => h("tr", h("th", { scope: "row" }, name), h("td", TYPES[type] ?? type),
 	h("td", type === "bool" ? "" : taken(feature)), h("td", missing ? "taken" : "refused"), h("td", said(example)));
 
-function taken({ categories, open, range, period }) {
+function taken({ categories, open, range, period = range }) {
 	if (categories) return labels(categories) + (open ? "; others, too" : "");
-	if (period) return `${period.join(" to ")} in training`;
-	return range ? `${range.map(short).join(" to ")} in training` : "";
+	return period ? `${period.map(short).join(" to ")} in training` : "";
 }
 
 /** Coefficients or importances, as bars from a middle line or from the left. */

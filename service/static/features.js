@@ -4,16 +4,7 @@ import { listed } from "./dom.js";
 
 const NUMBER = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/;
 const FLAG = /^(true|True|TRUE|false|False|FALSE)$/;
-const DATE = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$/;
-const KINDS = { float: "a number", int: "a whole number", bool: "true or false", category: "a string", text: "a string", date: "" };
-
-/** Whether the dates of a feature have a time zone. */
-const hasZone = (feature) => Boolean(feature.dtype?.includes(","));
-
-/** What a date must be, as service/dates.py says it. */
-const dateOf = (feature) => hasZone(feature)
-	? 'a date and time with a time zone in ISO 8601, such as "2024-01-31T08:30:00+01:00"'
-	: 'a date without a time zone in ISO 8601, such as "2024-01-31" or "2024-01-31T08:30:00"';
+const KINDS = { float: "a number", int: "a whole number", bool: "true or false", category: "a string", text: "a string" };
 
 export const isNumber = (feature) => feature.type === "float" || feature.type === "int";
 
@@ -45,7 +36,6 @@ export function refusal(feature, raw) {
 	const wrong = `${feature.name} must be ${wants(feature)}.`;
 	const typed = raw.trim();
 	if (feature.type === "bool") return FLAG.test(typed) ? null : wrong;
-	if (feature.type === "date") return Boolean(DATE.exec(raw)?.[1]) === hasZone(feature) && DATE.test(raw) ? null : wrong;
 	if (!isNumber(feature)) return allowed(feature)?.includes(raw) === false ? wrong : null;
 	if (!NUMBER.test(typed)) return wrong;
 	const number = Number(typed);
@@ -62,7 +52,7 @@ export function refusal(feature, raw) {
 /** What a value must be, as the end of a sentence. */
 function wants(feature) {
 	const values = allowed(feature)?.map((each) => (typeof each === "string" ? `"${each}"` : general(each, 15)));
-	const kind = values ? `one of ${listed(values, 20)}` : KINDS[feature.type] || dateOf(feature);
+	const kind = values ? `one of ${listed(values, 20)}` : KINDS[feature.type];
 	return feature.missing ? `${kind} or null` : kind;
 }
 

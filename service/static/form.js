@@ -7,7 +7,7 @@ const FEW_CHOICES = 4;
 const MANY_FEATURES = 20;
 const STEPS = 200;
 
-/** The fields of a model. `raws` holds what they say: text, or null for a missing value. */
+/** The fields of a model. `raws` has what they say: text, or null if missing. */
 export class Form {
 	constructor(features, raws, changed) {
 		this.raws = raws;
@@ -88,10 +88,9 @@ function toggle({ feature, id, changed, about }) {
 	return { element: h("div.field", h("div.head", nameOf(feature, id), word, control)), control, show };
 }
 
-/** A field to type in: numbers with a slider, texts, and categories with suggestions. */
+/** A field to type in: numbers with a slider, texts, categories. */
 function typed({ feature, id, changed, about }) {
-	const { categories, missing } = feature;
-	const range = feature.range ?? feature.period;
+	const { categories, missing, range } = feature;
 	const long = feature.type === "text";
 	const numeric = isNumber(feature);
 	const known = categories && h(`datalist#${id}-known`, categories.map((value) => h("option", { value })));
@@ -109,7 +108,7 @@ function typed({ feature, id, changed, about }) {
 	const show = (raw) => {
 		before = raw ?? before;
 		if (control.value !== (raw ?? "")) control.value = raw ?? "";
-		control.placeholder = raw === null ? "missing" : feature.type === "date" ? feature.example ?? range?.[0] ?? "" : "";
+		control.placeholder = raw === null ? "missing" : "";
 		if (skip) skip.checked = raw === null;
 		if (slider && Number.isFinite(Number(raw))) slider.value = raw ?? range[0];
 		const odd = isOdd(feature, raw);
@@ -129,22 +128,21 @@ function typed({ feature, id, changed, about }) {
 
 const nameOf = (feature, id) => h("label.name", { for: id }, feature.name.trim() || "(blank)");
 
-/** A step of 1, 2 or 5 times a power of ten, about `STEPS` in a range. */
+/** A step of 1, 2 or 5 times a power of ten, `STEPS` in a range. */
 function stepOf(span) {
 	const power = 10 ** Math.floor(Math.log10(span / STEPS));
 	return Number((power * [1, 2, 5, 10].find((each) => each * power * STEPS >= span * 0.999)).toPrecision(1));
 }
 
 /** Whether the model has not seen the like. */
-function isOdd({ type, categories, range, period }, raw) {
+function isOdd({ type, categories, range }, raw) {
 	if (!raw?.trim()) return false;
-	if (period) return Date.parse(raw) < Date.parse(period[0]) || Date.parse(raw) > Date.parse(period[1]);
 	if (categories) return !categories.map(String).includes(raw);
 	return type !== "text" && Boolean(range) && (Number(raw) < range[0] || Number(raw) > range[1]);
 }
 
-function hintOf({ categories, range, period }, odd) {
+function hintOf({ categories, range, period = range }, odd) {
 	if (categories) return odd ? "Not among the categories that the model knows." : "Other values are taken, too.";
-	const said = (period ?? range?.map(short))?.join(" to ") ?? "";
+	const said = period?.map(short).join(" to ") ?? "";
 	return odd ? `Outside the training range, ${said}` : said;
 }

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from sklearn.compose import make_column_transformer
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
@@ -284,6 +284,23 @@ def test_a_file_gives_dates_to_a_model_that_takes_them(suffix: str, tmp_path: Pa
     client = make_client(Settings(models_dir=tmp_path / "models", default_model="m"))
     answer = client.simulate_post("/prediction", body=json.dumps({"instances": texts(rows)})).json
     np.testing.assert_allclose(answer["predictions"], model.predict(rows))
+
+
+@pytest.mark.parametrize("chosen", ["number", np.number, [np.floating, np.integer], object])
+def test_columns_are_chosen_by_their_types(chosen: Any, tmp_path: Path) -> None:
+    """As make_column_selector does in `fit`; the service loads what it holds."""
+    rows = NUMBERS.assign(when=DAYS, city=pd.Series(["a", "b"] * 30, dtype=object))
+    step = OrdinalEncoder() if chosen is object else MinMaxScaler()
+    chooser = make_column_transformer((step, make_column_selector(dtype_include=chosen)))
+    model = make_pipeline(chooser, Ridge()).fit(rows, rows.km)
+    save_model(model, rows, name="m", root=tmp_path)
+    client = make_client(Settings(models_dir=tmp_path, default_model="m"))
+
+    given = [[*row, city] for row, city in zip(texts(rows), rows.city, strict=True)]
+    answer = client.simulate_post("/prediction", json={"instances": given})
+
+    assert answer.status_code == 200, answer.text
+    np.testing.assert_allclose(answer.json["predictions"], model.predict(rows))
 
 
 @pytest.mark.parametrize(
