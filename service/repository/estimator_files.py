@@ -57,7 +57,7 @@ def _check_library(file: str, made: str) -> None:
     except PackageNotFoundError:
         raise Unloadable(f"{file}: it needs scikit-learn, which is not installed", Fault.NEEDS) from None
     if made.split(".")[:2] != here.split(".")[:2]:
-        raise Refused(f"{file}: made by scikit-learn {made}, and this is {here}", Fault.NEEDS)
+        raise Refused(f"{file}: made by scikit-learn {made}, but this service has {here}", Fault.NEEDS)
 
 
 def _types(settings: Settings) -> list[str]:

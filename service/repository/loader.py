@@ -147,7 +147,7 @@ def _try(runtime: Runtime, manifest: Manifest) -> None:
         raise Refused("manifest.json has probabilities but no classes")
     try:
         example = Table.from_rows(signature, [signature.example])
-    except (InvalidCell, ValueError) as ex:
+    except (InvalidCell, TypeError, ValueError) as ex:
         raise Refused(f"the model does not accept the example: {ex}") from None
     with suppress(ServiceError):  # a model may have no answer for its example
         runtime.predict(example)
@@ -162,7 +162,7 @@ def replay(runtime: Runtime, signature: Signature, golden: Golden) -> None:
     """
     try:
         prediction = runtime.predict(Table.from_rows(signature, golden.rows))
-    except (ServiceError, InvalidCell) as ex:
+    except (ServiceError, InvalidCell, TypeError, ValueError) as ex:
         raise Refused(f"the model does not accept the golden rows: {ex}") from None
     if len(prediction.predict) != len(golden.rows):
         raise Refused(f"the model gives {len(prediction.predict)} answers for {len(golden.rows)} golden rows")
@@ -198,7 +198,7 @@ def _manifest(directory: Path) -> Manifest:
     except (msgspec.MsgspecError, UnicodeDecodeError) as ex:
         raise Incomplete(f"manifest.json is not a manifest: {ex}", Fault.MANIFEST) from None
     if not all(map(str.isprintable, manifest.files)):
-        raise Refused("manifest.json names a file by characters that no name has", Fault.MANIFEST)
+        raise Refused("manifest.json has a file name with unprintable characters", Fault.MANIFEST)
     _check_code(directory, manifest)
     if (manifest.name, str(manifest.version)) != (directory.parent.name, directory.name):
         raise Refused(f"manifest.json belongs to {manifest.name}/{manifest.version}", Fault.MANIFEST)
