@@ -309,7 +309,7 @@ def test_a_part_of_a_library_in_it_is_still_checked() -> None:
         pipeline[0].model = inner
         content = skops.io.dumps(pipeline)
 
-    with pytest.raises(Refused, match=r"^LogisticRegression\.predict replaces what is of the class$"):
+    with pytest.raises(Refused, match=r"^LogisticRegression\.predict replaces an attribute of its class$"):
         load_skops(content, trusted_types(), OwnCode(FILES))
 
 
