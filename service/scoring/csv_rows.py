@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from io import BufferedReader
 
-from service.codecs.rows.csv_rows import CSVDecoder, Record
+from service.codecs.rows.csv_records import Record
+from service.codecs.rows.csv_rows import CSVDecoder
 from service.errors import names_of
 from service.repository.model import Model
 from service.scoring.errors import ScoringError

@@ -8,8 +8,6 @@ quoted or not, is a missing value if the model takes missing values. Numbers fol
 from __future__ import annotations
 
 import csv
-import io
-import re
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 
 from service.codecs.json_reader import json_number
 from service.codecs.rows.csv_fast_path import read_matrix
+from service.codecs.rows.csv_records import Record, check_quotes, line_ends, plain_records, unusual_records
 from service.errors import InvalidInput, NotCSV, TooManyRows, names_of
 from service.signature import Feature, Signature
 from service.table import InvalidCell, Table, float_array
@@ -30,12 +29,9 @@ _BLOCK_ROWS, _BLOCK_CELLS = 4096, 64 * 1024
 _PLAIN_BYTES = 1024 * 1024
 """A longer body is not read as one list of numbers: the list takes ten times the memory of the body."""
 
-_LONG_RECORD = 128 * 1024
-"""If so many bytes of a record already hold too many cells, the rest of it is not looked at."""
-
 _UNUSUAL = 2
 """
-If a body has this many times the lines or the commas that its rows need, `_RECORD` splits it.
+If a body has this many times the lines or the commas that its rows need, `unusual_records` reads it.
 
 For example, 300,000 lines for at most 100,000 rows. Most of the lines are then blank, or are within quoted fields.
 """
@@ -43,20 +39,12 @@ For example, 300,000 lines for at most 100,000 rows. Most of the lines are then 
 _UNCOUNTABLE = (b'"', b"\n\n", b"\n\r", b"\r\r")
 """If a body holds none of these, each line is a row, except a blank first line, the header, and the empty last line."""
 
-_BLANK = re.compile(rb"[\r\n]*+")
-_RECORD = re.compile(rb'(?:[^"\r\n]++|(?<![^,\r\n])"(?:[^"]++|"")*+(?:"|\Z)|")*+')
-_RIGHT = re.compile(rb'[^"]*+(?:(?<![^,\r\n])"[^"]*+"(?:"[^"]*+")*+(?=[,\r\n]|\Z)[^"]*+|(?<=[^,\r\n])"[^"]*+)*+')
-"""What is CSV: a quotation mark at the start of a field has another one at its end; any other is part of a field."""
-
 _NUMERALS = b"0123456789+-.eE,"
 _FLAGS = {"true": 1.0, "True": 1.0, "TRUE": 1.0, "false": 0.0, "False": 0.0, "FALSE": 0.0}
 """The words for true and false of JSON, pandas and R."""
 
 _numbers = msgspec.json.Decoder(list[float | None])
 _NONE: NDArray[Any] = np.empty(0)
-
-Record = tuple[int, Sequence[Any]]
-"""The number of the line on which a record starts, and its cells."""
 
 
 class CSVDecoder:
@@ -87,10 +75,10 @@ class CSVDecoder:
             plain = self._plain_table(body)
             return self._table(body) if plain is None else plain
         except InvalidInput:
-            _check_quotes(body)  # a later line that is not CSV beats this fault: 400 beats 422
+            check_quotes(body)  # a later line that is not CSV beats this fault: 400 beats 422
             raise
         except csv.Error:
-            _check_quotes(body)
+            check_quotes(body)
             raise NotCSV("The body is not CSV.") from None
 
     def decode_records(self, records: Sequence[Record], names: Sequence[str]) -> Table:
@@ -174,12 +162,12 @@ class CSVDecoder:
         """The records of a body that is UTF-8, blank lines left out."""
         # The module's own limit is 128 KiB; it holds for every reader of the process, so it is never lowered.
         csv.field_size_limit(max(csv.field_size_limit(), len(body)))
-        lines, width = _line_ends(body, 0, len(body)) + 1, len(self._names)
+        lines, width = line_ends(body, 0, len(body)) + 1, len(self._names)
         if lines > self._max_rows + 3 and all(each not in body for each in _UNCOUNTABLE):
             raise TooManyRows(self._max_rows)
         if lines > _UNUSUAL * self._max_rows or body.count(b",") > _UNUSUAL * width * lines:
-            return _unusual_records(body, width)
-        return _records(body)
+            return unusual_records(body, width)
+        return plain_records(body)
 
 
 class _Block:
@@ -235,59 +223,6 @@ class _Block:
             return Table.from_columns(self._signature, [arrays[position] for position in self._order])
         except InvalidCell as ex:
             raise InvalidCell(ex.row, self._order[ex.column], ex.feature, ex.detail) from None
-
-
-def _check_quotes(body: bytes) -> None:
-    right = _RIGHT.match(body)
-    end = right.end() if right else 0
-    if end < len(body):
-        line = _line_ends(body, 0, end) + 1
-        raise NotCSV(f"Line {line}: a quoted field is not closed, or something follows its closing quote.")
-
-
-def _line_ends(body: bytes, start: int, end: int) -> int:
-    found = (body.count(each, start, end) for each in (b"\n", b"\r"))
-    return sum(found) - body.count(b"\r\n", start, end)
-
-
-def _records(body: bytes) -> Iterator[Record]:
-    reader = csv.reader(io.TextIOWrapper(io.BytesIO(body), "utf-8", newline=""), strict=True)
-    line = 1
-    for cells in reader:
-        if cells:
-            yield line, cells
-        line = reader.line_num + 1
-
-
-def _unusual_records(body: bytes, width: int) -> Iterator[Record]:
-    """
-    The records of a body with many blank lines, with fields of many lines, or with lines of many fields.
-
-    csv.reader would make an object of each blank line and of each field.
-    """
-    line, end = 1, 0
-    while (start := _end(_BLANK, body, end)) < len(body):
-        line += _line_ends(body, end, start)
-        _check_width(line, body[start : start + _LONG_RECORD], width)
-        end = _end(_RECORD, body, start)
-        yield line, next(csv.reader([body[start:end].decode()], strict=True))
-        line += _line_ends(body, start, end)
-
-
-def _end(pattern: re.Pattern[bytes], body: bytes, at: int) -> int:
-    match = pattern.match(body, at)
-    return match.end() if match else at
-
-
-def _check_width(line: int, start: bytes, width: int) -> None:
-    """Refuse a long record by its start, before all of it becomes texts."""
-    if len(start) < _LONG_RECORD or start.count(b",") < width:
-        return
-    if _end(_RECORD, start, 0) < len(start):
-        return
-    start = start.rpartition(b",")[0]  # a cell, and no byte of a character, is where it ends
-    if len(next(csv.reader([start.decode()]), ())) > width:
-        raise InvalidInput(f"Line {line} has more than {width} values.")
 
 
 def _array(feature: Feature, cells: Sequence[str], position: int) -> NDArray[Any]:

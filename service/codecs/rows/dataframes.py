@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from service.codecs.json_reader import Reader
 from service.codecs.rows.explain import Explainer, unknown
-from service.codecs.rows.instances import Rows, cell_type, strings_beside
+from service.codecs.rows.instances import strings_beside
+from service.codecs.rows.json_rows import Rows, cell_type
 from service.codecs.rows.pieces import Pieces, cut_values, strings
 from service.codecs.rows.row_decoder import UNFIT, RowDecoder, body_type
 from service.errors import InvalidInput, TooManyRows, names_of, pointer
