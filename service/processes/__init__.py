@@ -1,13 +1,13 @@
 """
 Gunicorn's master and workers, and the watcher of the models directory.
 
-    hooks.py              what Gunicorn calls in the life of master and workers
+    hooks.py              the functions that Gunicorn calls in master and workers
     startup.py            signals while the models load
-    announcement.py       what the master says at its start, for people and `reload`
-    rollouts.py           rolls out, and looks after the watcher
+    announcement.py       tells people and `reload` which versions serve
+    rollouts.py           loads new versions, and keeps the watcher running
     watcher.py            sends SIGHUP if models or keys are new
     extra_workers.py      adds workers while all others are busy
-    worker.py             the worker: has the app answer
+    worker.py             the worker: calls the app for each request
     event_loop.py         reads and writes all connections of a worker
     accepting.py          takes new connections
     connection.py         one client's connection
@@ -17,10 +17,10 @@ Gunicorn's master and workers, and the watcher of the models directory.
     budget.py             the memory for bytes that wait
     relay.py              gives connections to another worker
     crashes.py            notes which requests crashed workers
-    plain_request.py      the short way of plain requests, by llhttp
+    plain_request.py      reads plain requests by llhttp, the short way
     plain_environ.py      the WSGI environment of a plain request
     plain_response.py     the answer to a plain request, written at once
     gunicorn_patches.py   Gunicorn's request and response, adapted
-    confinement.py        the rights that workers keep
-    memory.py             memory that is given back
+    confinement.py        takes rights away from workers
+    memory.py             gives memory back, and limits the number of workers
 """

@@ -1,4 +1,4 @@
-"""Takes new connections, and makes room for them."""
+"""Accepts new connections, and closes old ones if there is no room."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from service.processes.connection import Connection
 from service.processes.sending import Sending
 
 _SLOW_SECONDS = 5.0
-"""A request that has been arriving for longer may have to make room for a new connection."""
+"""A request that takes longer to arrive may be closed if a new connection needs its place."""
 
 _CANDIDATES = 16
-"""How many idle connections are looked at for one that can make room: a request may have arrived on the others."""
+"""The number of idle connections that are checked. One without a new request on it can be closed."""
 
 
 class Accepting(Sending):
-    """Takes new connections as long as there is room, and closes those that are missed least if there is none."""
+    """Accepts connections while there is room. If there is none, it closes the least useful connection first."""
 
     def count(self) -> int:
-        """How many connections there are."""
+        """The number of open connections."""
         return sum(map(len, self.queues))
 
     def listen(self, wanted: bool) -> None:
-        """Take new connections, or leave them to other workers."""
+        """Start or stop accepting. Other workers accept the new connections meanwhile."""
         if wanted == self.listening:
             return
         self.listening = wanted
@@ -39,7 +39,7 @@ class Accepting(Sending):
                 self.poller.unregister(listener)
 
     def _accept(self, listener: Any) -> None:
-        """Take a new connection, and leave the next to an idle worker; several if new ones wait behind busy ones."""
+        """Accept one connection, so that an idle worker gets the next one; more if many connections are busy here."""
         for _ in range(self.at_once):
             if self.count() >= self.cfg.worker_connections and not self.make_room():
                 self.listen(False)  # until the next look
@@ -54,13 +54,13 @@ class Accepting(Sending):
             self.begin(client, address, listener.getsockname())
 
     def _accept_later(self, error: OSError) -> None:
-        """Go on without a connection for which there is no file descriptor, or no memory."""
+        """Handle a lack of file descriptors or memory: make room, or stop accepting for a while."""
         if not self.make_room():
             self.log.warning("No connection can be taken now: %s", error.strerror)
             self.listen(False)  # until the next look
 
     def make_room(self) -> bool:
-        """Close the connection that is missed least; whether there was one."""
+        """Close the least useful connection: idle, ending or slow. Returns False if there is none."""
         idle = (each for each in islice(self.idle, _CANDIDATES) if not _has_data(each.sock))
         slow = self.arriving.over(time.monotonic() + self.arriving.seconds - _SLOW_SECONDS)
         for connection in (*islice(idle, 1), *islice(self.ending, 1), *slow[:1]):
@@ -69,7 +69,7 @@ class Accepting(Sending):
         return False
 
     def begin(self, client: socket, address: Any, server: Any, received: bytes = b"") -> None:
-        """Begin with a new connection, on which something may have arrived."""
+        """Add a connection. `received` holds bytes that another worker has read from it."""
         client.setblocking(False)
         connection = Connection(self.cfg, client, address, server, self.most, self.plain)
         self.idle.take(connection)
@@ -80,7 +80,7 @@ class Accepting(Sending):
 
 
 def _has_data(sock: socket) -> bool:
-    """Whether something has arrived that is not read yet."""
+    """True if bytes have arrived that are not read yet."""
     try:
         return bool(sock.recv(1, MSG_PEEK))
     except OSError:  # nothing has, or the client has gone

@@ -1,8 +1,9 @@
 """
-What the master says of itself: on a terminal, for people; and in a small file, for `model-server reload`.
+Tells which models the master serves: on a terminal for people, and in a small file for `model-server reload`.
 
-The file is /dev/shm/model-server-PORT.json, readable by the service's own user only. It names the master, and what came
-of its last look at the models. A file whose process is gone, or is another one by now, is stale and counts as none.
+The file is /dev/shm/model-server-PORT.json. Only the service's own user can read it. It holds the master's process id,
+and the result of its last look at the models. If the process has ended, or the id belongs to another process, the file
+is stale and ignored.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ class State(Struct, frozen=True):
 
     Attributes:
         pid: the master's process.
-        started: when it was started, in the kernel's words: another process with that number has another time.
+        started: its start time in clock ticks since the boot. A later process with the same id has another start time.
         address: where it listens: a port, or the path of a socket.
-        looks: how often it has looked at the models directory.
+        looks: the number of times that it has looked at the models directory.
         serves: the versions that serve, by model.
-        refused: the versions that do not, <name>/<version>, with the reason.
-        waiting: those that seem to be still being copied, likewise.
+        refused: the reason for each refused version, by <name>/<version>.
+        waiting: the reason for each version that waits, because its copy seems unfinished, by <name>/<version>.
     """
 
     pid: int
@@ -47,15 +48,15 @@ class State(Struct, frozen=True):
 
 
 class Announcement:
-    """Tells who asks what serves."""
+    """Tells people and commands which versions serve."""
 
     def __init__(self, address: Any, workers: int, repository: ModelRepository) -> None:
         """
-        Prepare to tell.
+        Prepare the announcement. `update` writes it.
 
         Args:
-            address: Gunicorn's: a host and a port, or the path of a socket.
-            workers: how many there are.
+            address: Gunicorn's address: a host and a port, or the path of a socket.
+            workers: the number of workers.
             repository: the models.
         """
         self._address = address
@@ -65,7 +66,7 @@ class Announcement:
         self._path = path_of(_short(address))
 
     def update(self) -> None:
-        """Write the file anew, all at once; the service goes on if that cannot be done."""
+        """Replace the file atomically. If that fails, the service goes on without it."""
         self._looks += 1
         beside = self._path.with_suffix(f".{os.getpid()}")
         with contextlib.suppress(OSError):
@@ -74,7 +75,7 @@ class Announcement:
             beside.replace(self._path)
 
     def end(self) -> None:
-        """Remove the file, if it is still this master's."""
+        """Remove the file if it still belongs to this master."""
         found = read(self._path)
         if found is not None and found.pid == os.getpid():
             self._path.unlink(missing_ok=True)
@@ -119,7 +120,7 @@ def living() -> list[State]:
 
 
 def read(path: Path) -> State | None:
-    """What a file says; None if it is stale, broken, or somebody else's."""
+    """Read the state from a file. Returns None if the file is stale or broken, or belongs to another user."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
             if os.fstat(file.fileno()).st_uid not in (os.geteuid(), 0):
@@ -131,7 +132,7 @@ def read(path: Path) -> State | None:
 
 
 def _started(pid: int) -> str:
-    """When a process was started, in clock ticks since the boot; empty if there is none."""
+    """The start time of a process, in clock ticks since the boot; empty if there is no such process."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (OSError, UnicodeDecodeError):

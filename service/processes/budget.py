@@ -1,4 +1,4 @@
-"""The memory of a worker for bytes that wait: of requests that arrive, and of answers that clients do not take."""
+"""Limits a worker's memory for bytes that wait: incomplete requests, and answers that clients have not taken yet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from service.processes.connection import HEAD_BYTES, Connection
 
 TOTAL_BYTES = 64 * 1024 * 1024
-"""For all connections of a worker."""
+"""The limit for all connections of a worker together."""
 
 LARGE_BYTES = 48 * 1024 * 1024
 """The part of it that bodies of more than `MEDIUM_BYTES` may take: three of the largest, if MAX_BODY_BYTES is 16 MB."""
@@ -17,10 +17,10 @@ MEDIUM_BYTES = 1024 * 1024
 
 class Budget:
     """
-    Lets a connection be read if the whole of its request has room, and has it wait otherwise.
+    Lets the worker read a connection if its whole request has room. Otherwise the connection waits.
 
-    If each were given what it asks for piece by piece, a hundred large bodies would fill the memory, and none of them
-    could end. Small requests are never held back.
+    Memory is not given piece by piece: a hundred large bodies would fill it, and all of them would wait forever for
+    the rest. Small requests never wait.
     """
 
     def __init__(self) -> None:
@@ -29,11 +29,11 @@ class Budget:
 
     @property
     def exceeded(self) -> bool:
-        """Whether more is taken than there is, as answers do: they are made before their size is known."""
+        """True if more memory is taken than the limit. Answers cause it: they are made before their size is known."""
         return self._taken > TOTAL_BYTES
 
     def reserve(self, connection: Connection, need: int) -> bool:
-        """Set so many bytes aside for a connection; if they have no room now, it waits, and is not to be read."""
+        """Reserve `need` bytes for a connection. Returns False if there is no room: then the connection must wait."""
         if not self._fits(need, need - connection.reserved):
             self._waiting[connection] = need
             return False
@@ -41,7 +41,7 @@ class Budget:
         return True
 
     def set(self, connection: Connection, taken: int) -> None:
-        """Count what a connection takes, whether it has room or not."""
+        """Record how many bytes a connection takes, even if they are more than the limit."""
         self._taken += taken - connection.reserved
         connection.reserved = taken
         self._waiting.pop(connection, None)
@@ -54,10 +54,10 @@ class Budget:
                 yield connection
 
     def waits(self, connection: Connection) -> bool:
-        """Whether a connection is not to be read."""
+        """True if a connection waits for memory, and must not be read."""
         return connection in self._waiting
 
     def _fits(self, need: int, more: int) -> bool:
-        """Whether a request has room; one that is larger than all there is has it once nothing else is taken."""
+        """True if a request has room. A request that is larger than the limit has room if it is the only one."""
         room = TOTAL_BYTES if need <= MEDIUM_BYTES else max(LARGE_BYTES, need)
         return need <= HEAD_BYTES or self._taken + more <= room

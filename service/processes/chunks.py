@@ -1,4 +1,4 @@
-"""Takes a chunked body apart as it arrives, so that it is never waited for and its framing takes no memory."""
+"""Parses a chunked body while it arrives: the worker never waits for it, and stores no framing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gunicorn.http.body import CHUNK_EXT_RE
 
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
 _LINE_BYTES = 8190
-"""The most that the line with a chunk's size may have, extensions included."""
+"""The longest line with a chunk's size, with its extensions."""
 
 _TRAILER_BYTES = 64 * 1024
 
@@ -19,9 +19,9 @@ class Chunks:
 
     Attributes:
         body: the bytes that have arrived, without their framing.
-        announced: how many bytes the body has, as far as its chunks have said.
+        announced: the sum of the chunk sizes that have arrived, in bytes.
         trailers: the lines after the last chunk.
-        complete: whether its end has arrived.
+        complete: True if the end of the body has arrived.
     """
 
     def __init__(self, most: int) -> None:
@@ -37,11 +37,11 @@ class Chunks:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more is to be read: it is complete, broken, or longer than the most."""
+        """True if the worker should read no more: the body is complete, malformed, or too long."""
         return self.complete or self._broken or self.announced > self._most
 
     def feed(self, received: bytearray) -> bool:
-        """Take what belongs to the body from the bytes that have arrived; whether nothing more is to be read."""
+        """Move the bytes of the body out of `received`. Returns True if the worker should read no more."""
         at = 0
         while not self.ended and (end := self._step(received, at)) > at:
             at = end
@@ -49,7 +49,7 @@ class Chunks:
         return self.ended
 
     def _step(self, received: bytearray, at: int) -> int:
-        """Take one part that begins at a position; where it ends, or the same position if it has not arrived."""
+        """Parse the part at position `at`. Returns its end, or `at` if the part has not arrived."""
         if self._missing:
             end = min(at + self._missing, len(received))
             self.body += received[at:end]
@@ -58,7 +58,7 @@ class Chunks:
         return self._take_trailers(received, at) if self._last else self._take_size(received, at)
 
     def _take_size(self, received: bytearray, at: int) -> int:
-        """A line with the size of the next chunk, and the end of the line before it, which ends the last chunk."""
+        """Parse the line break that ends the previous chunk, and the line with the next chunk's size."""
         start = at if self._first else at + 2
         if not self._first and not b"\r\n".startswith(bytes(received[at:start])):
             return self._broken_at(at)
@@ -77,7 +77,7 @@ class Chunks:
         return end + 2
 
     def _take_trailers(self, received: bytearray, at: int) -> int:
-        """The lines after the last chunk, and the empty one that ends them."""
+        """Parse the lines after the last chunk, and the empty line that ends them."""
         if received.startswith(b"\r\n", at):
             self.complete = True
             return at + 2

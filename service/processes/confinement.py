@@ -1,4 +1,4 @@
-"""The rights that Gunicorn's workers keep, and what the log says about them at the start."""
+"""Takes rights away from Gunicorn's workers, and logs at the start which rights are gone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 def tell(counters: Path | None) -> None:
-    """Say in the log what the kernel refuses to workers and to trials of models."""
+    """Log which actions the kernel refuses to workers and to trials of models."""
     version = sandbox.landlock_version()
     if version:
         where = f"only in {counters}" if counters else "nowhere"
@@ -31,12 +31,12 @@ def tell(counters: Path | None) -> None:
 
 def confine(cfg: Any, counters: Path | None, *, connects: bool) -> None:
     """
-    Have the kernel refuse a worker what it does not need, before any code of a model runs there.
+    Ask the kernel to refuse every action that a worker does not need. Call it before a model's code runs.
 
     Args:
         cfg: Gunicorn's configuration.
         counters: the directory of the counters, if there is one.
-        connects: whether the operator's own modules run there, too, which may ask others; traces always may.
+        connects: True if the operator's own modules run there, which may open connections. Tracing may always do so.
     """
     try:
         enforced = sandbox.enter(_writable(cfg, counters), connects=connects or tracing.switched_on())
@@ -48,7 +48,7 @@ def confine(cfg: Any, counters: Path | None, *, connects: bool) -> None:
 
 
 def _writable(cfg: Any, counters: Path | None) -> Iterator[Path]:
-    """The directories that settings name for writing. A log is opened anew after it was renamed, at a SIGUSR1."""
+    """The directories that the worker may write: a log file is opened again at SIGUSR1, after it was renamed."""
     if counters is not None:
         yield counters
     for log in (cfg.errorlog, cfg.accesslog):

@@ -1,8 +1,8 @@
 """
-Which requests were being answered when workers crashed, in memory that the master and all workers share.
+Remembers which requests crashed workers, in memory that the master and all workers share.
 
-If a worker crashes, nginx sends its request to another one. That is right if the worker was killed, and wrong if the
-request itself is the cause: it would crash one worker after the other.
+If a worker crashes, nginx sends its request to another worker. That is right if somebody killed the worker. It is wrong
+if the request caused the crash: it would crash one worker after the other.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ MOST_CRASHES = 2
 """How many workers may crash while they answer the same request."""
 
 _SLOTS = 64
-"""Workers with a higher slot take no notes: there are hardly as many on one machine."""
+"""The number of slots. A worker beyond it takes no notes; hardly any machine has so many workers."""
 
 _KEPT = 64
-"""How many crashes are remembered."""
+"""The number of crashes that are remembered."""
 
 _MEMORY_SECONDS = 60
-"""How long they are: nginx repeats a request within a few seconds (proxy_next_upstream_timeout)."""
+"""The time a crash is remembered. nginx repeats a request within a few seconds (proxy_next_upstream_timeout)."""
 
 _SAMPLE_BYTES = 4096
-"""Of the beginning and of the end of a body, to tell requests apart to which their client gives the same id."""
+"""Bytes at the start and at the end of a body that are hashed: a client may give the same id to different requests."""
 
 _CELL = Struct("q")
 _COUNT, _LAST, _USED, _KEYS = range(4)  # crashes so far, second of the last one, slots in use, and then the arrays:
@@ -42,7 +42,8 @@ class Crashes:
     Each worker notes the request that it is answering. If it crashes, the note stays.
 
     The note of a crashed worker counts at once, because nginx is faster than the master. The master then remembers the
-    crash and removes the note, in this order; as a process counts once, nobody misses it or counts it twice.
+    crash, and removes the note after that. So every worker sees the crash at any time. No worker counts it twice:
+    `_crashed` returns a set of processes.
     """
 
     def __init__(self) -> None:
@@ -55,14 +56,14 @@ class Crashes:
         self._cells[_USED] = max(self._cells[_USED], min(slot + 1, _SLOTS))
 
     def enter(self, slot: int) -> None:
-        """Begin to take notes, in that worker."""
+        """Begin to take notes. The worker calls this after the fork."""
         self._slot = slot
         if slot < _SLOTS:
             self._cells[_KEYS + slot] = 0
             self._cells[_PIDS + slot] = os.getpid()
 
     def begin(self, key: int, now: float) -> bool:
-        """Note the request that is answered now; false if too many workers crashed while they answered it."""
+        """Note the request that is answered now. Returns False if too many workers crashed while they answered it."""
         if self._slot >= _SLOTS:
             return True
         cells, packed = self._cells, _CELL.pack(key)
@@ -80,7 +81,7 @@ class Crashes:
             self._cells[_KEYS + self._slot] = 0
 
     def leave(self, slot: int) -> None:
-        """Remember the request that a worker was answering, in the master, once the worker has ended."""
+        """Remember the request that an ended worker was answering. The master calls this."""
         if slot >= _SLOTS or not (key := self._cells[_KEYS + slot]):
             return
         cells, at = self._cells, self._cells[_COUNT] % _KEPT
@@ -91,7 +92,7 @@ class Crashes:
         cells[_KEYS + slot] = 0
 
     def _finds(self, packed: bytes, start: int, number: int) -> bool:
-        """Whether a number may be among so many cells: it may also be there by chance, across two of them."""
+        """True if a number may be in these cells. The bytes may also match by chance, across two cells."""
         return self._memory.find(packed, start * _CELL.size, (start + number) * _CELL.size) >= 0
 
     def _crashed(self, key: int, now: float) -> set[int]:
@@ -113,12 +114,13 @@ def request_key(request_id: str, target: str, body: bytes) -> int:
 
 def _is_gone(pid: int) -> bool:
     """
-    Whether a process has ended or is just about to: Linux gives up its memory, then its connections, then its status.
+    True if a process has ended, or is about to end.
 
-    Its command line is in its memory, so it has none once its clients have seen the end of their connections.
+    Linux frees a process's memory first, then closes its connections, then reports its status. The command line is in
+    the memory. So it is empty once the clients have seen the end of their connections.
     """
     directory = Path(f"/proc/{pid}")
     try:
         return not (directory / "cmdline").read_bytes()
     except OSError:
-        return directory.parent.exists()  # elsewhere than on Linux, the master's memory alone counts
+        return directory.parent.exists()  # without /proc (not Linux), only crashes count that the master has remembered

@@ -16,19 +16,19 @@ from service.processes.gunicorn_patches import refusal
 from service.processes.sending import LARGE_PIECE, LINGER_SECONDS
 
 LOOK_SECONDS = 0.1
-"""How often the worker tells the master that it lives, and looks at the connections whose time is over."""
+"""The time between two heartbeats to the master, and between two checks of the deadlines."""
 
 _BUSY_FOR_EACH_NEW = 4
-"""How many kept connections must be busy for each new one that is accepted at a turn."""
+"""A turn accepts one new connection for so many busy ones. Example: with 8 busy connections it accepts 2."""
 
 
 class EventLoop(Accepting):
     """
-    A worker of Gunicorn's that answers one request after the other.
+    A Gunicorn worker that answers one request after the other.
 
-    Bytes arrive in the poller, and a request is answered once all of it is here. If a client does not take an answer at
-    once, the rest is sent in the poller, too. Large requests have their turn one by one, so that small ones do not wait
-    behind all of them. Each connection is in one queue, which says what it does and until when it may.
+    The poller tells when bytes have arrived. A request is answered once all of it is here. If a client is slow to take
+    an answer, the poller tells when to send the rest. Each turn answers one large request at most, so small requests
+    wait for one large request and not for all. Each connection is in one queue, which is its state and its deadline.
     """
 
     def init_process(self) -> None:
@@ -37,10 +37,10 @@ class EventLoop(Accepting):
         super().init_process()
 
     def run(self) -> None:
-        """Answer requests until the master says to stop; then those that are under way."""
+        """Answer requests until the master says stop. Then finish the requests that have begun."""
         self.poller.register(self.PIPE[0], EVENT_READ, partial(_drain, self.PIPE[0]))  # a signal wakes the poller
         self.listen(True)
-        wait = min(self.timeout / 2, 1.0) or 1.0  # of half the time after which the master ends a worker
+        wait = min(self.timeout / 2, 1.0) or 1.0  # in seconds; the master kills a worker that is silent for `timeout`
         while self.alive and self.ppid == os.getppid():
             self.turn(wait)
         self.listen(False)
@@ -50,7 +50,7 @@ class EventLoop(Accepting):
             self.turn(LOOK_SECONDS)
 
     def turn(self, timeout: float) -> None:
-        """Do what is to be done now, or as soon as there is something: small requests first, then one large one."""
+        """Wait for work, and do it: all small requests first, then one large request."""
         self._dispatch(0 if self.to_proceed or self.large else timeout)
         again, self.to_proceed = self.to_proceed, {}
         for connection in again:
@@ -62,7 +62,7 @@ class EventLoop(Accepting):
             self._look(now)
 
     def _dispatch(self, timeout: float) -> None:
-        """Answer what has arrived, and tell how many others wait meanwhile."""
+        """Handle the connections that are ready, and count the requests that wait meanwhile."""
         events = self.poller.select(timeout)
         waiting = len(events) + len(self.to_proceed) + len(self.large)
         self.metrics.queued.set(max(waiting - 1, 0))
@@ -71,7 +71,7 @@ class EventLoop(Accepting):
             key.data()
 
     def _look(self, now: float) -> None:
-        """Tell the master that the worker lives, and end the connections whose time is over."""
+        """Send a heartbeat to the master, and end the connections whose deadline has passed."""
         self.looked = now
         self.notify()
         if self.alive and not self.listening and self.count() < self.cfg.worker_connections:
@@ -85,7 +85,7 @@ class EventLoop(Accepting):
                     self.close(connection)
 
     def receive(self, connection: Connection) -> None:
-        """Take what has arrived on a connection, and answer a request that is complete."""
+        """Read the bytes that have arrived on a connection. Answer the request if it is complete."""
         try:
             piece = connection.sock.recv(LARGE_PIECE if connection.reserved else PIECE)
         except BlockingIOError:
@@ -98,7 +98,7 @@ class EventLoop(Accepting):
         connection.received += piece
         if piece:
             self._proceed(connection)
-        elif connection.has_head:  # the client sends no more, and may still read
+        elif connection.has_head:  # the client has ended its side, and may still read
             self.answer(connection)
         else:
             self.close(connection)
@@ -119,7 +119,7 @@ class EventLoop(Accepting):
             self.large.take(connection)
 
     def wait_for_rest(self, connection: Connection) -> None:
-        """Wait for the rest of a request, in memory that is set aside for it."""
+        """Reserve memory for the rest of a request, and wait for the rest."""
         if not connection.begun:
             return
         if connection.queue is not self.arriving:
@@ -136,7 +136,7 @@ class EventLoop(Accepting):
 
     @abstractmethod
     def refuse(self, connection: Connection, status: int, error: Exception | None = None) -> None:
-        """Answer a request that cannot be answered otherwise."""
+        """Answer a request with an error status, without the app."""
 
 
 def _drain(pipe: int) -> None:

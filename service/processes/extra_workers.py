@@ -1,4 +1,4 @@
-"""Adds workers as long as all others are busy, each with one request that takes long."""
+"""Adds workers while every worker is busy with one long request."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 LONG_SECONDS = 2.0
-"""A worker that is busy with one request for longer does not keep others waiting: see `ExtraWorkers` and `Relay`."""
+"""If one request takes longer, the worker's other requests go to other workers: see `ExtraWorkers` and `Relay`."""
 
 _log = logging.getLogger(__name__)
 
@@ -16,24 +16,24 @@ class ExtraWorkers:
     """
     Looks at the workers once a second, in the master.
 
-    A long prediction is not ended, and others do not wait for it: a further worker answers them, which costs little
-    memory, as workers share most of it. There are at most twice as many workers as usual.
+    A long prediction is not stopped, and other requests do not wait for it: an extra worker answers them. It costs
+    little memory, because workers share most of it. The number of workers at most doubles.
     """
 
     def __init__(self, arbiter: Any) -> None:
-        """Begin with none, and look whenever `arbiter`, Gunicorn's, looks after its workers."""
+        """Begin without extra workers. Gunicorn's `arbiter` calls `manage` from now on, about once a second."""
         self._arbiter = arbiter
         self._extra = 0
         self._manage = arbiter.manage_workers
         arbiter.manage_workers = self.manage
 
     def manage(self) -> None:
-        """Adjust the number of workers, and have the arbiter start or end some."""
+        """Adjust the number of workers. The arbiter then starts or ends workers."""
         self.adjust()
         self._manage()
 
     def adjust(self) -> None:
-        """Add a worker if all are busy, or take one away if two or more have time again."""
+        """Add a worker if all are busy. Remove an extra worker if two or more workers are free."""
         arbiter, now = self._arbiter, time.monotonic()
         workers = sorted(arbiter.WORKERS.values(), key=lambda worker: worker.age)[-arbiter.num_workers :]
         free = sum(now - _last_sign(worker) <= LONG_SECONDS for worker in workers)
@@ -44,7 +44,7 @@ class ExtraWorkers:
             self._add(-1)
 
     def forget(self) -> None:
-        """Begin anew after a SIGHUP, which sets the number of workers to the usual one."""
+        """Forget the extra workers after a SIGHUP: Gunicorn has reset the number of workers."""
         self._extra = 0
 
     def _add(self, number: int) -> None:
@@ -53,7 +53,7 @@ class ExtraWorkers:
 
 
 def _last_sign(worker: Any) -> float:
-    """When a worker last told that it lives, which it does as long as it is not busy with one request."""
+    """The time of a worker's last heartbeat. A worker that is busy with one long request sends none."""
     try:
         seconds: float = worker.tmp.last_update()
     except (OSError, ValueError):  # it has just ended

@@ -1,4 +1,4 @@
-"""Gunicorn's server hooks: what its master and its workers do besides, at each step of their lives."""
+"""Gunicorn's server hooks: our functions that Gunicorn calls when its master or a worker starts, forks or ends."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PreloadedApp(Protocol):
     repository: ModelRepository
 
     def watched_files(self) -> Sequence[tuple[str, object]]:
-        """The further files that a running service reads again, with their fingerprints."""
+        """The other files that a running service reads again if they change, each with its fingerprint."""
 
     def reload_keys(self) -> None:
         """Read the file of API keys again."""
@@ -55,7 +55,7 @@ class ServiceLogger(Logger):  # type: ignore[misc]
             handler.setFormatter(logs.formatter())
 
     def exception(self, msg: object, *args: object, **kwargs: Any) -> None:
-        """Log the error in hand without its message: Gunicorn calls this if a request fails outside the app, too."""
+        """Log the current error without its message, which may hold a client's data. Gunicorn calls this method."""
         self.error_log.error(msg, *args, **kwargs, extra={"traceback": logs.traceback(sys.exc_info()[1])})
 
 
@@ -63,7 +63,7 @@ class Preloaded:
     """The state of a master whose workers share the app: rollouts, the announcement, and the workers' counters."""
 
     def __init__(self, server: Arbiter, settings: Settings) -> None:
-        """Begin to watch the models, and say what serves."""
+        """Start to watch the models, and announce the versions that serve."""
         self.app: PreloadedApp = server.app.wsgi()
         self._rollouts = Rollouts(server, self.app.repository, settings, self.app.watched_files)
         self._announcement = Announcement(server.cfg.address[0], server.cfg.workers, self.app.repository)
@@ -78,24 +78,24 @@ class Preloaded:
 
     @property
     def counters(self) -> Path | None:
-        """The directory of these slots."""
+        """The directory of the workers' slots."""
         return self.slots.directory if self.slots else None
 
     def roll_out(self) -> None:
         """Read the API keys and look at the models again, before the new workers are forked."""
-        self.app.reload_keys()  # first, because models may take long
+        self.app.reload_keys()  # keys first, because models may take long
         self._rollouts.roll_out()
         self.app.gauges.rotate()
         self._announcement.update()
 
     def share(self) -> None:
-        """Have versions that come, or come back, begin at 0, and freeze what the workers will share."""
+        """Set the counters of new and returned versions to 0, and freeze the memory that the workers will share."""
         if self.slots:
             self.slots.reset(self.app.gauges.served_before)
         memory.freeze()
 
     def end(self) -> None:
-        """Leave no watcher behind, and no file."""
+        """End the watcher, and remove the files."""
         self._rollouts.end()
         self._announcement.end()
         if self.slots:
@@ -104,7 +104,7 @@ class Preloaded:
 
 class Hooks:
     """
-    The hooks, as methods that bear Gunicorn's names.
+    The hooks. Each method has the name of a Gunicorn hook.
 
     Gunicorn runs its configuration file again at each SIGHUP, which makes new hooks. So the state of the master is kept
     on Gunicorn's arbiter, as `server.preloaded`, `server.crashes`, `server.relay` and `server.extra_workers`.
@@ -115,8 +115,8 @@ class Hooks:
         Prepare the hooks.
 
         Args:
-            start: heeds signals until Gunicorn does.
-            settings: the service's.
+            start: handles signals until Gunicorn does.
+            settings: the settings of the service.
             preloads: whether the master loads the app; `--reload` leaves that to each worker.
         """
         self._start = start
@@ -124,7 +124,7 @@ class Hooks:
         self._preloads = preloads
 
     def when_ready(self, server: Arbiter) -> None:
-        """Share what is loaded, let Ctrl-C stop as gracefully as SIGTERM does, and heed a SIGHUP of before."""
+        """Prepare the fork of the workers, make Ctrl-C act as SIGTERM, and repeat a SIGHUP of the start."""
         server.preloaded = Preloaded(server, self._settings) if self._preloads else None
         if server.preloaded:
             server.preloaded.share()
@@ -136,7 +136,7 @@ class Hooks:
         self._start.finish()
 
     def pre_fork(self, server: Arbiter, worker: Worker) -> None:
-        """Give the worker the first slot of counters that no living one has, without the versions that are gone."""
+        """Give the worker the first free slot for its counters, and drop removed versions from the slot."""
         worker.relay = server.relay
         if slots := _slots(server):
             worker.slot = slots.free({each.slot for each in server.WORKERS.values()})
@@ -145,9 +145,9 @@ class Hooks:
             slots.prepare(worker.slot, server.preloaded.app.gauges.may_be_shown)
 
     def post_fork(self, server: Arbiter, worker: Worker) -> None:
-        """Let the worker count in its slot, take its other rights, and make each request cheaper."""
+        """Open the worker's slot for its counters, take away rights it does not need, and make each request cheaper."""
         memory.collect_rarely()
-        # Settings are asked for 26 times a request, by a method of Gunicorn's that attributes go before.
+        # Gunicorn reads settings 26 times a request, by a slow `__getattr__`. Real attributes avoid that call.
         vars(worker.cfg).update({name: setting.get() for name, setting in worker.cfg.settings.items()})
         if slots := _slots(server):
             slots.enter(worker.slot)
@@ -155,19 +155,19 @@ class Hooks:
         confinement.confine(worker.cfg, _counters(server), connects=bool(self._settings.extensions))
 
     def post_worker_init(self, worker: Worker) -> None:
-        """Leave Ctrl-C, which reaches the whole process group, to the master; count the worker, and trace it."""
+        """Ignore Ctrl-C, which reaches all processes: the master handles it. Count the worker, and add tracing."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         worker.metrics.workers.set(1)
         worker.wsgi = tracing.traced(worker.wsgi)
 
     def child_exit(self, server: Arbiter, worker: Worker) -> None:
-        """Forget the request that the worker was answering, if any, and note that the worker ended with it."""
+        """Remember the request that the worker was answering, if there is one, and free the worker's slot."""
         if slots := _slots(server):
             server.crashes.leave(worker.slot)
             slots.leave(worker.slot)
 
     def on_exit(self, server: Arbiter) -> None:
-        """Leave no watcher, no socket and no file behind."""
+        """End the watcher, close the sockets, and remove the files."""
         server.relay.close()
         if server.preloaded:
             server.preloaded.end()

@@ -1,4 +1,4 @@
-"""Memory of the master and its workers: what glibc gives back, and what the collector leaves alone."""
+"""Saves memory of master and workers: glibc returns it, and the garbage collector leaves shared pages alone."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 
 _SHARED, _EACH, _DECODING = 150_000_000, 85_000_000, 20
-"""Bytes of all processes together, bytes of each worker, and how many times its own bytes a body takes at worst."""
+"""Bytes that all processes share; bytes of each worker; bytes of memory for each byte of a body, at worst."""
 
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-"""The files with the limit of the container: cgroup v2, v1."""
+"""The files with the container's memory limit: cgroup v2, then v1."""
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # the numbers of mallopt(3)
 
@@ -22,8 +22,8 @@ def return_memory() -> None:
     """
     Make glibc give back the memory of a large request.
 
-    Its own thresholds rise with the first large block, up to 64 MB. Here they stay: free memory at the end of the heap
-    is given back from 4 MB on, and blocks of 1 MB and more are mapped by themselves.
+    glibc raises its thresholds with the first large block, to as much as 64 MB. This function fixes them: 4 MB of free
+    memory at the end of the heap are returned, and a block of 1 MB or more gets a mapping of its own.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -33,30 +33,32 @@ def return_memory() -> None:
 
 def freeze() -> None:
     """
-    Collect garbage, and keep the collector from touching the pages that workers share: a touched page is copied.
+    Collect garbage, and keep the collector away from pages that workers share: a page is copied if it is written.
 
-    The heap is thawed first, so that objects which a rollout replaced are found, too.
+    The heap is unfrozen first, so that the collector also finds the objects that a rollout replaced.
     """
     gc.unfreeze()
     gc.collect()
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if malloc_trim is not None:
-        malloc_trim(0)  # loading a forest leaves as much free memory in holes of the heap as the forest takes
+        malloc_trim(0)  # loading a forest leaves holes in the heap that are as large as the forest
     gc.freeze()
 
 
 def collect_rarely() -> None:
-    """Let the collector of a worker run rarely: requests leave no cycles, and many rows are many objects."""
+    """Make a worker's collector run rarely: requests leave no cycles, and large requests have many objects."""
     gc.set_threshold(50_000, 20)
 
 
 def most_workers(body_bytes: int, limits: Iterable[Path] = _LIMITS) -> int:
     """
-    How many workers fit into the memory of the container, if each decodes the worst body at once.
+    The number of workers that fit into the container's memory if all decode the worst body at the same time.
+
+    Example: 2,000,000,000 bytes and bodies of 16,000,000 bytes give 1,850,000,000 // 405,000,000 = 4 workers.
 
     Args:
         body_bytes: how many bytes a body may have.
-        limits: the files that may hold the limit of the container; any other word in them is none.
+        limits: the files that may hold the container's limit. A word in them, such as "max", means no limit.
     """
     memory = sys.maxsize
     for limit in limits:

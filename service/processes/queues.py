@@ -1,4 +1,4 @@
-"""Connections in the order in which their time is over."""
+"""Queues of connections, ordered by their deadlines."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from service.processes.connection import Connection
 
 
 class Queue(dict[Connection, float]):
-    """Connections and the moment at which their time is over: it is equally long for all, so the first is the next."""
+    """Connections and their deadlines. All get the same number of seconds, so the first one is the next to end."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
         self.seconds = seconds
 
     def take(self, connection: Connection) -> None:
-        """Put a connection at the end, and take it out of the queue in which it was."""
+        """Put a connection at the end of this queue, and remove it from its old queue."""
         if connection.queue is not None:
             del connection.queue[connection]
         connection.queue = self
         self[connection] = time.monotonic() + self.seconds
 
     def over(self, now: float) -> list[Connection]:
-        """Those whose time is over."""
+        """The connections whose deadline has passed."""
         found = []
         for connection, end in self.items():
             if end > now:
@@ -31,12 +31,12 @@ class Queue(dict[Connection, float]):
         return found
 
     def extend(self, seconds: float) -> None:
-        """Give all of them more time."""
+        """Give all connections more time."""
         for connection in self:
             self[connection] += seconds
 
     def limit(self, seconds: float) -> None:
-        """Give none of them more time than that, from now on."""
+        """Shorten the time of all connections to at most `seconds` from now."""
         self.seconds = min(self.seconds, seconds)
         end = time.monotonic() + self.seconds
         for connection in self:

@@ -1,4 +1,4 @@
-"""Gives connections from one worker to another: those of a worker that is busy with one request for long."""
+"""Moves connections to another worker if their own worker is busy with one long request."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ class Relay:
     """
     A pair of sockets that the master makes before it forks, so that all workers share it.
 
-    A connection is a message with its descriptor, and that of a file in memory with the bytes that have arrived of a
-    request. The first worker that has time takes it, and the client notices nothing.
+    Each message carries the descriptor of a connection. If a part of a request has arrived, the message also carries
+    the descriptor of a file in memory with these bytes. The first worker that has time takes the message. The client
+    notices nothing.
     """
 
     def __init__(self) -> None:
@@ -21,11 +22,11 @@ class Relay:
             end.setblocking(False)
 
     def fileno(self) -> int:
-        """The descriptor on which a poller sees that there is a connection to take."""
+        """The descriptor for a poller: it is readable if a connection waits to be taken."""
         return self._taker.fileno()
 
     def give(self, sock: socket.socket, received: bytes) -> bool:
-        """Send a connection to the first worker that has time; false if there is no room for it now."""
+        """Send a connection to the first worker that has time. Returns False if there is no room for it now."""
         with contextlib.ExitStack() as files:
             descriptors = [sock.fileno()]
             try:
@@ -40,7 +41,7 @@ class Relay:
         return True
 
     def take(self) -> tuple[socket.socket, bytes] | None:
-        """A connection that another worker gave, if one is there, and what has arrived on it."""
+        """Take a connection of another worker, and the bytes that have arrived on it. Returns None if none waits."""
         with contextlib.suppress(OSError):
             _, descriptors, _, _ = socket.recv_fds(self._taker, 1, 2)
             if descriptors:
@@ -48,7 +49,7 @@ class Relay:
         return None
 
     def close(self) -> None:
-        """Let go of both ends; what was given and not taken is closed."""
+        """Close both ends. The kernel closes the connections that no worker has taken."""
         self._giver.close()
         self._taker.close()
 

@@ -1,4 +1,4 @@
-"""What Gunicorn's master does beside its own work: it rolls out, and looks after the watcher."""
+"""Loads new model versions in Gunicorn's master (a rollout), and keeps the watcher running."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class Watch:
     """
     The watcher's process.
 
-    It is a program of its own and not a fork, which would hold the models of its time long after they are replaced.
+    It is a new program, not a fork: a fork would keep the models in memory that the master had then, even if they are
+    replaced later.
     """
 
     def __init__(self, settings: Settings, master: int) -> None:
@@ -61,14 +62,14 @@ class Watch:
         self._spawn()
 
     def keep(self) -> None:
-        """Start it again where it has died."""
+        """Start the watcher again if it has died."""
         dead = self._process is None or self._process.poll() is not None
         if dead and time.monotonic() >= self._started + _LEAST_SECONDS_BETWEEN_STARTS:
             _log.warning("the watcher died, and is started again")
             self._spawn()
 
     def end(self) -> None:
-        """Kill it."""
+        """Kill the watcher."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -76,7 +77,7 @@ class Watch:
     def _spawn(self) -> None:
         self._started = time.monotonic()
         try:
-            # In a session of its own, Ctrl-C does not reach it before the master has ended it.
+            # A session of its own, so that Ctrl-C does not reach the watcher: the master ends it.
             self._process = subprocess.Popen(  # noqa: S603 (the command is a constant)
                 _COMMAND, cwd=_ROOT, stdin=subprocess.PIPE, start_new_session=True
             )
@@ -91,17 +92,17 @@ class Watch:
 
 
 class Rollouts:
-    """Has the repository refreshed at each SIGHUP, in the master, and the watcher send it where that is wanted."""
+    """Refreshes the repository at each SIGHUP, in the master. Starts the watcher if MODELS_POLL_SECONDS is not 0."""
 
     def __init__(self, arbiter: Any, repository: ModelRepository, settings: Settings, files: Files = tuple) -> None:
         """
         Begin to watch.
 
         Args:
-            arbiter: Gunicorn's.
-            repository: the one that its workers are forked with.
+            arbiter: Gunicorn's arbiter.
+            repository: the models. The workers get it by the fork.
             settings: where the models are, and how often to look.
-            files: gives the path of each further file to watch, and its fingerprint when it was read.
+            files: returns the path of each other file to watch, and its fingerprint when it was read.
         """
         self._arbiter = arbiter
         self._repository = repository
@@ -125,10 +126,10 @@ class Rollouts:
 
     def _go_on(self) -> None:
         """
-        Do what the arbiter does each second, for it waits here while models are read and tried, and that may take long.
+        Look after the workers, as the arbiter does each second. A refresh may take long, and the arbiter waits for it.
 
         Raises:
-            KeyboardInterrupt: it is to stop.
+            KeyboardInterrupt: a signal asks the master to stop.
         """
         arbiter = self._arbiter
         arbiter.reap_workers()

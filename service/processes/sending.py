@@ -1,4 +1,4 @@
-"""Sends answers, and keeps the poller and the memory of a worker's connections."""
+"""Sends answers, and manages the poller and the memory of a worker's connections."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from service.processes.plain_request import PlainParser
 from service.processes.queues import Queue
 
 LARGE_PIECE = 256 * 1024
-"""Bytes that are read at once of a body for which memory is set aside."""
+"""The most bytes of one read, if memory is reserved for the body."""
 
 _PATIENCE_SECONDS = 30
-"""The time for a request to arrive, from its first byte, and for an answer to be taken, if Gunicorn has no timeout."""
+"""The time limit for a request to arrive, and for a client to take its answer, if Gunicorn has no timeout."""
 
 LINGER_SECONDS = 2.0
-"""How long an ended connection is still read, so that its answer is not lost (RFC 9112, section 9.6), and how long a
-stopping worker keeps an idle one, on which a request may be under way."""
+"""The time that an ended connection is still read, so that its answer is not lost (RFC 9112, section 9.6). A stopping
+worker keeps an idle connection for the same time, because a request may be on its way."""
 
 
 class Sending(base.Worker, ABC):  # type: ignore[misc]
     """
     The connections of a worker, and the answers that are under way on them.
 
-    If a client does not take an answer at once, the rest is sent in the poller. Each connection is in one queue, which
-    says what it does and until when it may.
+    If a client is slow to take an answer, the poller tells when to send the rest. Each connection is in one queue,
+    which is its state and its deadline.
     """
 
     alive: bool
@@ -42,7 +42,7 @@ class Sending(base.Worker, ABC):  # type: ignore[misc]
     """How many bytes the body of a request may have."""
 
     def prepare(self) -> None:
-        """Make the poller and the queues, in the process of the worker."""
+        """Make the poller and the queues. The worker calls this after the fork."""
         patience = self.cfg.timeout or _PATIENCE_SECONDS
         self.idle = Queue(self.cfg.keepalive or patience)
         self.arriving = Queue(patience)
@@ -67,8 +67,8 @@ class Sending(base.Worker, ABC):  # type: ignore[misc]
         """Wait for the rest of a request."""
 
     def guarded(self, connection: Connection, work: Callable[[Connection], object]) -> None:
-        """Work on a connection; a fault of ours costs this one and no other."""
-        if connection.queue is None:  # closed since the poller found something to do
+        """Call `work` with a connection. If it fails, only this connection is closed."""
+        if connection.queue is None:  # it was closed after the poller reported it
             return
         try:
             work(connection)
@@ -77,7 +77,7 @@ class Sending(base.Worker, ABC):  # type: ignore[misc]
             self.close(connection)
 
     def send(self, connection: Connection, content: bytes, *, keeps: bool) -> None:
-        """Send an answer, as much of it as the client takes now; `keeps` says whether the next request may follow."""
+        """Send as much of an answer as the client takes now. `keeps` is True if another request may follow."""
         connection.keeps = keeps
         try:
             sent = connection.sock.send(content)
@@ -92,13 +92,13 @@ class Sending(base.Worker, ABC):  # type: ignore[misc]
             self._send_later(connection, memoryview(content)[sent:])
 
     def _send_later(self, connection: Connection, rest: memoryview) -> None:
-        """Keep the rest of an answer until the client takes it, as long as there is memory."""
+        """Keep the rest of an answer until the client takes it. Without memory, the oldest unsent answer is dropped."""
         connection.unsent = rest
         self.sending.take(connection)
         self.watch(connection, EVENT_WRITE, self._send_more)
         self._release(connection, len(rest))
         while self.budget.exceeded and len(self.sending) > 1:
-            self.close(next(iter(self.sending)))  # it had the most time
+            self.close(next(iter(self.sending)))  # it has waited longest
 
     def _send_more(self, connection: Connection) -> None:
         """Send more of an answer, now that the client has taken some."""
@@ -115,7 +115,7 @@ class Sending(base.Worker, ABC):  # type: ignore[misc]
             self._sent(connection)
 
     def _sent(self, connection: Connection) -> None:
-        """Go on after an answer: wait for the next request, or for the end."""
+        """Continue after an answer: wait for the next request, or end the connection."""
         if connection.reserved:
             self._release(connection)
         if not connection.keeps:
@@ -128,7 +128,7 @@ class Sending(base.Worker, ABC):  # type: ignore[misc]
             self.to_proceed[connection] = None
 
     def _end(self, connection: Connection) -> None:
-        """Send no more, and close the connection once the client does: it may still be sending."""
+        """Send no more, and close the connection after the client does, which may still be sending."""
         try:
             connection.sock.shutdown(SHUT_WR)
         except OSError:  # the client has gone
@@ -161,7 +161,7 @@ class Sending(base.Worker, ABC):  # type: ignore[misc]
     # The poller, and memory
 
     def watch(self, connection: Connection, events: int, work: Callable[[Connection], object]) -> None:
-        """Have the poller tell when a connection can be read, or written."""
+        """Ask the poller to call `work` if the connection can be read or written, as `events` says."""
         register = self.poller.modify if connection.events else self.poller.register
         register(connection.sock, events, partial(self.guarded, connection, work))
         connection.events = events
@@ -173,7 +173,7 @@ class Sending(base.Worker, ABC):  # type: ignore[misc]
             connection.events = 0
 
     def _release(self, connection: Connection, taken: int = 0) -> None:
-        """Take back memory that a connection needs no more, and read those that waited for it."""
+        """Set a connection's memory to `taken` bytes, and read the connections that waited for the rest."""
         self.budget.set(connection, taken)
         for other in self.budget.admitted():
             self.watch(other, EVENT_READ, self.receive)

@@ -1,4 +1,4 @@
-"""What signals do while the service starts: until its models are loaded, Gunicorn's master does not take them."""
+"""Handles signals while the service starts: Gunicorn's master handles them only after the models are loaded."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import sys
 _log = logging.getLogger(__name__)
 
 _CHECKS = {"--check-config", "--print-config"}
-"""Gunicorn's options with which nothing starts."""
+"""Gunicorn's options that print something and start no service."""
 
 
 class StartupSignals:
-    """A start that SIGTERM ends, and that a rollout follows where SIGHUP came meanwhile."""
+    """SIGTERM ends the start. A SIGHUP during the start is remembered, and causes a rollout after it."""
 
     def __init__(self) -> None:
-        """Take both signals where nobody has: not Gunicorn, which reads its configuration again later, nor nohup."""
+        """Handle a signal if it has no handler yet: Gunicorn has one after a SIGHUP, and nohup ignores SIGHUP."""
         self._hung_up = False
         if _CHECKS & set(sys.argv):
             return
@@ -26,7 +26,7 @@ class StartupSignals:
                 signal.signal(number, handler)
 
     def finish(self) -> None:
-        """Send the SIGHUP that came, now that Gunicorn takes it."""
+        """Send the remembered SIGHUP again, now that Gunicorn handles it."""
         if self._hung_up:
             os.kill(os.getpid(), signal.SIGHUP)
 

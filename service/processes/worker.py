@@ -1,4 +1,4 @@
-"""Gunicorn's worker for this service: it has the app answer, and gives connections away while that takes long."""
+"""Gunicorn's worker for this service: it calls the app, and gives other connections away if a request takes long."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from service.processes.relay import Relay
 _CRASHED = f"{MOST_CRASHES} workers crashed while they answered this request. It is not tried again."
 
 _RETRY_SECONDS = 0.02
-"""How soon a connection is given again that had no room in the relay."""
+"""If the relay is full, the time until the worker tries again."""
 
 _GIVEN_AT_ONCE = 16
 
 _SHORT_SECONDS = 0.002
 """
-Requests that compute for less keep their connection. After another, a new connection costs little, and the next long
-request goes to the first worker that is free. The time in which others had the CPU does not count.
+Requests that compute for less time keep their connection. After a longer request, the connection is closed: a new one
+costs little then, and the next long request goes to the first free worker. Only this thread's CPU time counts.
 """
 
 
 class CrashedError(Exception):
-    """Too many workers crashed while they answered a request; the message is its id."""
+    """Too many workers crashed while they answered a request. The message is the request's id."""
 
 
 class Worker(EventLoop):
     """
-    Has the app answer requests in the loop's own thread.
+    Calls the app in the thread of the event loop.
 
-    To hand a request over to a thread, as Gunicorn's own worker does, costs more than a prediction.
+    Gunicorn's threaded worker hands each request over to another thread. That costs more than a prediction.
     """
 
     crashes: Crashes | None = None
@@ -53,7 +53,7 @@ class Worker(EventLoop):
         Refuse settings that this worker cannot follow.
 
         Raises:
-            SystemExit: it is to speak TLS, whose handshakes wait for the client, or to trust the headers of everybody.
+            SystemExit: they ask for TLS, whose handshakes wait for the client, or they trust the headers of any client.
         """
         if cfg.is_ssl:
             raise SystemExit("TLS is for the proxy before the service: leave out --certfile and --keyfile.")
@@ -64,13 +64,13 @@ class Worker(EventLoop):
             )
 
     def load_wsgi(self) -> None:
-        """Load the app; under --reload, a page may stand in its place that shows a syntax error."""
+        """Load the app. With --reload, Gunicorn may put a page in its place that shows a syntax error."""
         super().load_wsgi()
         self.metrics = getattr(self.wsgi, "metrics", None) or Metrics()
         self.most = getattr(self.wsgi, "max_body_bytes", 0)
 
     def run(self) -> None:
-        """Answer requests; beside them, a thread sleeps and looks now and then whether one takes long."""
+        """Answer requests. A second thread checks now and then if a request takes long."""
         self._keeps = bool(self.cfg.keepalive)
         self._answered: Connection | None = None
         self._since = 0.0
@@ -82,13 +82,13 @@ class Worker(EventLoop):
         super().run()
 
     def answer(self, connection: Connection) -> None:
-        """Answer a request; the next one on this connection has its turn after those on others."""
+        """Answer a request. The next request on this connection waits until other connections had their turn."""
         arrived = connection.take()
         self._answered = connection
         began = time.monotonic()
         if began - self.looked >= LOOK_SECONDS:
             self.looked = began
-            self.notify()  # within a turn in which many are answered
+            self.notify()  # one turn may answer many requests
         try:
             response, content = self._respond(connection, arrived, began)
         except Exception as ex:  # noqa: BLE001 (whatever the app raises)
@@ -98,7 +98,7 @@ class Worker(EventLoop):
         _finish(content)
 
     def _respond(self, connection: Connection, arrived: Arrived, began: float) -> tuple[WholeResponse, Any]:
-        """Have the app answer, and keep the answer."""
+        """Call the app, and collect its answer without sending it."""
         response, environ = create(connection, arrived, self.cfg)
         environ["wsgi.input"] = BytesIO(arrived.body)
         environ[FIRST_BYTE] = connection.since
@@ -117,7 +117,7 @@ class Worker(EventLoop):
         return response, content
 
     def _note(self, environ: dict[str, Any], arrived: Arrived, began: float) -> None:
-        """Note the request, if it has an id by which it may come again."""
+        """Note the request in case it crashes the worker. Without an id, a repeated request cannot be recognized."""
         request_id = environ.get("HTTP_X_REQUEST_ID")
         if self.crashes is not None and request_id:
             key = request_key(request_id, arrived.request.uri, arrived.body)
@@ -144,12 +144,12 @@ class Worker(EventLoop):
             self._alone.acquire()
             self._since = 0.0
         if (seconds := time.monotonic() - began) > LOOK_SECONDS:
-            for queue in self.queues:  # no client could do anything meanwhile
+            for queue in self.queues:  # the worker read nothing meanwhile, so this time is not the clients'
                 queue.extend(seconds)
         return content
 
     def refuse(self, connection: Connection, status: int, error: Exception | None = None, head: bytes = b"") -> None:
-        """Answer a request that the app does not see, or failed at, without a word of it in the log."""
+        """Answer a request that never reached the app, or that the app failed at. Its content is not logged."""
         detail = ""
         if isinstance(error, CrashedError):
             detail = _CRASHED
@@ -163,9 +163,9 @@ class Worker(EventLoop):
 
     def _watch_over(self) -> None:
         """
-        Give the other connections away if one request takes long: the work of the second thread, which sleeps else.
+        Give the other connections away if one request takes long. The second thread runs this, and sleeps otherwise.
 
-        It cannot work while native code keeps Python's lock; ONNX Runtime and scikit-learn let go of it.
+        It cannot run while native code holds Python's lock (GIL). ONNX Runtime and scikit-learn release the lock.
         """
         while True:
             since = self._since
@@ -175,7 +175,7 @@ class Worker(EventLoop):
                 time.sleep(_RETRY_SECONDS)
 
     def _give_away(self, since: float) -> bool:
-        """Give all connections away but the one that is answered; false if some have no room in the relay yet."""
+        """Give all other connections away. Returns False if the relay is full; then the rest has to be given later."""
         with self._alone:
             if self._since != since or self.relay is None:
                 return True
@@ -201,7 +201,7 @@ class Worker(EventLoop):
 
 
 def _is_long(began: float, computed: float) -> bool:
-    """Whether a request took long; the clock of the thread is slow, so it is asked if the other one says so."""
+    """Whether a request took long. To read the thread's CPU clock is slow, so the cheap clock is read first."""
     long = time.monotonic() - began > _SHORT_SECONDS
     return long and time.thread_time() - computed > _SHORT_SECONDS
 
