@@ -1,4 +1,4 @@
-"""`add`: from a file with a fitted model to a version that serves."""
+"""`add`: package a fitted model from a file as a version that the service can load."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def register(commands: Commands) -> None:
 
 
 def run(settings: Settings, given: argparse.Namespace) -> int:
-    """Package it, and show what became of it."""
+    """Package the model, and print a summary of the new version."""
     packages.need_packaging()
     from service.packaging.errors import PackagingError
 

@@ -34,7 +34,7 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     from service.app import open_repository
 
     settings = with_models(settings, given)
-    logging.getLogger("service").addHandler(logging.NullHandler())  # the log of a load is what is printed here
+    logging.getLogger("service").addHandler(logging.NullHandler())  # `check` prints the same reasons as the log
     repository = open_repository(settings)
     found = list(_versions(repository, settings.models_dir))
     if given.prove:
@@ -80,7 +80,7 @@ def _print(found: list[dict[str, object]]) -> None:
 
 
 def _proof(settings: Settings, version: dict[str, object]) -> dict[str, object]:
-    """The outcome of a version's proof, made again: a sentence, and whether the proof holds."""
+    """Make a version's proof again. `proof` is a sentence about the outcome; `holds` says whether the proof holds."""
     from service.packaging.proof.examiner import described
     from service.packaging.proof.reproof import prove_again
     from service.repository.model import Refused

@@ -53,7 +53,7 @@ def _members(root: Path, name: str, number: int, manifest: Manifest | str) -> di
 
 
 def _runtime(root: Path, name: str, number: int, manifest: Manifest) -> str:
-    """What serves it on this machine."""
+    """The runtime that serves the version on this machine."""
     found = fallback(root / name / str(number), manifest)
     return f"sklearn ({found.partition(',')[0]})" if found else manifest.runtime
 

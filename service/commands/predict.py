@@ -44,7 +44,7 @@ def register(commands: Commands) -> None:
 
 
 def run(settings: Settings, given: argparse.Namespace) -> int:
-    """Score, and say how it went on standard error."""
+    """Score the file, and print the outcome on standard error."""
     from service.scoring.pool import cores
     from service.scoring.score import Task, score
 
@@ -87,7 +87,7 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
 
 
 def _formats(given: argparse.Namespace) -> tuple[Format, Format]:
-    """The formats of the input and the output; the second is the first if nothing else says it."""
+    """The formats of input and output. The output has the input's format if no option or suffix says otherwise."""
     source = format_of(given.input, given.format)
     if given.output == STANDARD:
         return source, given.output_format or source
@@ -109,14 +109,14 @@ def _interrupt(*_: object) -> None:
 
 
 class _Meter:
-    """Rows, rows a second and the time left."""
+    """Shows the count of rows, rows per second and the time left."""
 
     def __init__(self) -> None:
         self._line = StatusLine()
         self._started = time.monotonic()
 
     def show(self, progress: object) -> None:
-        """Draw them."""
+        """Draw the progress."""
         from service.scoring.score import Progress
 
         assert isinstance(progress, Progress)  # noqa: S101 (for mypy)
@@ -129,11 +129,11 @@ class _Meter:
         self._line.draw(text + (f"  {progress.refused:,} refused" if progress.refused else ""))
 
     def clear(self) -> None:
-        """Take them away."""
+        """Erase the line."""
         self._line.clear()
 
     def finish(self, label: str, rows: int) -> None:
-        """Say the outcome."""
+        """Print the outcome."""
         seconds = max(time.monotonic() - self._started, 1e-6)
         print(f"{_rows(rows)} scored by {label} in {seconds:.1f} s, {rows / seconds:,.0f} rows/s", file=sys.stderr)
 

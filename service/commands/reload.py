@@ -30,7 +30,7 @@ def register(commands: Commands) -> None:
 
 
 def run(settings: Settings, given: argparse.Namespace) -> int:
-    """Signal, wait, and say what serves."""
+    """Send SIGHUP, wait, and print the versions that serve."""
     before = _found(given.port)
     try:
         os.kill(before.pid, signal.SIGHUP)
@@ -61,7 +61,7 @@ def _found(port: str | None) -> State:
 
 
 def _after(before: State) -> State:
-    """The state after the next look."""
+    """Wait for the service's next look at its models; return its state."""
     deadline = time.monotonic() + _SECONDS
     while time.monotonic() < deadline:
         state = read(path_of(before.address))

@@ -1,4 +1,4 @@
-"""`remove`: take a model, or one of its versions, away."""
+"""`remove`: delete a model, or one of its versions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
         _ask(labels)
     for directory in directories:
         _remove(directory)
-    with contextlib.suppress(OSError):  # there is more in it, such as a train.py
+    with contextlib.suppress(OSError):  # the directory has more files, such as train.py
         directories[0].parent.rmdir()
     print(f"{labels} removed. Tell a service that runs: {program()} reload")
     return Exit.DONE
@@ -49,7 +49,7 @@ def _ask(labels: str) -> None:
 
 
 def _remove(directory: Path) -> None:
-    """Rename it first: then it is there as a whole, or not at all."""
+    """Rename the directory first, so that nobody can load it half removed."""
     gone = directory.with_name(f".{directory.name}.{os.getpid()}.removed")
     try:
         directory.rename(gone)

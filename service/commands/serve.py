@@ -52,7 +52,7 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
 
 
 def _take_workers(environ: dict[str, str], workers: str | None) -> None:
-    """Gunicorn reads WEB_CONCURRENCY before any of ours, and ends with a traceback if it is no number."""
+    """Check WEB_CONCURRENCY first: Gunicorn reads it before our configuration, and a wrong one ends in a traceback."""
     if workers is not None:
         environ["WEB_CONCURRENCY"] = str(_number(workers, Positive, "--workers"))
     elif environ.get("WEB_CONCURRENCY"):
@@ -70,7 +70,7 @@ def _number(text: str, kind: object, name: str) -> int:
 
 
 def _check_free(port: int) -> None:
-    """Say in one sentence that a port is taken, which Gunicorn does after five tries."""
+    """Refuse a port that is taken, in one sentence: Gunicorn would try five times first."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

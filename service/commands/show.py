@@ -1,4 +1,4 @@
-"""`show`: all that is known of a model version."""
+"""`show`: describe a model version."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
 
 
 def card(manifest: Manifest, numbers: list[int]) -> dict[str, object]:
-    """What is known of a version, without its golden rows."""
+    """The manifest of a version without its golden rows, and the numbers of all versions."""
     members: dict[str, object] = msgspec.to_builtins(manifest)
     members.pop("golden")
     return members | {"versions": numbers}
