@@ -63,7 +63,7 @@ def _state(entry: Entry, reasons: bool) -> dict[str, Any]:
 
 
 class Root:
-    """GET /: the service is alive. KServe's client asks here."""
+    """GET /: the service is alive. KServe's client asks this path."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer 200."""
