@@ -14,18 +14,18 @@ from service.repository.slower import slower
 from service.settings import Settings
 
 _ABOUT = """Verify every version below the models directory as the service does: checksums, types, golden rows.
-Nothing is changed. Use it before a rollout, and in a pipeline of your own."""
+It changes nothing. Use it before a rollout, or in your own pipeline."""
 
 
 def register(commands: Commands) -> None:
     """Add the command."""
-    parser = commands.add("check", run, "verify every model version; exit 1 if one is refused", _ABOUT, "--json")
+    parser = commands.add("check", run, "verify every model version; exit 1 if any is refused", _ABOUT, "--json")
     add_models(parser)
     add_json(parser)
     parser.add_argument(
         "--prove",
         action="store_true",
-        help="also prove again that each converted model answers as its estimator does; exit 1 if one does not",
+        help="also prove again that each converted model answers like its estimator; exit 1 if a proof fails",
     )
 
 

@@ -31,7 +31,7 @@ EXITS = """exit status:
   1    it failed, or a model was refused; the last line says why
   2    the command, an option or an environment variable is wrong
   3    predict: done, but some rows were refused
-  130  interrupted by Ctrl-C; predict and add leave nothing half-written"""
+  130  interrupted by Ctrl-C; predict and add leave no incomplete files"""
 
 
 DEBUG = "show the traceback of an error"
@@ -73,7 +73,7 @@ class Commands:
 
 def add_models(parser: argparse.ArgumentParser) -> None:
     """Add the option that says where the models are."""
-    help_ = "the models directory; without it MODELS_DIR, else models"
+    help_ = "the models directory; default: MODELS_DIR, else models"
     parser.add_argument("--models", metavar="DIR", type=Path, help=help_)
 
 

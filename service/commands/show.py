@@ -13,8 +13,8 @@ from service.repository.manifest import Manifest
 from service.repository.summary import fallback, summary
 from service.settings import Settings
 
-_ABOUT = """Show what a model takes and gives, how it serves and why, how fast it answers one row, and how to ask it.
-Without --version it is the highest one."""
+_ABOUT = """Show a model's features and outputs, its runtime and why, its time for one row, and an example request.
+Without --version, show the highest version."""
 
 
 def register(commands: Commands) -> None:
