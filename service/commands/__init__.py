@@ -1,7 +1,7 @@
 """
-The command line, one module for each command: its arguments and what it does.
+The command line. Each command has a module with its arguments and its function `run`.
 
-    run.py             parses, runs, and makes a sentence of each error
+    run.py             parses the command line, runs the command, and reports each error in one sentence
     command.py         what all commands share: help, errors, exit status
     terminal.py        colours and progress on a terminal, plain lines in a pipe
     versions.py        the model versions that a command is about

@@ -1,4 +1,4 @@
-"""`add`: from a file with a fitted model to a version that serves."""
+"""`add`: package a fitted model from a file as a version that the service can load."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from service.repository.summary import summary
 from service.settings import Settings
 
 _ABOUT = """Package a fitted model for serving. FILE is a .joblib, .pkl, .skops or .onnx file, a booster's own file
-(.ubj, .json, .txt, .cbm), or the directory of an MLflow model. A pickle runs what is in it: to name it here is to
-trust it.
+(.ubj, .json, .txt, .cbm), or the directory of an MLflow model. Loading a pickle runs its code, so package only
+pickles that you trust.
 
-The features, their types and the classes are read from the model and from sample rows: some hundred rows like those
-that it was fitted on, as CSV or Parquet with a header. Without --data they are looked for beside the model: the input
-example of an MLflow model, or a .csv or .parquet file with the model's name, or sample, X_train or train.
+The features, their types and the classes are read from the model and from sample rows. The sample has some hundred rows
+like the training data, as CSV or Parquet with a header. Without --data, `add` looks for a sample beside the model: the
+input example of an MLflow model, or a .csv or .parquet file named like the model, or sample, X_train or train.
 
-The model is converted to ONNX and compared with the original row by row; it serves as ONNX if no label differs.
+The model is converted to ONNX and compared with the original row by row; it serves as ONNX only if no label differs.
 
-Classes and functions of your own, in modules that --code names, are copied beside the model; the service runs them if
-its setting TRUST_CODE names the model."""
+Modules of your own that the model needs are named with --code and copied beside the model. The service runs them only
+if its setting TRUST_CODE names the model."""
 
 _NEXT = """Serve it
   {program} serve           starts the service
-  {program} reload          tells one that runs; with MODELS_POLL_SECONDS it looks by itself
-  docker compose kill -s HUP api      tells one that runs in containers"""
+  {program} reload          tells a running service; with MODELS_POLL_SECONDS it looks by itself
+  docker compose kill -s HUP api      tells a service that runs in containers"""
 
 
 def register(commands: Commands) -> None:
@@ -40,8 +40,8 @@ def register(commands: Commands) -> None:
     )
     parser.add_argument("name", metavar="NAME", help="the model's name in the URL")
     parser.add_argument("file", metavar="FILE", type=Path, help="the fitted model")
-    parser.add_argument("--data", metavar="SAMPLE.csv", type=Path, help="rows like those of the fit")
-    parser.add_argument("--version", metavar="N", type=int, help="its number; one more than the highest without it")
+    parser.add_argument("--data", metavar="SAMPLE.csv", type=Path, help="rows like the training data")
+    parser.add_argument("--version", metavar="N", type=int, help="the version's number; default: the highest plus one")
     parser.add_argument("--classes", metavar="A,B,C", help="names for the classes, in the order of classes_")
     parser.add_argument(
         "--code",
@@ -51,12 +51,12 @@ def register(commands: Commands) -> None:
         default=[],
         help="a module, a package or a directory of modules of your own that the model needs; may be repeated",
     )
-    parser.add_argument("--dry-run", action="store_true", help="do everything, and write nothing")
+    parser.add_argument("--dry-run", action="store_true", help="do all steps, but write nothing")
     add_models(parser)
 
 
 def run(settings: Settings, given: argparse.Namespace) -> int:
-    """Package it, and show what became of it."""
+    """Package the model, and print a summary of the new version."""
     packages.need_packaging()
     from service.packaging.errors import PackagingError
 

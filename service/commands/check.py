@@ -14,18 +14,18 @@ from service.repository.slower import slower
 from service.settings import Settings
 
 _ABOUT = """Verify every version below the models directory as the service does: checksums, types, golden rows.
-Nothing is changed. Use it before a rollout, and in a pipeline of your own."""
+It changes nothing. Use it before a rollout, or in your own pipeline."""
 
 
 def register(commands: Commands) -> None:
     """Add the command."""
-    parser = commands.add("check", run, "verify every model version; exit 1 if one is refused", _ABOUT, "--json")
+    parser = commands.add("check", run, "verify every model version; exit 1 if any is refused", _ABOUT, "--json")
     add_models(parser)
     add_json(parser)
     parser.add_argument(
         "--prove",
         action="store_true",
-        help="also prove again that each converted model answers as its estimator does; exit 1 if one does not",
+        help="also prove again that each converted model answers like its estimator; exit 1 if a proof fails",
     )
 
 
@@ -34,7 +34,7 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     from service.app import open_repository
 
     settings = with_models(settings, given)
-    logging.getLogger("service").addHandler(logging.NullHandler())  # the log of a load is what is printed here
+    logging.getLogger("service").addHandler(logging.NullHandler())  # `check` prints the same reasons as the log
     repository = open_repository(settings)
     found = list(_versions(repository, settings.models_dir))
     if given.prove:
@@ -80,7 +80,7 @@ def _print(found: list[dict[str, object]]) -> None:
 
 
 def _proof(settings: Settings, version: dict[str, object]) -> dict[str, object]:
-    """The outcome of a version's proof, made again: a sentence, and whether the proof holds."""
+    """Make a version's proof again. `proof` is a sentence about the outcome; `holds` says whether the proof holds."""
     from service.packaging.proof.examiner import described
     from service.packaging.proof.reproof import prove_again
     from service.repository.model import Refused

@@ -1,4 +1,4 @@
-"""What all commands share."""
+"""The parts that all commands share: parsers, options, errors and exit statuses."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ EXITS = """exit status:
   1    it failed, or a model was refused; the last line says why
   2    the command, an option or an environment variable is wrong
   3    predict: done, but some rows were refused
-  130  interrupted by Ctrl-C; predict and add leave nothing half-written"""
+  130  interrupted by Ctrl-C; predict and add leave no incomplete files"""
 
 
 DEBUG = "show the traceback of an error"
 
 
 class CommandError(Exception):
-    """A command cannot do what it is asked; the message is one sentence with the way out."""
+    """A command failed. The message says why in one sentence, and how to fix it."""
 
 
 class Commands:
@@ -53,11 +53,11 @@ class Commands:
         Add a command.
 
         Args:
-            name: what a user types.
-            run: what it does.
-            summary: a line for the list of commands.
-            about: some sentences for its own help.
-            example: a line that works as it is, without the program's name.
+            name: the command's name on the command line.
+            run: the function that runs it.
+            summary: one line for the list of commands.
+            about: some sentences for the command's own help.
+            example: arguments that work, without the names of the program and the command.
         """
         parser = self._parsers.add_parser(
             name,
@@ -73,7 +73,7 @@ class Commands:
 
 def add_models(parser: argparse.ArgumentParser) -> None:
     """Add the option that says where the models are."""
-    help_ = "the models directory; without it MODELS_DIR, else models"
+    help_ = "the models directory; default: MODELS_DIR, else models"
     parser.add_argument("--models", metavar="DIR", type=Path, help=help_)
 
 
@@ -83,7 +83,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def with_models(settings: Settings, given: argparse.Namespace) -> Settings:
-    """The settings, with the models directory of the option; without one it is that of the service, from anywhere."""
+    """The settings with the directory of --models; else the service's models directory, from any current directory."""
     if given.models is not None:
         return replace(settings, models_dir=given.models)
     return settings if Path.cwd() == ROOT else replace(settings, models_dir=ROOT / settings.models_dir)

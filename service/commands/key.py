@@ -8,15 +8,15 @@ from service.commands.command import CommandError, Commands, Exit, add_json, pri
 from service.commands.terminal import painted
 from service.settings import Settings
 
-_ABOUT = """Make a random API key of 256 bits. It is shown once; the file that API_KEYS_FILE names holds its digest.
-Add the line to that file and tell the service: reload, or a SIGHUP. To revoke the key, take the line out again."""
+_ABOUT = """Make a random API key of 256 bits. It is shown once; the file in API_KEYS_FILE holds only its digest.
+Add the line to that file, then run reload or send SIGHUP. To revoke the key, remove the line and reload."""
 
 
 def register(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add("key", run, "make an API key", _ABOUT, "alice --expires 2027-12-31")
     parser.add_argument("name", metavar="NAME", help="whose key it is, for logs and metrics")
-    parser.add_argument("--expires", metavar="DATE", help="the last day on which it is taken, in UTC, or a moment")
+    parser.add_argument("--expires", metavar="DATE", help="the last day (UTC) that it is valid, or a date and time")
     add_json(parser)
 
 

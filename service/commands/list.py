@@ -12,8 +12,8 @@ from service.repository.manifest import Manifest
 from service.repository.summary import fallback, size_of
 from service.settings import Settings
 
-_ABOUT = """List the models and their versions, highest first, from their manifests. Converted models are loaded, to see
-whether they can serve on this machine; nothing else is: `check` verifies."""
+_ABOUT = """List the models and their versions, highest first, from their manifests. Only converted models are loaded,
+to find out if they can serve on this machine. `check` verifies all models."""
 
 _HEADS = ["NAME", "VERSION", "TASK", "RUNTIME", "FEATURES", "MB", "CREATED"]
 
@@ -53,7 +53,7 @@ def _members(root: Path, name: str, number: int, manifest: Manifest | str) -> di
 
 
 def _runtime(root: Path, name: str, number: int, manifest: Manifest) -> str:
-    """What serves it on this machine."""
+    """The runtime that serves the version on this machine."""
     found = fallback(root / name / str(number), manifest)
     return f"sklearn ({found.partition(',')[0]})" if found else manifest.runtime
 

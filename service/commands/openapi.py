@@ -10,9 +10,7 @@ import msgspec
 from service.commands.command import Commands, add_models, with_models
 from service.settings import Settings
 
-_ABOUT = (
-    """Print the OpenAPI document of the service with the models that there are, as GET /openapi.json answers it."""
-)
+_ABOUT = """Print the OpenAPI document of the service and its present models, the same as GET /openapi.json answers."""
 
 
 def register(commands: Commands) -> None:
@@ -21,7 +19,7 @@ def register(commands: Commands) -> None:
 
 
 def run(settings: Settings, given: argparse.Namespace) -> int:
-    """Print it."""
+    """Print the document."""
     from service.app import create_app, open_repository
 
     logging.getLogger("service").addHandler(logging.NullHandler())  # standard output is for the document

@@ -1,4 +1,4 @@
-"""The packages that only packaging needs: `make serve` leaves them out, and `add` brings them at its first use."""
+"""The packages that only packaging needs. `make serve` leaves them out; the first `add` installs them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SERVING, _PACKAGING = "requirements.txt", "requirements-packaging.txt"
 
 def need_packaging() -> None:
     """
-    See that a model can be packaged here; in the environment that make made, install what is missing.
+    Check that models can be packaged here. In the environment that make made, install missing packages.
 
     Raises:
-        CommandError: something is missing, and cannot be installed here.
+        CommandError: a package is missing and cannot be installed here.
     """
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if not missing:
@@ -39,10 +39,10 @@ def need_packaging() -> None:
 
 def need_serving(settings: Settings) -> None:
     """
-    Install scikit-learn in the environment that make made, if a model is served by it; elsewhere the start refuses it.
+    Install scikit-learn in the environment that make made, if a model needs it. Elsewhere such a model is refused.
 
     Raises:
-        CommandError: it cannot be installed.
+        CommandError: scikit-learn cannot be installed.
     """
     if find_spec("sklearn") is None and _may_install() and _needs_sklearn(settings):
         _install(_SERVING, "a model needs that is served by scikit-learn")

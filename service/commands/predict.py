@@ -14,11 +14,11 @@ from service.scoring.errors import ScoringError
 from service.scoring.formats import FORMATS, STANDARD, Format, format_of
 from service.settings import Settings
 
-_ABOUT = """Score a file with the same answers as over HTTP: same checks, same model, same arithmetic, no server.
+_ABOUT = """Score a file without a server, with the same checks, model and arithmetic as over HTTP.
 
-The output has the columns of the input and, beside them, `prediction` and `probability_<class>` (or `score`). A row
-that the model does not take is left out, and told with its line and a sentence; --errors FILE collects these as
-JSON lines. The output takes its place when all is done: Ctrl-C leaves no half file. Parquet and Arrow need pyarrow."""
+The output has the input's columns and adds `prediction` and `probability_<class>` (or `score`). A row that the model
+refuses is left out, and reported with its line and the reason; --errors FILE collects these reports as JSON lines. The
+output file appears when all rows are done, so Ctrl-C leaves no incomplete file. Parquet and Arrow need pyarrow."""
 
 
 def register(commands: Commands) -> None:
@@ -27,24 +27,24 @@ def register(commands: Commands) -> None:
     parser = commands.add("predict", run, "score a file without a server", _ABOUT, example)
     parser.add_argument("name", metavar="NAME", help="the model")
     parser.add_argument("input", metavar="INPUT", help=".csv, .jsonl, .parquet or .arrow; - is standard input")
-    parser.add_argument("-o", "--output", metavar="FILE", default=STANDARD, help="standard output without it")
-    parser.add_argument("--version", metavar="N", type=int, help="the model's version; the highest without it")
-    parser.add_argument("--format", choices=FORMATS, help="of the input, if its suffix does not say it")
-    parser.add_argument("--output-format", choices=FORMATS, help="of the output; else by its suffix, else the input's")
-    parser.add_argument("--keep", metavar="A,B", help='the columns to keep; all without it, none with ""')
+    parser.add_argument("-o", "--output", metavar="FILE", default=STANDARD, help="default: standard output")
+    parser.add_argument("--version", metavar="N", type=int, help="the model's version; default: the highest")
+    parser.add_argument("--format", choices=FORMATS, help="the input's format; default: by its suffix")
+    parser.add_argument("--output-format", choices=FORMATS, help="default: by the output's suffix, else the input's")
+    parser.add_argument("--keep", metavar="A,B", help='the columns to keep; default: all; "" keeps none')
     parser.add_argument(
         "--errors", metavar="FILE", help="write the refused rows' lines, pointers and sentences to FILE"
     )
-    parser.add_argument("--strict", action="store_true", help="end at the first row that is refused, and write nothing")
+    parser.add_argument("--strict", action="store_true", help="end at the first refused row, and write nothing")
+    parser.add_argument("--jobs", metavar="N", type=_positive, help="processes; default: one for each core")
     parser.add_argument(
-        "--jobs", metavar="N", type=_positive, help="processes that score; one for each core without it"
+        "--chunk-rows", metavar="N", type=_positive, default=10_000, help="rows scored at once; default: 10000"
     )
-    parser.add_argument("--chunk-rows", metavar="N", type=_positive, default=10_000, help="rows scored at once (10000)")
     add_models(parser)
 
 
 def run(settings: Settings, given: argparse.Namespace) -> int:
-    """Score, and say how it went on standard error."""
+    """Score the file, and print the outcome on standard error."""
     from service.scoring.pool import cores
     from service.scoring.score import Task, score
 
@@ -87,7 +87,7 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
 
 
 def _formats(given: argparse.Namespace) -> tuple[Format, Format]:
-    """The formats of the input and the output; the second is the first if nothing else says it."""
+    """The formats of input and output. The output has the input's format if no option or suffix says otherwise."""
     source = format_of(given.input, given.format)
     if given.output == STANDARD:
         return source, given.output_format or source
@@ -109,14 +109,14 @@ def _interrupt(*_: object) -> None:
 
 
 class _Meter:
-    """Rows, rows a second and the time left."""
+    """Shows the count of rows, rows per second and the time left."""
 
     def __init__(self) -> None:
         self._line = StatusLine()
         self._started = time.monotonic()
 
     def show(self, progress: object) -> None:
-        """Draw them."""
+        """Draw the progress."""
         from service.scoring.score import Progress
 
         assert isinstance(progress, Progress)  # noqa: S101 (for mypy)
@@ -129,11 +129,11 @@ class _Meter:
         self._line.draw(text + (f"  {progress.refused:,} refused" if progress.refused else ""))
 
     def clear(self) -> None:
-        """Take them away."""
+        """Erase the line."""
         self._line.clear()
 
     def finish(self, label: str, rows: int) -> None:
-        """Say the outcome."""
+        """Print the outcome."""
         seconds = max(time.monotonic() - self._started, 1e-6)
         print(f"{_rows(rows)} scored by {label} in {seconds:.1f} s, {rows / seconds:,.0f} rows/s", file=sys.stderr)
 

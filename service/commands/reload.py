@@ -12,11 +12,11 @@ from service.commands.terminal import painted
 from service.processes.announcement import State, living, path_of, read
 from service.settings import Settings
 
-_ABOUT = """Tell a service that runs on this machine to look at its models and API keys again, as SIGHUP does, and wait
-until it has. No request is lost. The exit status is 1 if a version was refused.
+_ABOUT = """Tell a service on this machine to read its models and API keys again, as SIGHUP does, and wait until it is
+done. No request is lost. The exit status is 1 if a version was refused.
 
-The service is found by its port; without --port it is the only one that runs. It leaves its process number in
-/dev/shm/model-server-PORT.json. In containers: docker compose exec --index 1 api model-server reload."""
+The service is found by its port. --port may be left out if only one service runs. Each service writes its process id
+to /dev/shm/model-server-PORT.json. In containers: docker compose exec --index 1 api model-server reload."""
 
 _SECONDS = 600.0
 _LOOK_SECONDS = 0.05
@@ -24,13 +24,13 @@ _LOOK_SECONDS = 0.05
 
 def register(commands: Commands) -> None:
     """Add the command."""
-    parser = commands.add("reload", run, "have a service that runs look at its models again", _ABOUT, "--port 8000")
+    parser = commands.add("reload", run, "tell a running service to look at its models again", _ABOUT, "--port 8000")
     parser.add_argument("--port", metavar="N", help="the port of the service")
     add_json(parser)
 
 
 def run(settings: Settings, given: argparse.Namespace) -> int:
-    """Signal, wait, and say what serves."""
+    """Send SIGHUP, wait, and print the versions that serve."""
     before = _found(given.port)
     try:
         os.kill(before.pid, signal.SIGHUP)
@@ -61,7 +61,7 @@ def _found(port: str | None) -> State:
 
 
 def _after(before: State) -> State:
-    """The state after the next look."""
+    """Wait for the service's next look at its models; return its state."""
     deadline = time.monotonic() + _SECONDS
     while time.monotonic() < deadline:
         state = read(path_of(before.address))
@@ -70,7 +70,7 @@ def _after(before: State) -> State:
         if state.looks > before.looks:
             return state
         time.sleep(_LOOK_SECONDS)
-    raise CommandError(f"The service has not answered within {_SECONDS:.0f} s; its log says what it does.")
+    raise CommandError(f"The service has not answered within {_SECONDS:.0f} s; its log says why.")
 
 
 def _print(state: State) -> None:

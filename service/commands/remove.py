@@ -1,4 +1,4 @@
-"""`remove`: take a model, or one of its versions, away."""
+"""`remove`: delete a model, or one of its versions."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from service.commands.command import CommandError, Commands, Exit, add_models, p
 from service.commands.terminal import is_terminal
 from service.settings import Settings
 
-_ABOUT = """Remove a version of a model from the disk, or all of them without --version. A service that runs goes on
-serving what it has loaded until it is told to look again; without a version left below it, a model is not served."""
+_ABOUT = """Remove a version of a model from the disk; without --version, all its versions. A running service keeps
+its loaded versions until the next reload. A model that has no version left is then no longer served."""
 
 
 def register(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add("remove", run, "remove a model, or one of its versions", _ABOUT, "iris --version 1 --yes")
     parser.add_argument("name", metavar="NAME", help="the model")
-    parser.add_argument("--version", metavar="N", type=int, help="the version; all without it")
+    parser.add_argument("--version", metavar="N", type=int, help="the version; default: all")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     add_models(parser)
 
@@ -35,21 +35,21 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
         _ask(labels)
     for directory in directories:
         _remove(directory)
-    with contextlib.suppress(OSError):  # there is more in it, such as a train.py
+    with contextlib.suppress(OSError):  # the directory has more files, such as train.py
         directories[0].parent.rmdir()
-    print(f"{labels} removed. Tell a service that runs: {program()} reload")
+    print(f"{labels} removed. Tell a running service: {program()} reload")
     return Exit.DONE
 
 
 def _ask(labels: str) -> None:
     if not is_terminal(sys.stdin):
-        raise CommandError(f"To remove {labels}, add --yes: there is nobody to ask.")
+        raise CommandError(f"To remove {labels}, add --yes: without a terminal nobody can confirm it.")
     if input(f"Remove {labels} from the disk? [y/N] ").strip().lower() not in ("y", "yes"):
         raise CommandError("Nothing was removed.")
 
 
 def _remove(directory: Path) -> None:
-    """Rename it first: then it is there as a whole, or not at all."""
+    """Rename the directory first, so that nobody can load it half removed."""
     gone = directory.with_name(f".{directory.name}.{os.getpid()}.removed")
     try:
         directory.rename(gone)

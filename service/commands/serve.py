@@ -14,8 +14,8 @@ from service.commands.command import CommandError, Commands, add_models, with_mo
 from service.commands.locations import CONF
 from service.settings import Port, Positive, Settings, SettingsError, platform_port
 
-_ABOUT = """Serve the models by Gunicorn with conf/gunicorn.py. On a terminal the first lines say what serves and where.
-Ctrl-C ends it after the requests in hand. Anything after -- is for Gunicorn."""
+_ABOUT = """Serve the models with Gunicorn and conf/gunicorn.py. On a terminal, it prints the models and the address.
+Ctrl-C ends the service after its running requests. All arguments after -- go to Gunicorn."""
 
 _HOST = "127.0.0.1"
 _PORT = 8000
@@ -24,14 +24,14 @@ _PORT = 8000
 def register(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add("serve", run, "serve the models over HTTP", _ABOUT, "--port 9000 --workers 4")
-    parser.add_argument("--port", metavar="N", help="the port on 127.0.0.1; else PORT, on all addresses; else 8000")
-    parser.add_argument("--workers", metavar="N", help="processes that answer; else WEB_CONCURRENCY, else the CPUs")
+    parser.add_argument("--port", metavar="N", help="the port on 127.0.0.1; default: PORT (all addresses), else 8000")
+    parser.add_argument("--workers", metavar="N", help="worker processes; default: WEB_CONCURRENCY, else the CPUs")
     add_models(parser)
     parser.add_argument("gunicorn", metavar="...", nargs="*", help="Gunicorn's own options, after --")
 
 
 def run(settings: Settings, given: argparse.Namespace) -> int:
-    """Become Gunicorn."""
+    """Replace this process by Gunicorn."""
     environ = dict(os.environ)
     if given.models is not None:
         settings = with_models(settings, given)
@@ -52,7 +52,7 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
 
 
 def _take_workers(environ: dict[str, str], workers: str | None) -> None:
-    """Gunicorn reads WEB_CONCURRENCY before any of ours, and ends with a traceback if it is no number."""
+    """Check WEB_CONCURRENCY first: Gunicorn reads it before our configuration, and a wrong one ends in a traceback."""
     if workers is not None:
         environ["WEB_CONCURRENCY"] = str(_number(workers, Positive, "--workers"))
     elif environ.get("WEB_CONCURRENCY"):
@@ -70,10 +70,10 @@ def _number(text: str, kind: object, name: str) -> int:
 
 
 def _check_free(port: int) -> None:
-    """Say in one sentence that a port is taken, which Gunicorn does after five tries."""
+    """Refuse a port that is taken, in one sentence: Gunicorn would try five times first."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((_HOST, port))
         except OSError as ex:
-            raise CommandError(f"Port {port} cannot be had ({ex.strerror}): take another one, --port N.") from None
+            raise CommandError(f"Port {port} cannot be used ({ex.strerror}): take another one, --port N.") from None

@@ -1,4 +1,4 @@
-"""`show`: all that is known of a model version."""
+"""`show`: describe a model version."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from service.repository.manifest import Manifest
 from service.repository.summary import fallback, summary
 from service.settings import Settings
 
-_ABOUT = """Show what a model takes and gives, how it serves and why, how fast it answers one row, and how to ask it.
-Without --version it is the highest one."""
+_ABOUT = """Show a model's features and outputs, its runtime and why, its time for one row, and an example request.
+Without --version, show the highest version."""
 
 
 def register(commands: Commands) -> None:
@@ -51,7 +51,7 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
 
 
 def card(manifest: Manifest, numbers: list[int]) -> dict[str, object]:
-    """What is known of a version, without its golden rows."""
+    """The manifest of a version without its golden rows, and the numbers of all versions."""
     members: dict[str, object] = msgspec.to_builtins(manifest)
     members.pop("golden")
     return members | {"versions": numbers}

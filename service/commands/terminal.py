@@ -26,14 +26,14 @@ def painted(text: str, style: str, stream: TextIO | None = None) -> str:
 
 
 def table(rows: list[list[str]]) -> str:
-    """Rows below their heads, in columns as wide as their longest cell."""
+    """A table as text: the first row is the head; each column is as wide as its longest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([painted(lines[0], "bold"), *lines[1:]])
 
 
 class StatusLine:
-    """A line on standard error that is drawn again and again; nothing at all if that is no terminal."""
+    """A line on standard error that is redrawn in place. It is shown on a terminal only."""
 
     def __init__(self) -> None:
         self._shown = is_terminal(sys.stderr)
@@ -49,14 +49,14 @@ class StatusLine:
             sys.stderr.flush()
 
     def clear(self) -> None:
-        """Take it away."""
+        """Erase the line."""
         if self._shown and self._drawn:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
 
 
 class Steps:
-    """What is being done, and how long it took: a line for each step."""
+    """Prints one line for each step, with the seconds since the start."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -64,7 +64,7 @@ class Steps:
         self._terminal = is_terminal(sys.stdout)
 
     def begin(self, step: str) -> None:
-        """Say what begins."""
+        """End the last step, and print the name of the next one."""
         self.end()
         if not self._terminal:
             print(f"{time.monotonic() - self._started:6.1f} s  {step}", flush=True)
@@ -73,7 +73,7 @@ class Steps:
         print(f"  {painted('...', 'yellow')}     {step}", end="", flush=True)
 
     def end(self) -> None:
-        """Say that the last step is done."""
+        """Mark the last step as done."""
         if self._open:
             seconds = f"{time.monotonic() - self._started:5.1f} s"
             print(f"\r  {painted(seconds, 'green')}  {self._open}", flush=True)

@@ -31,7 +31,7 @@ def numbers(root: Path, name: str) -> list[int]:
 
 
 def manifest_of(directory: Path) -> Manifest | str:
-    """The manifest of a version, or why there is none."""
+    """The manifest of a version, or the reason why it cannot be read."""
     try:
         return read(directory)
     except OSError as ex:
@@ -42,10 +42,10 @@ def manifest_of(directory: Path) -> Manifest | str:
 
 def find(root: Path, name: str, version: int | None) -> list[Path]:
     """
-    The directories of a model's versions, highest first; of the one that was named.
+    The directories of a model's versions, highest first; only that of `version` if it is given.
 
     Raises:
-        CommandError: there is none.
+        CommandError: there is no such model or version.
     """
     there = numbers(root, name) if NAME.fullmatch(name) else []
     if not there:
@@ -58,13 +58,13 @@ def find(root: Path, name: str, version: int | None) -> list[Path]:
 
 def load(settings: Settings, name: str, version: int | None, max_rows: int) -> tuple[Model, list[str]]:
     """
-    Load a model as the service does: the highest version that verifies, or the one that was named.
+    Load a model as the service does: the given version, or the highest version that passes verification.
 
     Returns:
-        The model, and why versions above it were refused.
+        The model, and a sentence for each higher version that was refused.
 
     Raises:
-        CommandError: there is none, or it was refused.
+        CommandError: there is no such version, or every candidate was refused.
     """
     loader = Loader(replace(settings, max_rows=max_rows), RowDecoders)
     refused: list[str] = []

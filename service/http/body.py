@@ -14,8 +14,8 @@ def read_body(req: falcon.Request, most: int) -> bytes:
     The whole body of a request.
 
     Raises:
-        Problem: 413 where it is longer than `most` bytes, unread where the length is announced; 400 where it cannot be
-            read.
+        Problem: 413 if the body is longer than `most` bytes; it stays unread if Content-Length says so. 400 if the
+            body cannot be read to its end.
     """
     head, tail = read_parts(req, most, None)
     return head + tail
@@ -23,13 +23,13 @@ def read_body(req: falcon.Request, most: int) -> bytes:
 
 def read_parts(req: falcon.Request, most: int, first: int | None) -> tuple[bytes, bytes]:
     """
-    The first bytes of a body, and all that follow: each in memory of its own, so that both are aligned.
+    The first `first` bytes of a body, and the rest. They are two objects, so the memory of both is aligned.
 
     Raises:
-        Problem: as `read_body`.
+        Problem: the same as in `read_body`.
     """
     length = req.content_length
-    # Only a chunked body has no length; servers that decode it say so.
+    # A chunked body has no Content-Length; a server that decodes chunks sets wsgi.input_terminated.
     if length is None and not req.env.get("wsgi.input_terminated"):
         return b"", b""
     if length is not None and length > most:

@@ -14,20 +14,20 @@ EXCHANGE = "service.exchange"
 """The key of a request's measured response in its WSGI environment."""
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-"""Which trace a request belongs to (W3C Trace Context, section 3.2)."""
+"""The form of the header traceparent, which names a request's trace (W3C Trace Context, section 3.2)."""
 
 
 class Context:
     """
-    The notes on one request. Each starts as the class has it; extensions may add attributes of their own.
+    Facts about one request. The class holds the default values; extensions may add attributes.
 
     Attributes:
-        request_id: the id of the request, from its client or made here.
-        key_name: the name of the API key that the request carries; None if it carries none that is known.
+        request_id: the id of the request; the client sent it, or the service made it.
+        key_name: the name of the request's API key; None if the request has no valid key.
         model: the model that the request asks for.
         inference: the prediction that was made for the request.
         is_invalid: whether the input was refused as invalid for the model.
-        invalid_feature: the feature whose value was refused; None if the fault is no value's.
+        invalid_feature: the feature whose value was refused; None if the fault concerns no single feature.
     """
 
     request_id: str | None = None
@@ -48,7 +48,7 @@ class Request(falcon.Request):
 
 
 def log_fields(req: Request) -> dict[str, Any]:
-    """What a log record says of the request that it is about: nothing that its client could have made up."""
+    """The fields of a log record about a request. Free text from the client never gets into the log."""
     fields = {"request_id": req.context.request_id, "route": req.uri_template}
     if key := req.context.key_name:
         fields["key"] = key

@@ -1,4 +1,4 @@
-"""Lets pages of other origins ask the service: CORS (Fetch, section 3.2), if CORS_ORIGINS names them."""
+"""CORS (Fetch, section 3.2): lets pages of the origins in CORS_ORIGINS send requests to the service."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SECONDS = "7200"
 
 
 class CrossOrigin:
-    """Adds the headers by which a browser shows an answer to a page, and answers its preflight, which has no key."""
+    """Adds the headers that let a page read an answer. Answers preflights, which browsers send without a key."""
 
     def __init__(self, origins: str) -> None:
         self._origins = frozenset(origins.replace(",", " ").split())
@@ -25,7 +25,7 @@ class CrossOrigin:
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
     ) -> None:
-        """Add them to each answer, errors included."""
+        """Add the headers to each answer, errors included."""
         if ANY not in self._origins:
             resp.append_header("Vary", "Origin")
         origin = req.env.get("HTTP_ORIGIN")

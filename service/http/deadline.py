@@ -19,10 +19,10 @@ _SECONDS = re.compile(r"t=([0-9]{1,10}\.[0-9]{3})")
 
 def check_deadline(req: falcon.Request) -> None:
     """
-    Refuse a request whose deadline is past. It is asked once, before the prediction starts.
+    Refuse a request whose deadline is past. This is checked once, before the prediction starts.
 
     Raises:
-        Problem: 504, or 400 if the header cannot be read.
+        Problem: 504 if the deadline is past; 400 if the header is no whole number.
     """
     given = req.env.get("HTTP_X_REQUEST_TIMEOUT_MS")
     if given is None:

@@ -1,8 +1,8 @@
 """
-API keys: the file that names them, and the middleware that asks for one (RFC 6750).
+API keys: the file that lists them, and the middleware that checks the key of each request (RFC 6750).
 
-A line of the file is `name sha256:DIGEST [expiry]`. The digest is that of a random key, so the file holds no key. An
-expiry is an ISO 8601 date, the last day in UTC on which the key is taken, or a moment.
+A line of the file is `name sha256:DIGEST [expiry]`. It holds the digest of a random key instead of the key. The expiry
+is an ISO 8601 date, the last day (UTC) on which the key is accepted, or an ISO 8601 date and time.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ _log = logging.getLogger(__name__)
 
 
 class KeyFileError(Exception):
-    """A file of API keys cannot be used. The message says why and repeats nothing of the file."""
+    """A file of API keys cannot be used. The message says why, and quotes no key, since it goes to the log."""
 
 
 class Key(Struct, frozen=True):
     """
-    An API key, known by its digest alone.
+    An API key. The service knows only its digest.
 
     Attributes:
         name: whose key it is, for logs and metrics.
         digest: the SHA-256 of the key, 32 bytes.
-        expires: the moment from which on it is refused, in seconds since the epoch; infinite if it never expires.
+        expires: the key is refused from this time on, in seconds since the epoch; infinite if it never expires.
     """
 
     name: str
@@ -73,10 +73,10 @@ def new_key(name: str, expiry: str | None = None) -> tuple[str, str]:
 
 def read_keys(path: Path) -> dict[bytes, Key]:
     """
-    The keys of a file by their digests. Blank lines and those that start with '#' do not count.
+    The keys of a file by their digests. Blank lines and lines that start with '#' are skipped.
 
     Raises:
-        KeyFileError: it cannot be read, a line is malformed, two keys share a name, or there is no key.
+        KeyFileError: the file cannot be read, a line is malformed, two keys share a name, or there is no key.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -111,7 +111,7 @@ def _keys(lines: list[str]) -> Iterator[Key]:
 
 
 def _parsed(words: list[str], where: str) -> Key:
-    """The key that the words of a line name."""
+    """The key that the words of one line describe."""
     found = _DIGEST.fullmatch(words[1]) if len(words) in (2, 3) else None
     if not found or not _NAME.fullmatch(words[0]):
         raise KeyFileError(f"{where} must be: name sha256:DIGEST [expiry]; a name has letters, digits and ._-")
@@ -138,9 +138,9 @@ class Authentication:
     """
     Asks each request for an API key: `Authorization: Bearer KEY` or `X-API-Key: KEY`.
 
-    The master and its workers share a counter in memory. `reload` in the master raises it, and a worker that finds it
-    raised reads the file again before it judges a key. So a revoked key is refused from then on by workers that are
-    about to end, too.
+    The master and its workers share a counter in memory. `reload` in the master increases the counter. For each key, a
+    worker looks at the counter first, and reads the file again if it has changed. So even workers that are about to end
+    refuse a revoked key.
     """
 
     def __init__(self, path: Path, open_paths: Collection[str] = OPEN_PATHS) -> None:
@@ -175,14 +175,14 @@ class Authentication:
         raise Problem(401, _UNKNOWN if given else _MISSING, headers={"WWW-Authenticate": challenge})
 
     def reload(self) -> None:
-        """Read the file again, here and in every worker. The keys stay as they are if it cannot be used."""
+        """Read the file again, here and in every worker. If it cannot be used, the present keys stay valid."""
         if self._read():
             count = int.from_bytes(self._shared[:], "little") + 1
             self._shared[:] = count.to_bytes(8, "little")
             self._seen = self._shared[:]
 
     def _known(self, given: str) -> Key | None:
-        """The key that a client sent; None if it is not known, or has expired."""
+        """The key that a client sent; None if the key is unknown or has expired."""
         if self._shared[:] != self._seen:
             self._seen = self._shared[:]
             self._read()
@@ -191,7 +191,7 @@ class Authentication:
 
     @property
     def files(self) -> list[tuple[str, object]]:
-        """The path of the file, and its fingerprint when it was read, for the watcher."""
+        """The path of the file and its fingerprint at the last read. The watcher compares them."""
         return [(str(self._path.absolute()), self._fingerprint)]
 
     def _read(self) -> bool:

@@ -1,4 +1,4 @@
-"""Counts each request once its answer was sent, and tells of those that took long."""
+"""Counts each request after its answer was sent, and logs slow requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 class MeasuredResponse:
-    """A request and its answer: what a WSGI server iterates to send it, and closes when that is done (PEP 3333)."""
+    """A request and its answer. The WSGI server iterates over it to send the body, then calls `close` (PEP 3333)."""
 
     __slots__ = ("_measurement", "body", "req", "resp", "started")
 
@@ -30,12 +30,12 @@ class MeasuredResponse:
         return iter(self.body)
 
     def close(self) -> None:
-        """Count it: a worker that is killed before has not answered, one that is killed after has been counted."""
+        """Count the request after its answer was sent: a worker that is killed earlier counts no unsent answer."""
         self._measurement.finish(self)
 
 
 class Measurement:
-    """The middleware that comes first, and what the app asks before it and after it."""
+    """The first middleware. The app also calls it before Falcon handles a request, and after the answer."""
 
     def __init__(self, metrics: Metrics, slow_seconds: float) -> None:
         self._metrics = metrics
@@ -47,12 +47,12 @@ class Measurement:
         return MeasuredResponse(self)
 
     def process_request(self, req: Request, resp: falcon.Response) -> None:
-        """Keep what the measurement will look at."""
+        """Keep the request and the response for `finish`."""
         exchange: MeasuredResponse = req.env[EXCHANGE]
         exchange.req, exchange.resp = req, resp
 
     def abort(self, exchange: MeasuredResponse) -> None:
-        """Count a request that will have no answer: Gunicorn ends a worker that takes too long, wherever it is."""
+        """Count a request without an answer as a 500: Gunicorn ends its worker after the timeout, at any line."""
         if exchange.resp is not None:
             exchange.resp.status = falcon.HTTP_500
         self.finish(exchange)
@@ -62,10 +62,10 @@ class Measurement:
         seconds = perf_counter() - exchange.started
         self._metrics.progress(-1)
         req, resp = exchange.req, exchange.resp
-        if req is None or resp is None:  # its method is none that there is
+        if req is None or resp is None:  # Falcon does not know its method
             self._metrics.answered(None, None, 400, seconds)
             return
-        exchange.req = None  # which has the environment, which has the exchange: memory would wait for the collector
+        exchange.req = None  # breaks the cycle exchange, request, environment: memory would wait for the collector
         context = req.context
         self._metrics.answered(req.uri_template, context.model, resp.status, seconds)
         if context.key_name is not None:

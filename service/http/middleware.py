@@ -13,7 +13,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestId:
-    """Gives each request an id, the client's own where it is well-formed, and echoes it."""
+    """Gives each request an id and echoes it. The client's own id is taken if it is well-formed."""
 
     def process_request(self, req: Request, resp: falcon.Response) -> None:
         """Set `req.context.request_id` and the header X-Request-ID."""

@@ -1,4 +1,4 @@
-"""The error contract: each error goes out as one problem document (RFC 9457), which is an Open Inference error, too."""
+"""The error contract: each error is answered with a problem document (RFC 9457). It is also an Open Inference error."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _PROTOCOLS = ("/v1", "/v2")
 
 
 class Problem(falcon.HTTPError):
-    """An error with all that its document says; raise it where the fault is one of HTTP and not of the domain."""
+    """An error with the content of its document. Raise it for faults of HTTP; others are ServiceErrors."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ def install(app: falcon.App[Request, falcon.Response]) -> None:
 
 
 def _releasing(handle: Callable[..., None]) -> Callable[..., None]:
-    """Let an error go once it is answered: its traceback holds the frames, and these hold the body and the error."""
+    """Free an error after its answer. Else its traceback keeps the frames alive, and these keep the body in memory."""
 
     def handler(req: Request, resp: falcon.Response, ex: Exception, params: dict[str, Any]) -> None:
         handle(req, resp, ex, params)
@@ -85,12 +85,12 @@ def _expected(req: Request, resp: falcon.Response, ex: errors.ServiceError, para
 
 
 def _status(ex: errors.ServiceError) -> int:
-    """The status of an error: its own class's, or that of the nearest class above."""
+    """The HTTP status of an error's class, or else of its nearest base class."""
     return next((STATUS[kind] for kind in type(ex).__mro__ if kind in STATUS), 500)
 
 
 def _http(req: Request, resp: falcon.Response, ex: falcon.HTTPError, params: dict[str, Any]) -> None:
-    """Answer an HTTP error; the description is kept, but for a header that Falcon cannot read."""
+    """Answer an HTTP error with its own description; an invalid header gets the sentence of `_DETAILS`."""
     if isinstance(ex, falcon.HTTPMethodNotAllowed) and _names_a_verb(req):
         ex = falcon.HTTPNotFound()
     status = falcon.http_status_to_code(ex.status)
@@ -106,7 +106,7 @@ def _http(req: Request, resp: falcon.Response, ex: falcon.HTTPError, params: dic
 
 
 def _names_a_verb(req: Request) -> bool:
-    """Whether the path has a verb that there is not, as `iris:explain`, taken for a name: names have no colon."""
+    """Whether a route took an unknown verb for part of a name: `iris:explain`. Names have no colon."""
     return ":" in req.path and ":" not in str(req.uri_template)
 
 

@@ -1,4 +1,4 @@
-"""A span for each request, where `opentelemetry-instrument` started the process; else nothing is imported."""
+"""A span for each request, if `opentelemetry-instrument` started the process; else nothing is imported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from service.http.context import EXCHANGE, Request
 
 _SWITCHED_ON = "opentelemetry.instrumentation.auto_instrumentation"
-"""What `opentelemetry-instrument` loads before anything of ours."""
+"""The module that `opentelemetry-instrument` imports before it starts the service."""
 
 
 def switched_on() -> bool:
@@ -18,9 +18,9 @@ def switched_on() -> bool:
 
 def traced(app: Any) -> Any:
     """
-    The app as a WSGI server is to call it.
+    Wrap a WSGI app so that it makes a span for each request.
 
-    OpenTelemetry's own instrumentation of Falcon takes each answer below 500 that an error handler gave for a 500.
+    OpenTelemetry's instrumentation of Falcon is not used: it records an error handler's 4xx answer as a 500.
     """
     if not switched_on():
         return app
@@ -30,7 +30,7 @@ def traced(app: Any) -> Any:
 
 
 def _describe(span: Any, environ: dict[str, Any], status: str, headers: list[tuple[str, str]]) -> None:
-    """Name a span by its route and not by its path, and let it find the log."""
+    """Name a span by its route, not its path. The attribute request_id leads to the log records."""
     req: Request | None = environ[EXCHANGE].req
     if req is None:
         return

@@ -1,4 +1,4 @@
-"""Finds the model of a request and reads the body for it, before the resource sees either."""
+"""Finds the model of a request and reads the body for this model, before the resource is called."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from service.repository.repository import ModelRepository
 from service.table import Table
 
 Decode = Callable[[Model, bytes], Table]
-"""Makes a table of a body; the errors that it raises are answered by the contract."""
+"""Makes a table of a body. It may raise any ServiceError; problems.py answers it."""
 
 Encode = Callable[[Model, Prediction], bytes]
 """Makes the body of an answer."""
@@ -27,18 +27,18 @@ Encode = Callable[[Model, Prediction], bytes]
 
 @runtime_checkable
 class Predicting(Protocol):
-    """A resource whose `on_post` takes a model: it says how the body is read for that model."""
+    """A resource whose `on_post` takes a model. Its method `read` reads the body for that model."""
 
     def read(self, req: Request, model: Model, most: int) -> Mapping[str, object]:
         """
-        Read a request: its headers first, then its body of at most so many bytes.
+        Read a request: its headers first, then its body of at most `most` bytes.
 
         Returns:
-            The arguments of `on_post` beside `req`, `resp` and `model`, by their names.
+            The other arguments of `on_post` by name: all except `req`, `resp` and `model`.
 
         Raises:
-            Problem: the headers or the length are wrong.
-            ServiceError: the body is wrong, or the model does not take it.
+            Problem: a header is wrong, or the body is too long.
+            ServiceError: the body is malformed, or its values are invalid for the model.
         """
         ...
 
@@ -47,7 +47,7 @@ class RowResource(ABC):
     """
     A resource whose bodies hold rows: `on_post` gets them as `table`.
 
-    If there are `encoders`, `on_post` also gets the one that the client accepts as `encode`, with its `media_type`.
+    If there are `encoders`, `on_post` also gets `encode`, the encoder that the client accepts, and its `media_type`.
 
     Attributes:
         decoders: how a body is decoded, by its content type; JSON comes first.
@@ -60,7 +60,7 @@ class RowResource(ABC):
     also_json: Sequence[str] = ()
 
     def read(self, req: Request, model: Model, most: int) -> Mapping[str, object]:
-        """Read a request as `Predicting` describes it."""
+        """Read a request; see `Predicting.read`."""
         decode = _decoder(req, self.decoders, self.also_json)
         found: dict[str, object] = {}
         if self.encoders:
@@ -80,7 +80,7 @@ class JSONValidation:
 
     def add(self, resource: object) -> None:
         """
-        Note a resource for which a route is added.
+        Register the resource of a new route.
 
         Raises:
             TypeError: its `on_post` takes a model, but it is not `Predicting`.
@@ -93,7 +93,7 @@ class JSONValidation:
         self._predicting[id(resource)] = resource
 
     def process_resource(self, req: Request, resp: falcon.Response, resource: object, params: dict[str, Any]) -> None:
-        """Find the model first, which is cheap; then read the request for it."""
+        """Find the model first, since this is cheap; then read the body."""
         predicting = self._predicting.get(id(resource))
         if predicting is None or req.method != "POST":
             return
@@ -108,14 +108,14 @@ def model_of(req: Request, repository: ModelRepository, name: str | None = None,
 
     Raises:
         ModelNotFound: there is no such model or version.
-        ModelNotReady: it was refused when it was loaded.
+        ModelNotReady: the model was refused when it was loaded.
     """
     model = req.context.model = repository.get(name, version)
     return model
 
 
 def _decoder(req: Request, decoders: Mapping[str, Decode], also_json: Sequence[str]) -> Decode:
-    """The decoder of the body's content type. A body without one is JSON, and so are the types `also_json`."""
+    """The decoder of the body's content type. Without a content type the body is JSON; so are the types `also_json`."""
     content_type = req.content_type or falcon.MEDIA_JSON
     if content_type not in decoders:
         content_type = content_type.partition(";")[0].strip().lower()
@@ -128,11 +128,11 @@ def _decoder(req: Request, decoders: Mapping[str, Decode], also_json: Sequence[s
 
 
 def _accepted(req: Request, encoders: Mapping[str, Encode]) -> str:
-    """The media type that the client prefers; the first if it prefers none."""
+    """The media type that the client prefers; the first encoder's if the client has no preference."""
     try:
         best = mediatypes.best_match(encoders, req.accept)
     except ValueError:
         raise Problem(400, "The header Accept cannot be read.") from None
     if not best:
-        raise Problem(406, f"The answer may be {', '.join(encoders)}: send Accept with one of these, or none.")
+        raise Problem(406, f"The answer may be {', '.join(encoders)}: send one of these in Accept, or no Accept.")
     return best

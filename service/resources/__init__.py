@@ -1,5 +1,5 @@
 """
-The endpoints; each decodes, predicts and encodes.
+The endpoints. An endpoint that predicts decodes the body, predicts, and encodes the answer.
 
     prediction.py       /prediction and /v1/models
     invocations.py      /invocations

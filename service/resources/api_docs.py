@@ -16,16 +16,16 @@ from service.resources.static import DIRECTORY, StaticFile
 from service.settings import Settings
 
 _PACKAGE = "drf_spectacular_sidecar"
-"""Carries Swagger UI as plain files. It is never imported, since it would import Django."""
+"""The package that holds Swagger UI as plain files. It is never imported, since it would import Django."""
 
 _SWAGGER_UI = Path("static", _PACKAGE, "swagger-ui-dist")
 _OWN = DIRECTORY / "docs"
 _PAGE = "index.html"
 _FILES = {_PAGE: _OWN, "docs.css": _OWN, "docs.js": _OWN, "swagger-ui.css": None, "swagger-ui-bundle.js": None}
-"""Where each file is: one of ours, or in the package."""
+"""The directory of each file; None if the package has the file."""
 
 OPEN_PATHS = frozenset({"/docs", *(f"/docs/{name}" for name in _FILES)})
-"""The browser holds nothing of any model, and asks for a key itself."""
+"""These files need no key: they contain nothing about models, and the page asks its user for a key."""
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -35,7 +35,7 @@ _POLICY = (
 
 
 class OpenAPI:
-    """GET /openapi.json: the document, built anew once other models serve."""
+    """GET /openapi.json: the document. It is built again after the models have changed."""
 
     def __init__(self, routes: Mapping[str, object], repository: ModelRepository, settings: Settings) -> None:
         self._parts = routes, repository, settings
@@ -53,7 +53,7 @@ class OpenAPI:
         """The document of the models that serve now."""
         entries = self._repository.entries
         if entries is not self._described:
-            from service.http.openapi.document import Document  # nobody may ever ask for it
+            from service.http.openapi.document import Document  # imported late: most services never need it
 
             self._body = msgspec.json.encode(Document(*self._parts).build())
             self._described = entries
@@ -75,7 +75,7 @@ class Browser:
 
 
 def _path(name: str) -> Path:
-    """The path of a file. A name is looked up and never joined to a path unseen, so it leads nowhere else."""
+    """The path of a file. A name must be in `_FILES` before it is joined to a path, so no other file can be read."""
     package = find_spec(_PACKAGE)
     if package is None or package.origin is None:
         raise Problem(404, "The API browser is not installed: requirements-docs.txt has it. See /openapi.json.")

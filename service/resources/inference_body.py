@@ -1,4 +1,4 @@
-"""The body of an inference request: decompressed, and parted where its JSON ends and its binary tensors begin."""
+"""The body of an inference request: decompressed, and split into its JSON and its binary tensors."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _WINDOWS = {"gzip": 31, "deflate": 15}
 
 def read(req: falcon.Request, most: int) -> Body:
     """
-    Read a body, by its headers alone; the content type is not looked at, since clients send any.
+    Read a body. Its headers say how; the content type is ignored, since clients send various ones.
 
     Raises:
-        Problem: 400 where the header or the compressed data are wrong, 413 past `most` bytes before or after
-            decompression, 415 for another content coding.
+        Problem: 400 if the header or the compressed data are wrong; 413 if the body is longer than `most` bytes before
+            or after decompression; 415 if the content coding is not gzip or deflate.
     """
     header = _header_length(req)
     coding = req.env.get("HTTP_CONTENT_ENCODING", "").strip().lower() or "identity"
@@ -51,7 +51,7 @@ def _header_length(req: falcon.Request) -> int | None:
 
 
 def _decompressed(body: bytes, coding: str, most: int) -> bytes:
-    """The content of one compressed stream; no more than `most` bytes of it are ever made."""
+    """Decompress one stream, up to `most` + 1 bytes. So a small body cannot fill the memory."""
     window = _WINDOWS.get(coding)
     if window is None:
         headers = {"Accept-Encoding": "gzip, deflate"}

@@ -1,4 +1,4 @@
-"""/invocations, for the clients of MLflow and SageMaker; they ask /ping whether it is ready."""
+"""/invocations, for the clients of MLflow and SageMaker. They ask /ping whether the service is ready."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Invocations(RowResource):
     ) -> None:
         """Predict every row."""
         resp.data = encode(model, predict(req, model, table))
-        # Without a charset clients take text for Latin-1.
+        # Without a charset, clients would decode the text as Latin-1.
         resp.content_type = f"{media_type}; charset=utf-8" if media_type == _CSV else media_type
 
 

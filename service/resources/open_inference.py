@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 NAME = "service"
 EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics")
-"""The protocol's extensions that are complete here."""
+"""The extensions of the protocol that this service implements completely."""
 
 _encoder = msgspec.json.Encoder()
 
 
 class Server:
-    """GET /v2: what serves, and which extensions of the protocol it has."""
+    """GET /v2: the name and version of the server, and the protocol's extensions that it has."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Describe the server."""
@@ -77,7 +77,7 @@ class ModelMetadata:
         self._statistics = Statistics(repository, metrics)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str, version: str | None = None) -> None:
-        """Describe the model. /v2/models/stats are the statistics, unless a model has that name."""
+        """Describe the model. /v2/models/stats answers with the statistics, unless a model has the name `stats`."""
         if name == "stats" and version is None and name not in self._repository.entries:
             self._statistics.on_get(req, resp)
             return
@@ -142,13 +142,13 @@ class Infer:
 
     @cached_property
     def _codec(self) -> TensorCodec:
-        """Made by the first request: a service that nobody asks for tensors does not import it."""
+        """Made at the first request, so a service without tensor requests does not import the codec."""
         from service.codecs.tensors.codec import TensorCodec
 
         return TensorCodec(self._max_rows)
 
     def read(self, req: Request, model: Model, most: int) -> Mapping[str, object]:
-        """Read the tensors of a request, and the outputs that it asks for."""
+        """Read the tensors of a request, and the names of the wanted outputs."""
         return {"request": self._codec.decode_request(model.signature, inference_body.read(req, most))}
 
     def on_post(self, req: Request, resp: falcon.Response, model: Model, request: TensorRequest) -> None:
@@ -162,14 +162,14 @@ class Infer:
 
 
 class RepositoryIndex:
-    """POST /v2/repository/index: every version that was found, whether it serves, and if not, why."""
+    """POST /v2/repository/index: the state of every version on disk, and the reason if a version does not serve."""
 
     def __init__(self, repository: ModelRepository, settings: Settings) -> None:
         self._repository = repository
         self._max_body_bytes = settings.max_body_bytes
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """List them; `{"ready": true}` leaves out what does not serve."""
+        """List the versions. The body `{"ready": true}` leaves out versions that do not serve."""
         only_ready = _only_ready(read_body(req, self._max_body_bytes))
         resp.data = _encoder.encode([each for each in self._versions() if each.state == "READY" or not only_ready])
 
@@ -193,7 +193,7 @@ class Indexed(Struct, frozen=True):
 
 
 class Rollout:
-    """POST /v2/repository/models/{name}/load and /unload: refused, since models change with the processes."""
+    """POST /v2/repository/models/{name}/load and /unload: always refused, since models change only at a rollout."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Say how models are rolled out."""
@@ -205,7 +205,7 @@ class _Filter(Struct):
 
 
 def _only_ready(body: bytes) -> bool:
-    """What the body of an index request asks for; it may be empty."""
+    """Whether the body of an index request asks for ready versions only; an empty body does not."""
     if not body.strip():
         return False
     from service.codecs.tensors.explain import check_repeats, fault
@@ -220,6 +220,6 @@ def _only_ready(body: bytes) -> bool:
 
 
 def _configured(tensor: TensorMetadata) -> dict[str, Any]:
-    """A tensor without its rows, in the words of Triton's configuration."""
+    """A tensor in the words of Triton's configuration; its shape there lacks the dimension of the rows."""
     datatype = "TYPE_STRING" if tensor.datatype == "BYTES" else f"TYPE_{tensor.datatype}"
     return {"name": tensor.name, "data_type": datatype, "dims": tensor.shape[1:] or (1,)}

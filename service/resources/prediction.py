@@ -29,11 +29,11 @@ _encoder = msgspec.json.Encoder()
 
 
 class Predict(RowResource):
-    """POST /v1/models/{name}[/versions/{version}]:predict takes rows and gives a prediction for each."""
+    """POST /v1/models/{name}[/versions/{version}]:predict takes rows, and answers one prediction for each row."""
 
     decoders = MappingProxyType({falcon.MEDIA_JSON: lambda model, body: model.decoders.instances.decode_rows(body)})
     also_json = (falcon.MEDIA_URLENCODED,)
-    """The content type that `curl -d` sends if it is not told another."""
+    """The content type that `curl -d` sends by default."""
 
     def on_post(self, req: Request, resp: falcon.Response, model: Model, table: Table) -> None:
         """Predict every row."""
@@ -41,7 +41,7 @@ class Predict(RowResource):
 
 
 class DefaultPredict(Predict):
-    """/prediction: the default model, and one row from the query string, too."""
+    """/prediction: POST takes rows for the default model; GET takes one row in the query string."""
 
     def __init__(self, repository: ModelRepository) -> None:
         self._repository = repository
@@ -110,7 +110,7 @@ def answer(model: Model, prediction: Prediction) -> bytes:
 
 
 def _table(signature: Signature, query: str) -> Table:
-    """One row, from `name=value` pairs; the example where there are none."""
+    """One row from `name=value` pairs; the model's example row if the query is empty."""
     if not query:
         return Table.from_rows(signature, [signature.example])
     given = _pairs(query)
@@ -127,7 +127,7 @@ def _table(signature: Signature, query: str) -> Table:
 
 
 def _pairs(query: str) -> dict[str, str]:
-    if _BROKEN_ESCAPE.search(query):  # parse_qsl would leave it as it is
+    if _BROKEN_ESCAPE.search(query):  # parse_qsl would take it literally
         raise MalformedQuery(_QUERY_FORM)
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict")
@@ -140,7 +140,7 @@ def _pairs(query: str) -> dict[str, str]:
 
 
 def _value(feature: Feature, given: str) -> Value:
-    """A cell from its text: numbers by JSON's grammar; nothing at all is a missing value where one is taken."""
+    """A cell from its text. Numbers follow JSON's grammar; an empty text is a missing value if that is allowed."""
     value: Value = given
     if given == "" and feature.missing:
         return None

@@ -1,4 +1,4 @@
-"""/healthz and /readyz: whether the process answers, and whether its models do."""
+"""/healthz and /readyz tell whether the process answers, and whether its models serve."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Health:
 
 
 class Readiness:
-    """Every model has a version that was verified when it was loaded, or any has, as READY says."""
+    """GET /readyz. The setting READY says whether every model needs a verified version, or any model."""
 
     def __init__(self, repository: ModelRepository, settings: Settings) -> None:
         self._repository = repository
         self._locked = settings.api_keys_file is not None
 
     def on_get(self, req: Request, resp: falcon.Response) -> None:
-        """Answer 200 or 503, with the versions that serve and those that were refused, each with its kind of fault."""
+        """Answer 200 or 503, with the versions that serve, and the refused versions with their kinds of faults."""
         reasons = not self._locked or req.context.key_name is not None
         models = {name: _state(entry, reasons) for name, entry in self._repository.entries.items()}
         if not self._repository.ready:
@@ -50,7 +50,7 @@ def _state(entry: Entry, reasons: bool) -> dict[str, Any]:
     """
     The state of a model.
 
-    If keys are set, the kinds of faults are only for those who send one. The log and `check` have the full reasons.
+    If keys are set, only clients with a valid key see the kinds of faults. The log and `check` have the full reasons.
     """
     faults = entry.faults if reasons else dict.fromkeys(entry.faults, _HIDDEN)
     return {
@@ -63,7 +63,7 @@ def _state(entry: Entry, reasons: bool) -> dict[str, Any]:
 
 
 class Root:
-    """Says that the service is alive, as KServe's client asks."""
+    """GET /: the service is alive. KServe's client asks this path."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer 200."""
@@ -73,7 +73,7 @@ class Root:
 
 
 class Scrape:
-    """GET /metrics: what all processes of the service counted, in Prometheus' text format 0.0.4."""
+    """GET /metrics: the counts of all processes of the service, in Prometheus' text format 0.0.4."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics

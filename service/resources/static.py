@@ -1,4 +1,4 @@
-"""The page at `/`, and the files below /static that it loads. They are read once and know nothing of any model."""
+"""The page at `/`, and the files below /static that it loads. They are read once and contain nothing about models."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""What every page and file is sent with: scripts and styles of this host alone, in no frame."""
+"""Headers of every page and file: scripts and styles come from this host only, and no frame may hold a page."""
 
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -34,7 +34,7 @@ _MEDIA_TYPES = {
 
 
 class StaticFile(Struct, frozen=True):
-    """A file as it is sent."""
+    """A file to send."""
 
     content: bytes
     media_type: str
@@ -83,7 +83,7 @@ class Static:
         self._files = files
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
-        """Send it. A name is looked up and never joined to a path, so it cannot lead anywhere else."""
+        """Send the file. A name is only looked up and never joined to a path, so no other file can be read."""
         file = self._files.get(name)
         if file is None:
             raise falcon.HTTPNotFound
@@ -98,7 +98,7 @@ def read_files(directory: Path = DIRECTORY) -> dict[str, StaticFile]:
 
 
 def _prefers_html(accept: str) -> bool:
-    """Whether a header Accept ranks HTML above JSON; one that cannot be read does not."""
+    """Whether the header Accept ranks HTML above JSON; False for a malformed header."""
     if "text/" not in accept:
         return False
     try:

@@ -26,7 +26,7 @@ class InferenceStatistics(Struct):
     """
     Where the time of a version's requests went.
 
-    Requests are taken as they come, so none is queued in the service; of their time, only the model's is told apart.
+    The service has no queue, so `queue` is 0. Only the model's time is measured, so input and output are 0, too.
     """
 
     success: Spent
@@ -38,7 +38,7 @@ class InferenceStatistics(Struct):
 
 
 class ModelStatistics(Struct):
-    """One line of the answer; `last_inference` is in milliseconds since 1970, right to a second."""
+    """One model version of the answer. `last_inference` is in milliseconds since 1970, exact to a second."""
 
     name: str
     version: str
@@ -50,7 +50,7 @@ class ModelStatistics(Struct):
 
 
 class Statistics:
-    """What /metrics has of each version, whichever worker answered."""
+    """Answers with each version's numbers from /metrics, summed over all workers."""
 
     def __init__(self, repository: ModelRepository, metrics: Metrics) -> None:
         self._repository = repository
@@ -84,7 +84,7 @@ def _statistics(model: Model, samples: Samples) -> ModelStatistics:
 
 
 def _requests(model: Model, samples: Samples, *, failed: bool) -> Spent:
-    """The requests of a version that were answered, or refused."""
+    """The requests of a version that succeeded, or that failed: status 400 or higher."""
 
     def total(name: str) -> float:
         found = samples.get(f"inference_request_duration_seconds_{name}", ())

@@ -1,7 +1,7 @@
 """
 The OpenAPI document, made from the routes, the models' signatures and the error contract.
 
-document.py puts it together. predictions.py and descriptions.py describe the endpoints; rows.py and tensors.py what
-models take, answers.py and tensor_answers.py what they give; responses.py the errors. Nothing imports these modules
-before somebody asks for the document.
+document.py builds the document. predictions.py and descriptions.py describe the endpoints; rows.py and tensors.py
+describe the input of models; answers.py and tensor_answers.py describe their output; responses.py describes the
+errors. These modules are imported at the first request for the document.
 """

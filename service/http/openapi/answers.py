@@ -1,4 +1,4 @@
-"""Predictions as JSON Schema, with the model's own answer for its example row."""
+"""JSON Schemas of predictions, and example answers: the model's predictions for its example row."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def single(model: Model) -> JSON:
 
 
 def _probabilities(signature: Signature, output: Output) -> JSON:
-    """Those of a row: one for each class, or such a list for each output."""
+    """The probabilities of a row: one for each class; with several outputs, one list for each output."""
     if signature.output_classes is None:
         return _wide(_PROBABILITY, output)
     return _tuple([_tuple([_PROBABILITY] * len(classes)) for classes in signature.output_classes])
 
 
 def _named(signature: Signature) -> JSON:
-    """The probabilities of a row by the texts of the classes."""
+    """The probabilities of a row as an object; its keys are the classes as text."""
     outputs = [[label_text(each) for each in classes] for classes in signature.output_classes or ()]
     if outputs:
         return _tuple([_object(dict.fromkeys(texts, _PROBABILITY)) for texts in outputs])
@@ -62,20 +62,20 @@ def _named(signature: Signature) -> JSON:
 
 
 def _tuple(items: list[JSON]) -> JSON:
-    """An array of these in any order: some tools that read the document stumble over `prefixItems`."""
+    """An array of these items in any order: some tools cannot read `prefixItems`, which would fix the order."""
     kinds = [each for i, each in enumerate(items) if each not in items[:i]]
     of = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
     return {"type": "array", "items": of, "minItems": len(items), "maxItems": len(items)}
 
 
 def many_example(model: Model) -> Any:
-    """The model's answer for its example row, given twice."""
+    """The model's answer to two rows, both its example row."""
     prediction = predict_example(model, 2)
     return None if prediction is None else msgspec.json.decode(json_answer(model.signature, prediction, _beside(model)))
 
 
 def single_example(model: Model) -> Any:
-    """The model's answer for its example row alone."""
+    """The model's answer to one row, its example row."""
     prediction = predict_example(model, 1)
     if prediction is None:
         return None
@@ -84,7 +84,7 @@ def single_example(model: Model) -> Any:
 
 
 def text_examples(model: Model) -> tuple[str, str]:
-    """The same for two rows as CSV and as JSON lines."""
+    """The model's answers to two example rows, as CSV and as JSON lines."""
     prediction = predict_example(model, 2)
     if prediction is None:
         return "", ""
@@ -92,7 +92,7 @@ def text_examples(model: Model) -> tuple[str, str]:
 
 
 def predict_example(model: Model, times: int) -> Prediction | None:
-    """The prediction for so many example rows; None if the model refuses its own example."""
+    """Predict the example row, repeated `times` times; None if the model refuses its own example."""
     try:
         return model.runtime.predict(Table.from_rows(model.signature, [model.signature.example] * times))
     except (ServiceError, InvalidCell):
@@ -108,7 +108,7 @@ def _names(model: Model) -> JSON:
 
 
 def _label(signature: Signature) -> JSON:
-    """What is predicted for a row."""
+    """The schema of the prediction for one row."""
     if signature.classes is not None:
         return {"enum": list(signature.classes)}
     output = signature.outputs[0]

@@ -1,4 +1,4 @@
-"""The endpoints that describe: the service, its models and their counts."""
+"""The endpoints that describe the service, its models and their statistics."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def _list(items: JSON) -> JSON:
 
 
 def schemas() -> JSON:
-    """The schemas that operations here refer to: those of our own types."""
+    """The schemas of our own types, to which the operations of this module refer."""
     _, components = msgspec.json.schema_components([Feature], ref_template="#/components/schemas/{name}")
     return {name: _without_tuples(schema) for name, schema in components.items()}
 
 
 def _without_tuples(schema: Any) -> Any:
-    """The schema with arrays of one kind of items: few tools know prefixItems in answers."""
+    """The schema without `prefixItems`, which few tools know in answers: all items get the first item's schema."""
     if isinstance(schema, list):
         return [_without_tuples(each) for each in schema]
     if not isinstance(schema, dict):

@@ -19,15 +19,15 @@ from service.settings import Settings
 ENDPOINTS: Mapping[str, Endpoint] = {**descriptions.ENDPOINTS, **predictions.ENDPOINTS}
 
 _HIDDEN = re.compile(r"/openapi\.json$|/docs(/|$)|/static/|/v2/$")
-"""What is for browsers is no part of the API; /v2/ is /v2."""
+"""Paths that the document leaves out: pages and files for browsers, and /v2/, which is the same as /v2."""
 
 _SERVER = "service"
 _METHODS = ("get", "post", "put", "patch", "delete")
 _PARAMETER = re.compile(r"\{(\w+)[^}]*\}")
-"""A variable of a route, and the converter of Falcon's that it may have."""
+"""A variable of a route, with its Falcon converter if it has one: `{name:converter}`."""
 
 _SEPARATORS = re.compile(r"[^A-Za-z0-9_-]+")
-"""Between the words of a path. A model's name has none of them, so the words joined by dots name one path only."""
+"""The characters between a path's words. Dots replace them in operation ids; names have no dot, so ids stay unique."""
 
 _NAMES = {"name": "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$", "version": "^[1-9][0-9]{0,8}$"}
 
@@ -35,7 +35,7 @@ _SCHEMES: JSON = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
 }
-"""The two ways to send a key, one of which is enough."""
+"""The two ways to send a key. One of them is enough."""
 
 _DESCRIPTION = """
 Serves fitted scikit-learn models. Each model has its own paths and schemas here; a version's paths name its number.
@@ -99,7 +99,7 @@ class Document:
             yield path, _item(Subject(path, self._settings, None), descriptions.ALL_STATISTICS)
 
     def _subjects(self, template: str, resource: object, scope: Scope) -> Iterator[Subject]:
-        """The paths of a route, and who answers there."""
+        """The paths of a route, each with the resource and the model that answer there."""
         if scope == "server":
             yield Subject(_PARAMETER.sub(r"{\1}", template), self._settings, resource)
         elif scope == "default":
@@ -123,7 +123,7 @@ class Document:
             yield from versions if by_version else versions[:1]
 
     def _secured(self, path: str, item: JSON) -> JSON:
-        """The operations of a path as they are with API keys, if there are any."""
+        """The operations of a path, with their need of an API key if the service has keys."""
         if self._open_paths is None:
             return item
         if path in self._open_paths:
@@ -151,7 +151,7 @@ def _parameter(name: str) -> JSON:
 
 
 def _undescribed(resource: object) -> Endpoint:
-    """The operations of a resource that ENDPOINTS lacks: the docstrings of its methods, and any answer."""
+    """The operations of a resource that is not in ENDPOINTS, described by the docstrings of its methods."""
     found = {method: getattr(resource, f"on_{method}", None) for method in _METHODS}
     return Endpoint("server", {method: _by_docstring(each) for method, each in found.items() if each})
 

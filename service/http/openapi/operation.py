@@ -12,13 +12,13 @@ from service.settings import Settings
 from service.signature import Signature
 
 Scope = Literal["server", "default", "model"]
-"""What an endpoint is about: the whole service, the default model, or the model that its path names."""
+"""The subject of an endpoint: the whole service, the default model, or the model in its path."""
 
 _PROTOCOLS = re.compile(r"/v[12](/|$)")
 
 
 class Subject(NamedTuple):
-    """What one operation is about: a path, the resource behind it, and the model version that answers there."""
+    """The subject of one operation: a path, the resource behind it, and the model version that answers there."""
 
     path: str
     settings: Settings
@@ -27,19 +27,19 @@ class Subject(NamedTuple):
 
     @property
     def served(self) -> Model:
-        """The model version, for endpoints that have one."""
+        """The model version. Raises LookupError for endpoints of the whole service."""
         if self.model is None:
             raise LookupError(self.path)
         return self.model
 
     @property
     def signature(self) -> Signature:
-        """What that model version takes and gives."""
+        """The signature of the model version."""
         return self.served.signature
 
     @property
     def prefix(self) -> str:
-        """How the names of its schemas begin."""
+        """The prefix of the names of the model version's schemas."""
         return f"{self.served.name}.{self.served.version}"
 
     def title(self, summary: str) -> str:
@@ -58,13 +58,13 @@ class Endpoint(NamedTuple):
 
 
 def operation(subject: Subject, summary: str, response: JSON | None, *statuses: int, **members: Any) -> JSON:
-    """An operation that answers 200 with `response`, or an error with one of these statuses."""
+    """An operation. It answers 200 with `response`, or an error with a status of `statuses` or `ALWAYS`."""
     failed = errors({*ALWAYS, *statuses}, protocol=_PROTOCOLS.match(subject.path) is not None)
     succeeded = {} if response is None else {"200": response}
     return {"summary": subject.title(summary), **members, "responses": {**succeeded, **failed}}
 
 
 def reading(scope: Scope, summary: str, schema: JSON, *statuses: int) -> Endpoint:
-    """An endpoint with one GET, whose answers have one schema for all models."""
+    """An endpoint that has only GET. Its answers have the same schema for all models."""
     response = success("The answer.", {"application/json": media(schema)})
     return Endpoint(scope, {"get": lambda subject: operation(subject, summary, response, *statuses)})

@@ -1,4 +1,4 @@
-"""Responses of the document: the errors, each with its status, and answers that succeed."""
+"""The responses in the document: errors by their status, and successful answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service.http.problems import document
 JSON = dict[str, Any]
 
 ALWAYS = (400, 408, 414, 429, 431, 500, 502, 503, 504)
-"""Any request may end with one of these: it is malformed or slow, or the service or the proxy before it is at fault."""
+"""Statuses that any request may get: it is malformed or slow, or the service or its proxy has a fault."""
 
 _DETAILS = {
     400: ("The request cannot be read: its body, a header or the query is malformed.", "The body is empty."),
@@ -32,7 +32,7 @@ _DETAILS = {
     503: ("The service or the model is not ready, or overloaded.", "No version of this model could be loaded."),
     504: ("The service did not answer in time.", "The service did not answer in time."),
 }
-"""For each status: when it is given, and the detail of an example."""
+"""For each status: the reason for it, and the detail of an example."""
 
 _HEADERS: dict[int, tuple[str, str]] = {
     401: ("WWW-Authenticate", "The scheme: Bearer (RFC 6750)."),
@@ -89,7 +89,7 @@ def success(description: str, content: JSON) -> JSON:
 
 
 def media(schema: JSON, examples: JSON | None = None) -> JSON:
-    """A media type object; the examples have names."""
+    """A media type object; `examples` maps names to values."""
     if not examples:
         return {"schema": schema}
     return {"schema": schema, "examples": {name: {"value": value} for name, value in examples.items()}}

@@ -1,4 +1,4 @@
-"""Rows as JSON Schema: what a model takes in each shape that JSON has for rows."""
+"""JSON Schemas of the rows that a model takes, in each JSON form of rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.signature import EXACT_INTEGER, Feature, Signature, Value
 
 _TYPES = {"float": "number", "int": "integer", "bool": "boolean"}
 _KNOWN = 20
-"""So many categories of an open feature are listed."""
+"""The description of a feature lists at most this many of the categories that the model knows."""
 
 _TENSOR = {"name", "shape", "datatype"}
 
@@ -64,14 +64,14 @@ def takes_tensors(signature: Signature) -> bool:
 
 
 def query(signature: Signature) -> JSON:
-    """The query string of one row, as an object of its pairs; without any pair it is the example row."""
+    """The schema of the query string: an object with one value for each feature, or empty for the example row."""
     cells = [_in_query(feature) for feature in signature.features]
     row = _object("One value for each feature, by its name.", signature.names, cells)
     return {"anyOf": [row, {"type": "object", "maxProperties": 0, "description": "The model's example row."}]}
 
 
 def query_example(signature: Signature) -> JSON:
-    """The example row as the query string has it: nothing stands for a missing value."""
+    """The example row for the query string: an empty text stands for a missing value."""
     return {name: "" if value is None else value for name, value in example(signature).items()}
 
 
@@ -81,7 +81,7 @@ def example(signature: Signature) -> dict[str, Value]:
 
 
 def described(feature: Feature) -> JSON:
-    """The schema of a cell, with all that helps to fill it."""
+    """The schema of a cell, with its title, a description and an example."""
     return {
         "title": feature.name,
         **cell(feature),
@@ -112,7 +112,7 @@ def largest(feature: Feature) -> float:
 
 
 def _description(feature: Feature) -> str:
-    """What the model was fitted on: a hint, since other values are taken, too."""
+    """The values in the sample, or the known categories: a hint, since the model takes other values, too."""
     if feature.range is not None:
         low, high = feature.range
         return f"The sample has {low:.6g} to {high:.6g}."
@@ -149,7 +149,7 @@ def _object(description: str, names: Sequence[str], cells: Sequence[JSON]) -> JS
 
 
 def _members(required: JSON, beside: JSON) -> JSON:
-    """An object with these members; those beside may be missing."""
+    """An object with the required members; the members of `beside` are optional."""
     return {
         "type": "object",
         "required": list(required),
@@ -159,7 +159,7 @@ def _members(required: JSON, beside: JSON) -> JSON:
 
 
 def _split(signature: Signature, max_rows: int) -> JSON:
-    """Names and rows apart. The order of the names, which says what each cell must be, is the client's own."""
+    """Names and rows apart. The client chooses the order of the names, so a cell may be of any feature."""
     width = len(signature.features)
     distinct: list[JSON] = []
     for schema in map(cell, signature.features):

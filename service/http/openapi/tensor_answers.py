@@ -18,7 +18,7 @@ from service.signature import Signature, label_text
 
 
 def answer(model: Model) -> JSON:
-    """The schema of an answer in JSON; outputs may come as binary data behind it, if the request asks for that."""
+    """The schema of an answer in JSON; if the request asks for binary outputs, their data follow the JSON."""
     given = [_output(model.signature, tensor) for tensor in outputs.describe(model.signature)]
     best = [_best(tensor) for tensor in outputs.describe(model.signature) if can_rank(model.signature, tensor)]
     return {

@@ -16,10 +16,10 @@ from service.http.openapi.tensor_answers import can_rank
 from service.signature import Feature, Signature, Value
 
 _NOT_JSON = "BF16"
-"""The datatype that is taken as binary data only."""
+"""The datatype that clients can send as binary data only."""
 
 _OVERFLOW = {"FP16": 65520.0, "FP32": 2.0**128 - 2.0**103}
-"""The smallest numbers that are rounded to infinity."""
+"""The smallest numbers that rounding to the datatype makes infinite."""
 
 _IGNORED: JSON = {"type": ["object", "null"], "description": "Other parameters are ignored."}
 
@@ -69,7 +69,7 @@ def _tensors(signature: Signature, max_rows: int) -> JSON:
 
 
 def _columns(signature: Signature, max_rows: int) -> list[JSON]:
-    """The tensors of columns: one schema for all columns of one kind, and each datatype that they may have."""
+    """The schemas of column tensors: one for each kind of feature and each datatype that the kind allows."""
     kinds: dict[Any, list[Feature]] = {}
     for feature in signature.features:
         kinds.setdefault(_kind(feature), []).append(feature)
@@ -84,7 +84,7 @@ def _columns(signature: Signature, max_rows: int) -> list[JSON]:
 
 
 def _of_shape(name: JSON, features: Iterable[Feature], max_rows: int, width: int | None) -> Iterable[JSON]:
-    """A tensor of each datatype that holds these features; `width` is that of a matrix."""
+    """One tensor schema for each datatype that holds these features. `width` is a matrix' width, None for a column."""
     features = list(features)
     count: JSON = {"type": "integer", "minimum": 1, "maximum": max_rows}
     shape: JSON = {"type": "array", "prefixItems": [count, {"const": width or 1}], "items": False, "maxItems": 2}
@@ -106,7 +106,7 @@ def _of_shape(name: JSON, features: Iterable[Feature], max_rows: int, width: int
 
 
 def _data(value: JSON, max_rows: int, width: int) -> JSON:
-    """The values of a tensor: flat, or nested as its shape."""
+    """The schema of a tensor's values: a flat array, or arrays nested like the shape."""
     most = max_rows * width
     row = {"type": "array", "items": value, "minItems": width, "maxItems": width}
     return {
@@ -118,13 +118,13 @@ def _data(value: JSON, max_rows: int, width: int) -> JSON:
 
 
 def _kind(feature: Feature) -> Any:
-    """What features have in common that one schema describes."""
+    """The key of a feature's kind. Features with the same key share one schema."""
     date = feature.dtype if feature.type == "date" else None
     return feature.type, feature.missing, feature.allowed, feature.max_magnitude, date
 
 
 def _common(features: list[Feature]) -> Feature:
-    """A feature that takes whatever one of these takes."""
+    """A feature that takes each value that any of these features takes."""
     first = features[0]
     if len({_kind(each) for each in features}) == 1:
         return first
@@ -133,7 +133,7 @@ def _common(features: list[Feature]) -> Feature:
 
 
 def _value(feature: Feature, datatype: Datatype) -> JSON:
-    """A value of a datatype that a feature takes."""
+    """The schema of the values of a datatype that a feature takes."""
     if datatype.name == "BYTES":
         allowed: Iterable[Any] | None = feature.allowed
         schema: JSON = {**cell(feature), "type": "string"}
@@ -147,7 +147,7 @@ def _value(feature: Feature, datatype: Datatype) -> JSON:
 
 
 def _allowed(feature: Feature, among: tuple[bool, ...] | None) -> list[Any] | None:
-    """The numbers that a feature is limited to; `among` are all that the datatype has."""
+    """The numbers that a feature allows, None if any; `among` are all values of the datatype, None if many."""
     numbers = (0, 1) if feature.type == "bool" else feature.allowed
     if numbers is None:
         return None
@@ -168,7 +168,7 @@ def _number(feature: Feature, datatype: Datatype) -> JSON:
 
 def _rounded(most: float, dtype: np.dtype[Any]) -> JSON:
     """
-    The limits of a number that is rounded to a narrower type before it is compared with `most`.
+    The limits of a number. The service rounds it to the narrower `dtype` before it compares it with `most`.
 
     Example: 1.0000000000000002e38 is 1e38 in float32, so a model that takes 1e38 takes it as FP32.
     """
@@ -189,7 +189,7 @@ def _array(tensors: list[JSON], least: int, most: int) -> JSON:
 
 
 def _wanted(signature: Signature) -> JSON:
-    """The outputs that a request may ask for, each once."""
+    """The schema of `outputs`: a request may ask for each output once."""
     given = outputs.describe(signature)
     items = []
     for tensor in given:
@@ -213,6 +213,6 @@ def _filled(tensor: TensorMetadata, shape: list[int], data: Sequence[Value]) -> 
 
 
 def _as(datatype: str, value: Value) -> Value:
-    """A cell as a value of a datatype."""
+    """Convert a cell to a value of a datatype."""
     convert: Any = {"INT64": int, "FP64": float}.get(datatype)
     return value if value is None or convert is None else convert(value)
