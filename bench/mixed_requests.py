@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from bench import machine, report
 from bench.http_client import BadAnswerError, post
-from bench.processes import Program, children, proportional_memory
+from bench.processes import Program, children, memory_parts
 from bench.proxy import free_port
 from bench.stack import BIN, ROOT
 
@@ -184,9 +184,9 @@ def send(port: int, number: int, seed: int = 0, clients: int = 4) -> tuple[Count
     return statuses, [fault for each in threads for fault in each.faults]
 
 
-def _memory(server: Program) -> list[float]:
-    """The megabytes of each worker (PSS)."""
-    return sorted(proportional_memory(pid) / 1e6 for pid in children(server.pid))
+def _memory(server: Program, name: str) -> list[float]:
+    """The megabytes of each worker: a line of smaps_rollup."""
+    return sorted(memory_parts(pid).get(name, 0) / 1e6 for pid in children(server.pid))
 
 
 def _start(directory: Path, port: int) -> Program:
@@ -212,17 +212,15 @@ def main(arguments: Iterable[str] | None = None) -> None:
         for part in range(parts + 1):
             sent, faults = send(port, options.requests // parts if part else 1000, part)
             total += sent
-            each = _memory(server)
-            words = [
-                f"{total.total():,}",
-                " + ".join(map(report.number, each)),
-                report.number(sum(each)),
-                str(len(faults)),
-            ]
+            memory = [_memory(server, name) for name in ("Pss", "Private_Dirty", "Rss")]
+            each = [" + ".join(f"{worker:.1f}" for worker in workers) for workers in memory]
+            words = [f"{total.total():,}", *each, str(len(faults))]
             rows.append(words)
             report.say(" | ".join([*words, *faults[:3]]))
     print(f"{machine.describe()}.\n")
-    print(report.table(("requests", "MB of each worker (PSS)", "MB of all", "answered otherwise than expected"), rows))
+    print(
+        report.table(("requests", "PSS of each worker, MB", "private", "RSS", "answered otherwise than expected"), rows)
+    )
     print("\n" + ", ".join(f"{status}: {count:,}" for status, count in sorted(total.items())))
 
 

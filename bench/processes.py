@@ -141,12 +141,17 @@ class Program:
 
 
 def proportional_memory(pid: int) -> int:
-    """The PSS of one process, in bytes; None if the process has ended."""
+    """The PSS of one process, in bytes; 0 if the process has ended."""
+    return memory_parts(pid).get("Pss", 0)
+
+
+def memory_parts(pid: int) -> dict[str, int]:
+    """The lines of /proc/PID/smaps_rollup, in bytes, by their names; empty if the process has ended (proc(5))."""
     try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        _, *lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:")), 0)
+        return {}
+    return {line.partition(":")[0]: int(line.split()[1]) * 1024 for line in lines}
 
 
 @contextlib.contextmanager
