@@ -27,6 +27,9 @@ VERSION = re.compile(r"[1-9][0-9]{0,8}")
 MOST_MANIFEST_BYTES = 64 * 1024**2
 """A manifest has kilobytes, or megabytes if it has a million categories. A larger file is not read."""
 
+MOST_FILE_BYTES = 8 * 1024**3
+"""A larger file of a version is not read: a file with holes takes no space on the disk, but memory when it is read."""
+
 SETTLE_SECONDS = 5.0
 """If a directory has not changed for this time, its copy is taken to be complete."""
 
@@ -131,22 +134,24 @@ def read_manifest(directory: Path) -> bytes:
     Raises:
         OSError: the file cannot be read, or has more than `MOST_MANIFEST_BYTES`.
     """
-    with open_file(directory / FILENAME) as content:
-        if os.fstat(content.fileno()).st_size > MOST_MANIFEST_BYTES:
-            raise OSError(errno.EFBIG, f"larger than {MOST_MANIFEST_BYTES} bytes")
+    with open_file(directory / FILENAME, MOST_MANIFEST_BYTES) as content:
         return content.read()
 
 
-def open_file(path: Path) -> BufferedReader:
+def open_file(path: Path, most: int = MOST_FILE_BYTES) -> BufferedReader:
     """
     Open a regular file for reading. Links are followed.
 
     Pipes and devices are refused, because a read from them could wait for ever.
 
     Raises:
-        OSError: the path cannot be opened, or is no regular file.
+        OSError: the path cannot be opened, is no regular file, or has more than `most` bytes.
     """
-    return open(path, "rb", opener=_open_regular)
+    file = open(path, "rb", opener=_open_regular)  # noqa: SIM115 (the caller closes it)
+    if os.fstat(file.fileno()).st_size > most:
+        file.close()
+        raise OSError(errno.EFBIG, f"larger than {most} bytes")
+    return file
 
 
 def _open_regular(path: str, flags: int) -> int:

@@ -101,10 +101,10 @@ def linked(path: Path, target: str) -> None:
     path.symlink_to(target)
 
 
-def enlarged(path: Path) -> None:
-    """Make a file longer than any manifest."""
+def enlarged(path: Path, size: int = MOST_MANIFEST_BYTES + 1) -> None:
+    """Make a file longer than any manifest. What is added is a hole, which takes no space on the disk."""
     with path.open("ab") as file:
-        file.truncate(MOST_MANIFEST_BYTES + 1)
+        file.truncate(size)
 
 
 NESTED = b'{"golden": {"predict": ' + b"[" * 100_000
@@ -129,6 +129,14 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "a large manifest": (
         lambda at: enlarged(at / FILENAME),
         "manifest.json cannot be read: larger than 67108864 bytes",
+    ),
+    "a model with a hole of a tebibyte": (
+        lambda at: enlarged(at / ONNX, 2**40),
+        "model.onnx cannot be read: larger than 8589934592 bytes",
+    ),
+    "a hole in what does not serve": (
+        lambda at: enlarged(at / SKOPS, 2**40),
+        "model.skops cannot be read: larger than 8589934592 bytes",
     ),
     "a pipe for a manifest": (lambda at: piped(at / FILENAME), "manifest.json cannot be read: not a regular file"),
     "a pipe for a model": (lambda at: piped(at / ONNX), "model.onnx cannot be read: not a regular file"),
