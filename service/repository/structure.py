@@ -48,6 +48,9 @@ _PLACES = {
 }
 """The attributes that may hold a library's function, by its module. Other attributes would pass it other arguments."""
 
+_MOST_ITEM_BYTES = 40_000
+"""NumPy gives each text of a table the room of the longest: 10,000 characters. Answers repeat that for every row."""
+
 _TREES = {"Tree": "tree_", "TreePredictor": "_predictors"}
 """Parts whose compiled code trusts the caller's arguments, with the attribute in which that caller stores them."""
 
@@ -113,6 +116,7 @@ def _inner(part: _Part) -> Iterable[_Part]:
         return [*_each(value.keys(), part), *_each(value.values(), part)]
     if isinstance(value, np.ndarray):
         _require(value.dtype == object or not value.dtype.hasobject, f"{part.place} is a table of objects")
+        _require(value.itemsize <= _MOST_ITEM_BYTES, f"{part.place} has {value.itemsize} bytes for each item")
         return _each(value.ravel().tolist(), part) if value.dtype == object else ()
     return () if isinstance(value, np.generic | np.dtype) else _attributes(part)
 

@@ -671,3 +671,10 @@ def a_function_where_numbers_belong() -> Any:
     scaler = StandardScaler().fit(ROWS)
     scaler.scale_ = np.array([np.add] * 4, dtype=object)
     return make_pipeline(scaler, Ridge())
+
+
+@crafted("LogisticRegression.classes_ has 4000000 bytes for each item")
+def short_labels_with_room_for_long_ones() -> Any:
+    model = LogisticRegression().fit(ROWS, LABELS)
+    model.classes_ = np.array(["a", "b", "c"], dtype="U1000000")
+    return model
