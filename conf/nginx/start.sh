@@ -13,6 +13,7 @@
 #   TLS_SHOWN_AS        the same, as the operator calls it: conf/tls
 #   NGINX_VERSION       the version of nginx for which the configuration is: that of the nginx here
 set -eu
+trap 'exit 0' INT QUIT TERM # in a container this is process 1, which the kernel ends by no signal without a trap
 
 here=$(dirname "$0")
 BODY_FILES=503316480 # bytes of all bodies that are in files: 480 MiB, of the 512 MiB that compose.yaml gives them

@@ -5,11 +5,13 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import signal
 import socket
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -246,3 +248,33 @@ def test_every_origin_may_be_allowed(gunicorn: Gunicorn) -> None:
         answer = get(nginx.port, "/metrics", Origin="https://any.example")
         assert answer.all("Access-Control-Allow-Origin") == ["*"]
         assert answer.all("Vary") == get(nginx.port, "/metrics").all("Access-Control-Allow-Origin") == []
+
+
+STAND_IN = """#!/bin/sh
+case "$*" in
+    *-v*) echo "nginx version: nginx/1.30.0" >&2 ;;
+    *-t*) touch "$0.tests"; until [ -e "$0.may-go-on" ]; do sleep 0.02; done ;;
+    *) touch "$0.serves"; exec sleep 60 ;;
+esac
+"""
+"""A program that waits while it tests its configuration, so that the signal comes before it serves."""
+
+
+def test_a_container_that_still_starts_can_be_stopped(tmp_path: Path) -> None:
+    """As process 1, for which the kernel ignores a signal that has no handler."""
+    nginx = tmp_path / "nginx"
+    nginx.write_text(STAND_IN)
+    nginx.chmod(0o755)
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    command = ["unshare", *user, "--pid", "--fork", "--kill-child", ROOT / "conf" / "nginx" / "start.sh", tmp_path]
+    environ = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "UPSTREAM": "127.0.0.1:1"}
+    with subprocess.Popen(command, env=environ) as starting:
+        wait_until((tmp_path / "nginx.tests").exists)
+        (first,) = Path(f"/proc/{starting.pid}/task/{starting.pid}/children").read_text().split()
+        os.kill(int(first), signal.SIGQUIT)
+        (tmp_path / "nginx.may-go-on").touch()
+        try:
+            assert starting.wait(20) == 0
+        finally:
+            starting.kill()
+    assert not (tmp_path / "nginx.serves").exists()
