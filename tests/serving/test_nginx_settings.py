@@ -266,7 +266,8 @@ def test_a_container_that_still_starts_can_be_stopped(tmp_path: Path) -> None:
     nginx.write_text(STAND_IN)
     nginx.chmod(0o755)
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    command = ["unshare", *user, "--pid", "--fork", "--kill-child", ROOT / "conf" / "nginx" / "start.sh", tmp_path]
+    start = os.fspath(ROOT / "conf" / "nginx" / "start.sh")
+    command = ["unshare", *user, "--pid", "--fork", "--kill-child", start, os.fspath(tmp_path)]
     environ = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "UPSTREAM": "127.0.0.1:1"}
     with subprocess.Popen(command, env=environ) as starting:
         wait_until((tmp_path / "nginx.tests").exists)
