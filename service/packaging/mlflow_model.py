@@ -49,6 +49,8 @@ def read_mlflow(directory: Path) -> MLflowModel:
         text = (directory / "MLmodel").read_text(encoding="utf-8")
     except OSError as ex:
         raise PackagingError(f"{directory / 'MLmodel'} cannot be read: {ex.strerror}.") from ex
+    except UnicodeDecodeError as ex:
+        raise PackagingError(f"{directory / 'MLmodel'} is not UTF-8: see byte {ex.start}.") from ex
     for flavor, (key, version_key, library) in _FLAVORS.items():
         part = re.search(rf"^  {flavor}:\n(?:    .*\n)*", text, re.MULTILINE)
         file = re.search(rf"^    {key}: (\S+)$", part[0], re.MULTILINE) if part else None
@@ -112,5 +114,5 @@ def _columns(text: str) -> tuple[str, ...] | None:
     written = re.sub(r"\n *", " ", inputs[1].replace("''", "'"))  # as YAML folds long lines
     try:
         return tuple(str(each["name"]) for each in msgspec.json.decode(written))
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (msgspec.DecodeError, RecursionError, KeyError, TypeError):
         return None

@@ -131,5 +131,5 @@ def _skops(directory: Path) -> tuple[Path, Path | None]:
         return directory / Path(found["model"]["file"]).name, config if found.get("example_input") else None
     except OSError as ex:
         raise PackagingError(f"{config} cannot be read: {ex.strerror}.") from ex
-    except (msgspec.DecodeError, KeyError, TypeError) as ex:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as ex:
         raise PackagingError(f"{config} does not name a scikit-learn model: give the model's file.") from ex

@@ -301,6 +301,24 @@ def test_an_mlflow_model_of_another_scikit_learn_is_refused(
     assert f"was made by scikit-learn 0.24.2, and this is {sklearn.__version__}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "sentence"),
+    [
+        ("MLmodel", b"\xff", "MLmodel is not UTF-8: see byte 0."),
+        ("config.json", b'{"sklearn": "\xff"}', "config.json does not name a scikit-learn model"),
+        ("config.json", b"[" * 100_000, "config.json does not name a scikit-learn model"),
+    ],
+)
+def test_a_description_that_cannot_be_read_is_named(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, content: bytes, sentence: str
+) -> None:
+    """The sentence blames the file, and not this program."""
+    (tmp_path / file).write_bytes(content)
+
+    assert main(["add", "m", str(tmp_path)]) == 1
+    assert sentence in capsys.readouterr().err
+
+
 class Sampler(BaseEstimator):  # type: ignore[misc]
     """What a sampler of imbalanced-learn looks like once it is fitted."""
 
