@@ -267,7 +267,18 @@ def test_a_container_that_still_starts_can_be_stopped(tmp_path: Path) -> None:
     nginx.chmod(0o755)
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     start = os.fspath(ROOT / "conf" / "nginx" / "start.sh")
-    command = ["unshare", *user, "--pid", "--fork", "--kill-child", start, os.fspath(tmp_path)]
+    # A shell cannot trap a signal that was ignored when it started, as SIGQUIT is in a background job.
+    command = [
+        "env",
+        "--default-signal=QUIT",
+        "unshare",
+        *user,
+        "--pid",
+        "--fork",
+        "--kill-child",
+        start,
+        os.fspath(tmp_path),
+    ]
     environ = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "UPSTREAM": "127.0.0.1:1"}
     with subprocess.Popen(command, env=environ) as starting:
         wait_until((tmp_path / "nginx.tests").exists)
