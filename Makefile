@@ -75,7 +75,7 @@ down:  ## stop the containers
 	docker compose down
 
 test: $(READY) $(KSERVE) $(KUBERNETES) $(BOOSTERS)  ## run the tests, without the long ones and those of the containers
-	$(BIN)/pytest -m "not long" -n auto --dist loadgroup --cov
+	$(BIN)/pytest -m "not long" -n auto --dist loadgroup
 
 test-all: $(READY) $(KSERVE) $(KUBERNETES) $(BOOSTERS)  ## run all tests that need no containers, as CI does
 	$(BIN)/pytest -n auto --dist loadgroup --cov

@@ -40,6 +40,39 @@ WINE_FEATURES = ["alcohol (%)", "acid/malic", "ash~", 'the "alkalinity"', "grö�
 WINE_CLASSES = ["rot", "weiß", "rosé"]
 
 
+LONG = (
+    "browser",
+    "boosters",
+    "packaging/proof",
+    "packaging/test_composed.py",
+    "packaging/test_dates.py",
+    "packaging/test_dicts.py",
+    "packaging/test_kinds.py",
+    "packaging/test_own_modules.py",
+    "packaging/test_sample.py",
+    "packaging/test_several_outputs.py",
+    "packaging/test_transformers.py",
+    "packaging/test_zoo.py",
+    "serving/test_alerts.py",
+    "serving/test_refused_bodies.py",
+    "serving/test_schemathesis.py",
+    "serving/test_slow_clients.py",
+    "serving/test_traffic.py",
+    "test_boosters.py",
+    "test_docs_pages.py",
+    "test_kubernetes.py",
+)
+"""Suites that convert many models, start browsers or load servers for long: `make test` leaves them out."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the long suites; a test elsewhere may have the marker `long` of its own."""
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).as_posix().startswith(LONG):
+            item.add_marker(pytest.mark.long)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _conversion() -> Iterator[None]:
     """Let `save_model` convert in this process. A test of the child process calls `convert` itself."""
