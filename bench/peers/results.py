@@ -93,11 +93,16 @@ def markdown(run: Run) -> str:
 
 def _introduction(run: Run) -> str:
     return (
-        f"# What was measured\n\n{run.date}, {run.machine}. Medians of {run.rounds} rounds of {run.seconds:g} s, all "
+        f"# What was measured\n\n{run.date}, {run.machine}. {_rounds(run)}, all "
         "systems in turn in each round, 2 workers each, all behind the same nginx. Each cell: requests a second; p50 / "
         "p99 in ms; CPU microseconds a request of the server + of nginx. The answers were checked before and after "
         f"each load; loads during which other work took more than {run.tolerated:.0%} of the machine do not count."
     )
+
+
+def _rounds(run: Run) -> str:
+    each = f"of {run.seconds:g} s"
+    return f"One round {each}" if run.rounds == 1 else f"Medians of {run.rounds} rounds {each}"
 
 
 def _systems(run: Run) -> str:
