@@ -43,7 +43,6 @@ WINE_CLASSES = ["rot", "weiß", "rosé"]
 
 LONG = (
     "browser",
-    "boosters",
     "packaging/proof",
     "packaging/test_composed.py",
     "packaging/test_dates.py",
