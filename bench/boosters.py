@@ -108,8 +108,8 @@ def systems(model: Model) -> list[System]:
         ),
         System(
             "MLServer's runtime",
-            [str(mlserver / "python"), str(ROOT / "bench/peers/mlserverboosters/app.py")],
-            "/v2/models/booster/infer",
+            [str(mlserver / "python"), str(ROOT / "bench/peers/mlserver/app.py")],
+            "/v2/models/iris/infer",
             lambda row: _tensor(row, model.name),
             lambda answer: float(answer["outputs"][0]["data"][-1]),
             Path(FILES[model.name]).suffix,

@@ -122,8 +122,8 @@ def test_imports_are_summed_by_package() -> None:
     assert by_package(text) == {"numpy": 150, "standard library": 5}
 
 
-BOOSTERS = {"fastapiboosters", "mlserverboosters"}
-"""The peers of bench/boosters.py."""
+BOOSTERS = {"fastapiboosters"}
+"""The peers of bench/boosters.py that have an application of their own."""
 
 
 def test_every_peer_has_its_application_and_exact_requirements() -> None:

@@ -44,7 +44,7 @@ _bodies = msgspec.json.Decoder(_Body)
 
 
 class MLflowDecoder:
-    """Decodes bodies of every shape for one model. Immutable, so requests can share it."""
+    """Decodes bodies of every shape for one model. Requests share it; a decoder is made when the first body needs it."""
 
     def __init__(self, signature: Signature, max_rows: int) -> None:
         self._signature = signature

@@ -5,6 +5,13 @@ import os
 import sys
 from pathlib import Path
 
+RUNTIMES = {
+    ".joblib": "mlserver_sklearn.SKLearnModel",
+    ".ubj": "mlserver_xgboost.XGBoostModel",
+    ".txt": "mlserver_lightgbm.LightGBMModel",
+    ".cbm": "mlserver_catboost.CatboostModel",
+}
+
 model = Path(os.environ["MODEL_FILE"])
 port = int(os.environ["PORT"])
 directory = Path(os.environ["SCRATCH"])
@@ -18,7 +25,7 @@ settings = {
 }
 model_settings = {
     "name": "iris",
-    "implementation": "mlserver_sklearn.SKLearnModel",
+    "implementation": RUNTIMES[model.suffix],
     "parameters": {"uri": str(model), "version": "1"},
 }
 (directory / "settings.json").write_text(json.dumps(settings))
