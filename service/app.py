@@ -64,7 +64,7 @@ class Service(falcon.App[Request, falcon.Response]):
         Raises:
             TypeError: the resource takes a model, but does not name the decoder of its bodies.
         """
-        self._validation.add(resource)
+        self._validation.add(uri_template, resource)
         super().add_route(uri_template, resource, **kwargs)
         self.routes[uri_template] = resource
 

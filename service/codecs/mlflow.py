@@ -44,7 +44,7 @@ _bodies = msgspec.json.Decoder(_Body)
 
 
 class MLflowDecoder:
-    """Decodes bodies of every shape for one model. Requests share it; a decoder is made when the first body needs it."""
+    """Decodes bodies of every shape for one model. The first body of a shape makes its decoder; all share it."""
 
     def __init__(self, signature: Signature, max_rows: int) -> None:
         self._signature = signature

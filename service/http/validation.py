@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -23,6 +24,10 @@ Decode = Callable[[Model, bytes], Table]
 
 Encode = Callable[[Model, Prediction], bytes]
 """Makes the body of an answer."""
+
+
+_FIELD = re.compile(r"\{model[}:]")
+"""A field of a route's template whose value arrives as `model`."""
 
 
 @runtime_checkable
@@ -78,7 +83,7 @@ class JSONValidation:
         self._max_body_bytes = max_body_bytes
         self._predicting: dict[int, Predicting] = {}
 
-    def add(self, resource: object) -> None:
+    def add(self, uri_template: str, resource: object) -> None:
         """
         Register the resource of a new route.
 
@@ -87,6 +92,8 @@ class JSONValidation:
         """
         responder = getattr(resource, "on_post", None)
         if responder is None or "model" not in inspect.signature(responder).parameters:
+            return
+        if _FIELD.search(uri_template):  # then the argument is a part of the path
             return
         if not isinstance(resource, Predicting):
             raise TypeError(f"{type(resource).__name__}.on_post takes a model, so the class needs a method `read`.")

@@ -65,6 +65,18 @@ def test_a_resource_that_takes_a_model_must_read_bodies(service: Service) -> Non
         service.add_route("/forgetful/{name}", Forgetful())
 
 
+def test_a_part_of_the_path_may_be_called_model(service: Service) -> None:
+    """Such a resource of a user's own predicts nothing, and needs no method `read`."""
+
+    class Cars:
+        def on_post(self, req: Request, resp: falcon.Response, model: str) -> None:
+            resp.media = {"model": model}
+
+    service.add_route("/cars/{model}", Cars())
+
+    assert falcon.testing.TestClient(service).simulate_post("/cars/beetle").json == {"model": "beetle"}
+
+
 def test_an_extension_may_note_more_of_a_request(service: Service) -> None:
     """The context also takes attributes of other middleware."""
 
