@@ -1,8 +1,8 @@
-"""Compares a converted model with scikit-learn, and finds the largest numbers with which both can compute."""
+"""Compares a converted model with scikit-learn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -14,13 +14,14 @@ from service.errors import InvalidInput
 from service.packaging.proof.border_rows import BorderRows
 from service.packaging.proof.decision import Decision
 from service.packaging.proof.generated_rows import Limits, RowMaker, concatenated
+from service.packaging.proof.magnitudes import Magnitudes
 from service.packaging.proof.threshold_rows import Thresholds
 from service.prediction import Agreement, Prediction, compare
 from service.repository.manifest import METHOD, Golden, Proof
 from service.runtimes.runtime import Runtime
 from service.runtimes.sklearn_input import estimator_input
 from service.runtimes.sklearn_runtime import call
-from service.signature import LARGEST, Signature
+from service.signature import Signature
 from service.table import Table
 
 RANDOM_ROWS = 1000
@@ -33,17 +34,6 @@ GOLDEN_ROWS = 8
 
 _POOL_ROWS = 2000
 """Walks to the borders between labels start at up to this many rows of the sample."""
-
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
-_MAGNITUDES = sorted({LARGEST, _FLOAT32_MAX, *(10.0**exponent for exponent in range(309))})
-_LEAST_LIMIT = 1e9
-_LEAST_REACH = 1e3
-"""
-A conversion must agree with scikit-learn up to the larger of these: 1e9, and 1000 times the sample's largest number.
-"""
-
-_GROUPS = 128
-"""Limits are found for at most this many groups of features. With at most 128 features, each has its own limit."""
 
 _FEW_ROWS = 50
 """So many rows are computed at once where one of them may be refused."""
@@ -72,6 +62,7 @@ class Examiner:
         self._signature = signature
         self._maker = RowMaker(signature, sample)
         self._sample = self._maker.sample(_spread(sample.row_count, SAMPLE_ROWS))
+        self._magnitudes = Magnitudes(self._maker, self._sample)
         self._thresholds = Thresholds(estimator, signature, self._maker)
         self._expected = reference.predict(Table.unchecked(signature, self._sample))
         self.scale = self._deviation() if scale is None else scale
@@ -79,7 +70,7 @@ class Examiner:
     @cached_property
     def limits(self) -> Limits:
         """For the position of each numeric feature: the largest magnitude with which the reference can compute."""
-        return self._limits(lambda columns: self._answer(self._reference, columns) is not None)
+        return self._magnitudes.limits(lambda columns: self._answer(self._reference, columns) is not None)
 
     def _deviation(self) -> float:
         """The standard deviation of the values or scores over the sample."""
@@ -108,9 +99,11 @@ class Examiner:
         first, _ = self._compare(runtime, self._sample)
         if not first.holds:
             return self.limits, Proof(False, len(self._sample[0]), reason=f"sample rows: {first}")
-        limit = self._bisected(lambda columns: self._compare(runtime, columns)[0].holds, self.limits)
+        limit = self._magnitudes.bisected(lambda columns: self._compare(runtime, columns)[0].holds, self.limits)
         limits = {position: min(each, limit) for position, each in self.limits.items()}
-        if any(limits[position] < min(each, self._ample(position)) for position, each in self.limits.items()):
+        if any(
+            limits[position] < min(each, self._magnitudes.ample(position)) for position, each in self.limits.items()
+        ):
             return limits, Proof(False, reason=f"agrees with scikit-learn only for numbers up to {limit:.1e}")
         return limits, self.prove(runtime, limits)
 
@@ -235,62 +228,6 @@ class Examiner:
                 return runtime.predict(Table.unchecked(self._signature, columns))
         except Exception:  # noqa: BLE001 (a graph that fails may raise anything)
             return None
-
-    def _limits(self, accepts: Callable[[Columns], bool]) -> dict[int, float]:
-        """
-        Find the largest accepted magnitude of each numeric feature.
-
-        Some models refuse even numbers as large as the sample's, for example if there is no neighbour near them. Then
-        the magnitude is not the reason, so the limits are the largest numbers of the features' types.
-        """
-        numbers = self._maker.numeric
-        most = {position: max(float(self._maker.bounds[1, position]), self._largest[position]) for position in numbers}
-        if not numbers or not accepts(
-            self._maker.at_magnitude({position: self._largest[position] for position in numbers})
-        ):
-            return most
-        limits = self._narrowed(accepts, most)
-        together = self._bisected(accepts, limits)
-        if together <= max(self._largest.values()):
-            return limits
-        return {position: min(each, together) for position, each in limits.items()}
-
-    def _narrowed(self, accepts: Callable[[Columns], bool], most: Limits) -> dict[int, float]:
-        """The limit of each feature: a common limit if it is ample; else each half of the features is tried alone."""
-        limit = self._bisected(accepts, most)
-        if limit <= max(self._largest[position] for position in most):
-            return dict(most)
-        if limit >= max(map(self._ample, most)) or len(most) <= max(1, len(self._maker.numeric) // _GROUPS):
-            return {position: min(each, limit) for position, each in most.items()}
-        items = list(most.items())
-        halves = items[: len(items) // 2], items[len(items) // 2 :]
-        return self._narrowed(accepts, dict(halves[0])) | self._narrowed(accepts, dict(halves[1]))
-
-    def _bisected(self, accepts: Callable[[Columns], bool], most: Limits) -> float:
-        """The largest magnitude that is accepted in all these features at once. A feature stays below its own limit."""
-        if not most:
-            return LARGEST
-        low, high = 0, len(_MAGNITUDES)
-        while low < high:
-            middle = (low + high) // 2
-            if accepts(
-                self._maker.at_magnitude({position: min(each, _MAGNITUDES[middle]) for position, each in most.items()})
-            ):
-                low = middle + 1
-            else:
-                high = middle
-        return _MAGNITUDES[low - 1] if low else 0.0
-
-    def _ample(self, position: int) -> float:
-        """The magnitude up to which a conversion must agree with scikit-learn."""
-        wanted = max(_LEAST_LIMIT, _LEAST_REACH * self._largest[position])
-        return float(min(wanted, self._maker.bounds[1, position]))
-
-    @cached_property
-    def _largest(self) -> dict[int, float]:
-        """The largest magnitude of each number in the sample."""
-        numbers = {position: self._sample[position] for position in self._maker.numeric}
-        return {position: float(np.nanmax(np.abs(column), initial=0.0)) for position, column in numbers.items()}
 
     def _example(self) -> list[Any]:
         plain = zip(self._signature.features, self._signature.example, strict=True)
