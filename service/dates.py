@@ -1,5 +1,5 @@
 """
-Dates as ISO 8601 strings: which ones a column takes, and what they are to it.
+Dates as ISO 8601 strings: checks them, and turns them into the values of a column.
 
 A column without a time zone takes dates without one, and a column with a time zone takes dates with any, for pandas
 compares only like with like. Nothing imports this module before a model takes dates.
@@ -39,7 +39,7 @@ def has_zone(dtype: str) -> bool:
 
 
 def wants(dtype: str) -> str:
-    """What a date of a column must be, as the end of a sentence."""
+    """The form of a column's dates, as the end of a sentence that begins with the column's name."""
     if has_zone(dtype):
         return 'a date and time with a time zone in ISO 8601, such as "2024-01-31T08:30:00+01:00"'
     return 'a date without a time zone in ISO 8601, such as "2024-01-31" or "2024-01-31T08:30:00"'
@@ -65,7 +65,7 @@ def instants(dtype: str, column: Sequence[str | None] | NDArray[Any]) -> NDArray
     """
     The dates of a column, each of which is taken or None, as a NumPy array of its unit, in UTC if it has a time zone.
 
-    What is finer than the unit is cut off.
+    Parts of a date that are smaller than the unit are cut off.
     """
     unit = _unit(dtype)
     per_unit = 10**9 // _PER_SECOND[unit]

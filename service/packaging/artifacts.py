@@ -21,9 +21,9 @@ from service.signature import Signature
 
 def artifacts_of(estimator: Any, modules: Files) -> dict[str, bytes]:
     """
-    The estimator as a file for skops, or where that cannot hold it a pickle, which only ALLOW_PICKLE=1 serves.
+    The estimator as a file of skops, with its modules below code/.
 
-    Beside it, below code/, are those of the modules that it needs.
+    If skops cannot hold the estimator, it becomes a pickle, which a service reads only with ALLOW_PICKLE=1.
 
     Raises:
         PackagingError: it can be written in neither way, or a module cannot be served.
@@ -33,7 +33,7 @@ def artifacts_of(estimator: Any, modules: Files) -> dict[str, bytes]:
     try:
         file, content = SKOPS, skops.io.dumps(estimator)
         used = {module for module, _, _ in names_in(_schema(content))}
-    except Exception:  # noqa: BLE001 (skops raises anything for what it does not know)
+    except Exception:  # noqa: BLE001 (skops raises any exception for a type that it does not know)
         file, content = PICKLE, _pickled(estimator)
         used = _modules_of(content)
     own = OwnCode(modules)
@@ -83,7 +83,7 @@ def _schema(content: bytes) -> Any:
 def _pickled(estimator: Any) -> bytes:
     try:
         content = pickle.dumps(estimator)
-    except Exception as ex:  # what an estimator holds may refuse in any way
+    except Exception as ex:  # an attribute of the estimator may raise any exception
         raise PackagingError(
             f"The model cannot be written: {ex}. If it holds a lambda or a function in a function, define that at the "
             f"top level of a module, fit again, and give the module as code (--code)."

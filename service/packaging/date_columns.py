@@ -35,7 +35,7 @@ def _no_strings(values: list[Any]) -> bool:
 
 
 def _dates(column: Any) -> Any:
-    """A column of strings as dates; None if it is none, or not all are dates."""
+    """A column of strings as dates; None if a value is not a date, or if the column holds no strings."""
     import pandas as pd
 
     texts = column.dropna()

@@ -25,7 +25,7 @@ def vectorizer_of(estimator: Any) -> Any | None:
 
 def as_dicts(vectorizer: Any, sample: Any) -> Rows:
     """
-    The rows as dicts of what a vectorizer knows; it passes over all other keys.
+    The rows as dicts with the keys that the vectorizer knows. The vectorizer ignores all other keys.
 
     Raises:
         PackagingError: the rows are neither dicts nor a DataFrame, or lack what the vectorizer knows.
@@ -38,7 +38,7 @@ def as_dicts(vectorizer: Any, sample: Any) -> Rows:
     lacking = next((name for name, found in fields.items() if not found), None)
     if lacking is not None:
         raise PackagingError(
-            f"No row of the sample has what the model calls {lacking}: give a sample in which each key is in some row."
+            f"No row of the sample has the key {lacking}, which the model knows: give a sample with each key."
         )
     known = {key for found in fields.values() for key in found}
     return [{key: value for key, value in each.items() if key in known} for each in records]
@@ -46,7 +46,7 @@ def as_dicts(vectorizer: Any, sample: Any) -> Rows:
 
 def dict_columns(rows: Rows) -> list[Column]:
     """
-    The columns of rows that are dicts: one for each key, missing where a row does not have it.
+    The columns of rows that are dicts: one column for each key. If a row lacks a key, its value is missing.
 
     Raises:
         PackagingError: a key has values of several kinds, or of one that a request cannot have.

@@ -11,7 +11,7 @@ _FINDS = {
     "importlib": {"reload", "resources"},
     "sys": {"modules", "path", "meta_path"},
 }
-"""What of the standard library finds modules, and does not know where those of a served model are."""
+"""Functions of the standard library that look for modules, and do not find the modules of a served model."""
 
 _FINDERS = {"pkgutil", "runpy", "zipimport", "imp"}
 
@@ -65,8 +65,8 @@ def _from(node: ast.ImportFrom, package: str, files: Mapping[str, bytes]) -> Ite
 def _check(node: ast.AST, files: Mapping[str, bytes], name: str) -> None:
     if isinstance(node, ast.Name) and node.id in ("__file__", "__path__", "__spec__"):
         raise PackagingError(
-            f"--code: {name}, line {node.lineno}, uses {node.id}, and a served module has no file: keep what it reads "
-            f"there in an attribute that `fit` sets."
+            f"--code: {name}, line {node.lineno}, uses {node.id}, but a served module has no file: let `fit` keep "
+            f"the content of the file in an attribute."
         )
     if isinstance(node, ast.Call):
         _check_call(node, files, name)
@@ -74,7 +74,7 @@ def _check(node: ast.AST, files: Mapping[str, bytes], name: str) -> None:
     if used:
         raise PackagingError(
             f"--code: {name}, line {getattr(node, 'lineno', 0)}, uses {used}, which does not find the modules of a "
-            f"served model: write import statements, in functions too if they are to come late."
+            f"served model: write import statements instead. To import later, write them in a function."
         )
 
 
@@ -110,5 +110,5 @@ def _check_call(node: ast.Call, files: Mapping[str, bytes], name: str) -> None:
     if not isinstance(given, str) or given.startswith(".") or given.partition(".")[0] in tops:
         raise PackagingError(
             f"--code: {name}, line {node.lineno}, calls import_module, which does not find the modules of a served "
-            f"model: write an import statement, in the function if it is to come late."
+            f"model: write an import statement instead. To import later, write it in the function."
         )

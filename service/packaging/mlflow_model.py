@@ -1,4 +1,4 @@
-"""Reads what an MLmodel file says of an MLflow model: its file, its input example, its columns and what made it."""
+"""Reads an MLmodel file: the model's file, its input example, its columns, and the releases that made it."""
 
 from __future__ import annotations
 

@@ -28,33 +28,35 @@ def gather(paths: Sequence[str | os.PathLike[str]]) -> dict[str, bytes]:
     A directory with an `__init__.py` is a package; of another directory, the modules and packages in it are taken.
 
     Raises:
-        PackagingError: there is no such file, or one cannot be taken.
+        PackagingError: a file does not exist, or cannot be served.
     """
     files: dict[str, bytes] = {}
     for given in map(Path, paths):
         path = given.absolute() if given.name not in ("", "..") else given.resolve()
         if not path.exists():
-            raise PackagingError(f"--code {given}: there is no such file or directory.")
+            raise PackagingError(f"--code {given}: this file or directory does not exist.")
         base = path.parent if path.is_file() or (path / "__init__.py").exists() else path
         for file in _modules(path):
             name = file.relative_to(base).as_posix()
             content = _content(file, name)
             if files.setdefault(name, content) != content:
-                raise PackagingError(f"--code: {name} is there twice, with other content: give one of them.")
+                raise PackagingError(f"--code: {name} was given twice with different content: give one of the two.")
     if sum(map(len, files.values())) > MOST_BYTES:
-        raise PackagingError(f"--code: there are more than {MOST_BYTES // 10**6} MB of modules: give those it needs.")
+        raise PackagingError(
+            f"--code: there are more than {MOST_BYTES // 10**6} MB of modules: give the needed modules."
+        )
     if paths and not files:
         raise PackagingError(f"--code: there is no Python module in {', '.join(map(str, paths))}: give .py files.")
     return files
 
 
 def _modules(path: Path) -> Iterator[Path]:
-    """A module itself, or all modules below a directory; what an import statement cannot name is left out."""
+    """A module itself, or all modules below a directory. Files that an import statement cannot name are left out."""
     if path.is_symlink():
-        raise PackagingError(f"--code: {path} is a link, which has no fixed content: give what it leads to.")
+        raise PackagingError(f"--code: {path} is a link, whose content may change: give the file itself.")
     if path.is_file():
         if not FILE.fullmatch(path.name):
-            raise PackagingError(f"--code: {path.name} is no module that can be imported: give a .py file, named so.")
+            raise PackagingError(f"--code: {path.name} cannot be imported: give a .py file with the name of a module.")
         yield path
         return
     for each in sorted(path.iterdir()):
@@ -101,7 +103,9 @@ def _file_of(files: Files, module: str) -> str | None:
 
 def _check_name(name: str) -> None:
     if _top(name) in _RESERVED:
-        raise PackagingError(f"--code: {name} has the name of another library, {_top(name)}: rename it, and fit again.")
+        raise PackagingError(
+            f"--code: {name} has the name of a library, {_top(name)}: rename the module, and fit again."
+        )
 
 
 def _top(name: str) -> str:

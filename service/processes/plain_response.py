@@ -22,7 +22,7 @@ class PlainResponse(WholeResponse):
     """
 
     _started: tuple[str, list[tuple[str, str]]] | None = None
-    """Status and headers, as long as the answer is a usual one."""
+    """Status and headers; None if Gunicorn writes the answer."""
 
     def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         """Take status and headers (PEP 3333)."""

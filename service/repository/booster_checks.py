@@ -1,8 +1,8 @@
 """
 Checks the trees of a booster that was read from its library's own file.
 
-The libraries follow them without looking: an index past its array reads or writes memory that is none of the model's,
-and a child that leads back is followed for ever, as soon as a row takes that way.
+The libraries do not check the indices in a tree. An index past its array reads or writes foreign memory. If a child
+leads back to a node before it, a row that comes there never ends.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ def _refusing() -> Iterator[None]:
         yield
     except Unsafe:
         raise
-    except Exception as ex:  # what is missing, or has another type, is not what the library wrote
+    except Exception as ex:  # the library itself writes every part, and each with its type
         raise Unsafe(f"the booster does not have the parts that it is made of: {ex!r}") from ex
 
 
 def check(library: str, estimator: Any) -> None:
     """
-    Check what a library has read.
+    Check the trees that a library has read.
 
     Args:
         library: its name.
@@ -75,7 +75,7 @@ def _reached(left: Ints, right: Ints, split: NDArray[np.bool_]) -> Ints:
     """The nodes that are split, of those to which a row may come from the first one."""
     level, met, found = np.zeros(1, dtype=np.int64), 0, []
     while level.size:
-        _require(inside(level, 0, len(split)), "has a child that is none of its nodes")
+        _require(inside(level, 0, len(split)), "has a child that does not exist")
         met += level.size
         _require(met <= len(split), "has a tree whose branches meet")
         inner = level[split[level]]
@@ -96,8 +96,11 @@ def _xgboost(estimator: Any) -> None:
     model = booster["gbtree"]["model"] if dart else booster["model"]
     trees, ends = model["trees"], np.asarray(model.get("iteration_indptr", [0]), dtype=np.int64)
     _require(not dart or len(booster["weight_drop"]) == len(trees), "has weights of other trees")
-    _require(inside(np.asarray(model["tree_info"], dtype=np.int64), 0, groups), "adds a tree to an output that is none")
-    _require(inside(ends, 0, len(trees) + 1) and (np.diff(ends) >= 0).all(), "has rounds of trees that it has not")
+    _require(
+        inside(np.asarray(model["tree_info"], dtype=np.int64), 0, groups),
+        "adds a tree to an output that does not exist",
+    )
+    _require(inside(ends, 0, len(trees) + 1) and (np.diff(ends) >= 0).all(), "has rounds with trees that do not exist")
     for each in trees:
         _xgboost_tree(each, width)
 
@@ -165,7 +168,7 @@ def _catboost(estimator: Any) -> None:
         values = np.array(model._get_tree_node_to_leaf(tree), dtype=np.int64)  # noqa: SLF001
         _require(len(values) == len(steps), "has a tree with arrays of other lengths")
         ends = np.arange(len(steps))[:, None] + steps
-        _require(inside(ends, 0, len(steps)), "has a child that is none of its nodes")
+        _require(inside(ends, 0, len(steps)), "has a child that does not exist")
         _require(inside(values[(steps == 0).any(axis=1)], 0, leaves), "has a node without a value")
 
 

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 def builder(file: str, manifest: Manifest, contents: Mapping[str, bytes], settings: Settings) -> Callable[[], Runtime]:
     """
-    What makes the runtime; the libraries are imported here, once, and not in each trial.
+    The function that makes the runtime. The libraries are imported here once, so that trials do not import them again.
 
     Args:
         file: what predicts.
         manifest: of the version.
         contents: that file and those that it needs, its own code among them.
-        settings: what is allowed.
+        settings: say if pickles and own code are allowed.
 
     Raises:
         Unloadable: a library is not installed.

@@ -48,7 +48,7 @@ class OwnCode:
 
         Args:
             files: their text, by their path: `clip.py`, `features/__init__.py`.
-            by_own_names: whether they can be imported by their own names, as where a model was fitted.
+            by_own_names: True to import them by their own names, as the program that fits the model does.
         """
         self._files = dict(files)
         self._tops = {name.partition("/")[0].removesuffix(".py") for name in files}
@@ -79,7 +79,7 @@ class OwnCode:
         return any(name.startswith(below) for name in self._files) if file is None else file.endswith(_INIT)
 
     def text_of(self, module: str) -> bytes:
-        """What is executed for a module."""
+        """The source text of a module."""
         name = self.file_of(module)
         return b"" if name is None else self._files[name]
 
@@ -120,17 +120,17 @@ class OwnCode:
 
 
 def fault_of(directory: Path, names: Iterable[str]) -> str | None:
-    """Why files that a manifest has below code/ are none of a version's own; None if they are."""
+    """Why the files below code/ in a manifest cannot be a version's own code; None if they can."""
     for name in names:
         if not FILE.fullmatch(name.removeprefix(f"{CODE}/")):
-            return f"{name} is no name of a module's file: package the version again"
+            return f"{name} is not the name of a module's file: package the version again"
         if (directory / name).resolve() != directory.resolve() / name:
             return f"{name} is behind a link: put the file itself there"
     return None
 
 
 def untrusted(model: str, trusted: str | None) -> str:
-    """What is said of a version whose code may not run."""
+    """The reason why a version whose code is not trusted is refused, with the way out."""
     value = f"{trusted},{model}" if trusted else model
     return (
         f"it runs code of its own, and TRUST_CODE does not name the model: to trust that code, set TRUST_CODE={value}"
@@ -151,7 +151,7 @@ def names_in(schema: Any) -> Iterator[tuple[str, str, str]]:
 
 
 def _check_defined(module: str, name: str, node: str) -> None:
-    """What a module imports from elsewhere is not its own."""
+    """Refuse a name that its module imports from another module."""
     value = getattr(__import__(module, fromlist=["*"]), name, None)
     defined = isinstance(value, type | FunctionType) and value.__module__ == module
     shown = f"{module.partition('.')[2] if module.startswith(PREFIX) else module}.{name}"
@@ -217,7 +217,7 @@ class _Loader(InspectLoader):
     def _import(
         self, name: str, globals_: Any = None, locals_: Any = None, fromlist: Any = (), level: int = 0
     ) -> ModuleType:
-        """What an `import` statement calls."""
+        """Import a module, as an `import` statement of these modules asks."""
         if level or not self._code.owns(name):
             return builtins.__import__(name, globals_, locals_, fromlist, level)
         here = builtins.__import__(self._code.name_of(name), globals_, locals_, fromlist or (), 0)

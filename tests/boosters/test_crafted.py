@@ -56,11 +56,11 @@ def lightgbm_file(name: str, place: int, value: int) -> bytes:
 LEARNERS: dict[str, tuple[Callable[[Document, Document], object], str]] = {
     "a group": (
         lambda learner, tree: learner["gradient_booster"]["model"]["tree_info"].__setitem__(0, -500_000),
-        "adds a tree to an output that is none",
+        "adds a tree to an output that does not exist",
     ),
     "rounds": (
         lambda learner, tree: learner["gradient_booster"]["model"].update(iteration_indptr=[0, 1_000_000, 2, 3]),
-        "has rounds of trees that it has not",
+        "has rounds with trees that do not exist",
     ),
     "weights": (
         lambda learner, tree: learner.update(gradient_booster={"name": "gblinear", "model": {"weights": [1.0]}}),
@@ -80,8 +80,8 @@ def test_a_crafted_model_of_xgboost_is_refused(name: str) -> None:
 
 
 NODES = {
-    "a left child far away": ("left_children", 0, 1_000_000, "has a child that is none of its nodes"),
-    "a right child before all": ("right_children", 0, -1_000_000, "has a child that is none of its nodes"),
+    "a left child far away": ("left_children", 0, 1_000_000, "has a child that does not exist"),
+    "a right child before all": ("right_children", 0, -1_000_000, "has a child that does not exist"),
     "a child that leads back": ("left_children", 1, 0, "has a tree whose branches meet"),
     "a feature far away": ("split_indices", 0, 1_000_000, "asks for a feature that it does not take"),
 }
@@ -110,8 +110,8 @@ def test_a_crafted_tree_of_xgboost_is_refused(name: str) -> None:
 
 
 ARRAYS = {
-    "a left child far away": ("left_child", 0, 1_000_000, "has a child that is none of its nodes"),
-    "a leaf far away": ("right_child", 0, -1_000_000, "has a child that is none of its nodes"),
+    "a left child far away": ("left_child", 0, 1_000_000, "has a child that does not exist"),
+    "a leaf far away": ("right_child", 0, -1_000_000, "has a child that does not exist"),
     "a child that leads back": ("left_child", 0, 0, "has a tree whose branches meet"),
     "a feature far away": ("split_feature", 0, 1_000_000, "asks for a feature that it does not take"),
     "a feature before all": ("split_feature", 0, -500_000, "asks for a feature that it does not take"),
@@ -153,5 +153,5 @@ def test_a_crafted_tree_of_catboost_is_refused(policy: str, tmp_path: Path) -> N
     crafted = content.replace(step, np.array([step[0], 60_000], dtype="<u2").tobytes())
     assert crafted != content
 
-    with pytest.raises(Refused, match=r"^the booster has a child that is none of its nodes$"):
+    with pytest.raises(Refused, match=r"^the booster has a child that does not exist$"):
         booster_files.estimator(booster, {BOOSTERS["catboost"]: crafted}, [])

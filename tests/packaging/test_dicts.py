@@ -107,7 +107,7 @@ def test_a_csv_file_has_rows_for_a_vectorizer(tmp_path: Path) -> None:
         ([{**RIDES[0], "distance": None}], "leave the key out"),
         ([{**RIDES[0], "distance": "far"}, *RIDES], "a string in all rows, or a number in all"),
         ([{**ride, "PU_DO": [ride["PU_DO"]]} for ride in RIDES], "a key of its own"),
-        ([{"PU_DO": "0_0", "night": True}], "what the model calls distance"),
+        ([{"PU_DO": "0_0", "night": True}], "has the key distance, which the model knows"),
         (np.zeros((3, 2)), "give the sample as dicts, or as a DataFrame"),
     ],
 )

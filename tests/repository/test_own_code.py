@@ -181,7 +181,7 @@ def named(name: str) -> Callable[[Path], None]:
         (linked_file, "code/helper.py is behind a link: put the file itself there"),
         (linked_directory, "code/helper.py is behind a link: put the file itself there"),
         *[
-            (named(name), f"{name} is no name of a module's file: package the version again")
+            (named(name), f"{name} is not the name of a module's file: package the version again")
             for name in ("code/../x.py", "code//x.py", "code/./x.py", "code/x.pyc", "code/a-b/x.py", "code/")
         ],
     ],

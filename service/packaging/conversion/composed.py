@@ -60,7 +60,7 @@ def _any_inputs(calculate: Any) -> Any:
 
 
 def _asked(scope: Any, operator: Any, part: Any, outputs: list[Any]) -> list[str]:
-    """The names of what a part says of the operator's own inputs, in variables of these types."""
+    """The variables with the answers of a part to the operator's own inputs; `outputs` are their types."""
     from skl2onnx._supported_operators import sklearn_operator_name_map
 
     asked = scope.declare_local_operator(sklearn_operator_name_map[type(part)], part)
@@ -126,7 +126,7 @@ def _transformed(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _turned_back(scope: Any, container: Any, transformer: Any, value: str) -> str:
-    """What a transformer's inverse_transform gives."""
+    """The variable with the result of a transformer's inverse_transform."""
 
     def computed(kind: str, given: str, numbers: Any) -> str:
         if numbers is None:

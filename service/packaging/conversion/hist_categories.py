@@ -73,7 +73,7 @@ def _double(scope: Any, container: Any, name: str) -> str:
 
 
 def _code(scope: Any, container: Any, given: str, categories: Any) -> str:
-    """The position among the categories; NaN for what is missing or unknown."""
+    """The position among the categories; NaN for a missing or unknown category."""
     present = [each for each in np.asarray(categories, dtype=object).tolist() if not is_missing(each)]
     nan = constant(scope, container, np.array([np.nan]))
     if not present:

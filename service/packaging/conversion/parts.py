@@ -1,8 +1,8 @@
 """
-Estimators made of others, in a shape that converts: what answers the same, by parts that have converters.
+Rebuilds estimators that consist of others, so that each part has a converter and the answers stay the same.
 
-A selector that predicts becomes a pipeline, categories of histogram-based trees a step of their own, and trees inside
-are those of `forests`, which compare in float32 whatever they are given.
+A selector that predicts becomes a pipeline. Categories of histogram-based trees become a step of their own. Trees
+inside become trees of `forests`, which always compare in float32.
 """
 
 from __future__ import annotations

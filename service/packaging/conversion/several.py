@@ -28,7 +28,7 @@ class SeveralOutputs(BaseEstimator):  # type: ignore[misc]
 
 
 def adapted(estimator: Any) -> Any | None:
-    """The same classifier in a class that is converted here; None if it is none of several outputs."""
+    """The same classifier in a class that is converted here; None if it does not have several outputs."""
     if isinstance(estimator, MultiOutputClassifier):
         parts = [forests.exact(each) or each for each in estimator.estimators_]
         return SeveralOutputs(_with_parts(estimator, parts))
