@@ -77,6 +77,19 @@ def signature(task: Any, *outputs: Output, classes: tuple[Any, ...] | None = Non
     return Signature(task, tuple(Feature(f"x{i}", "float") for i in range(4)), outputs, classes)
 
 
+def test_an_answer_that_needs_more_memory_than_there_is_is_refused() -> None:
+    """The client may send other rows; the worker goes on."""
+
+    class Huge(LinearRegression):  # type: ignore[misc]
+        def predict(self, X: Any) -> Any:  # noqa: N803 (scikit-learn's name)
+            return np.ones((len(X), 2**50))
+
+    signature = Signature("regressor", (Feature("x", "float"),), (Output("predict"),))
+
+    with pytest.raises(InvalidInput, match="cannot compute"):
+        SklearnRuntime(Huge(), signature).predict(Table.from_matrix(signature, np.ones((1, 1))))
+
+
 def test_a_classifier_without_probabilities_has_scores() -> None:
     """The scores are its decision function."""
     rows, labels = load_iris(return_X_y=True)
