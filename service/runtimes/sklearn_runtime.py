@@ -39,12 +39,7 @@ class SklearnRuntime:
             outputs = [call(self._estimator, output.name, given) for output in others]
             of_table = self._signature.form in ("matrix", "texts")
             outputs.append(call(self._estimator, last.name, given, keep=of_table))
-        except (
-            ValueError,
-            ArithmeticError,
-            LookupError,
-            MemoryError,
-        ) as ex:  # the table fits; a number or the memory overflows
+        except (ValueError, ArithmeticError, LookupError, MemoryError) as ex:  # a number, or the memory, overflows
             raise InvalidInput("The model cannot compute with these numbers.") from ex
         if self._signature.output_classes is not None:
             from service.several_outputs import in_columns
