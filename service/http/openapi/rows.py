@@ -97,9 +97,9 @@ def cell(feature: Feature) -> JSON:
     kind = _TYPES.get(feature.type, "string")
     schema: JSON = {"type": [kind, "null"] if feature.missing else kind}
     if feature.type == "date":
-        from service.dates import schema as of_a_date
+        from service.http.openapi.dates import date
 
-        schema |= of_a_date(feature.dtype or "")
+        schema |= date(feature.dtype or "")
     if kind in ("number", "integer"):
         most = largest(feature)
         schema |= {"minimum": -most, "maximum": most}
@@ -131,6 +131,10 @@ def _in_query(feature: Feature) -> JSON:
         return schema
     if feature.allowed is not None:
         return {**schema, "enum": [*feature.allowed, ""]}
+    if feature.type == "date":
+        from service.http.openapi.dates import date_or_nothing
+
+        return {**schema, "type": "string", **date_or_nothing(feature.dtype or "")}
     if not feature.numeric:
         return {**schema, "type": "string"}
     of_a_number = cell(Feature(feature.name, feature.type, max_magnitude=feature.max_magnitude))
