@@ -3,7 +3,7 @@ Reads a plain request by llhttp, a parser in C, which is faster than Gunicorn's 
 
 The two parsers must never disagree about the end of a request. So a request takes the short way only under three
 conditions: the bytes that arrived are exactly one request, its head matches the small grammar below, and llhttp finds
-one complete request. All other bytes go to Gunicorn's parser. Only that parser refuses requests, and the short way accepts
+one complete request. All other bytes go to Gunicorn's parser. Only it refuses requests, and the short way accepts
 no request that it would refuse.
 """
 
@@ -19,7 +19,7 @@ import httptools
 _LINE = rb"(GET|HEAD|POST) (/(?!/)[!\"$-~]*+) HTTP/1\.1\r\n"
 _FIELD = rb"[A-Za-z0-9-]{1,64}+:[ \t]*+[!-~][\t -~]*+\r\n"
 _HEAD = re.compile(_LINE + rb"(?:" + _FIELD + rb")++\r\n")
-"""Names have no underscore. Values are not empty. The target is a path and a query. All characters are visible ASCII."""
+"""Names have no underscore, values are not empty, the target is a path and a query, and all of it is visible ASCII."""
 
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
