@@ -121,7 +121,7 @@ def _description(feature: Feature) -> str:
     if feature.accepts_unknown and feature.categories:
         known = ", ".join(map(str, feature.categories[:_KNOWN]))
         more = len(feature.categories) - _KNOWN
-        return f"The model knows {known}{f' and {more} more' if more > 0 else ''}; others are taken, too."
+        return f"The model knows {known}{f' and {more} more' if more > 0 else ''}; it takes others, too."
     return ""
 
 
@@ -180,7 +180,7 @@ def _split(signature: Signature, max_rows: int) -> JSON:
     }
     data = {"type": "array", "items": row, "minItems": 1, "maxItems": max_rows}
     index = {"index": {"description": "Ignored."}}
-    return {"description": "A DataFrame, names and rows apart.", **_members({"columns": columns, "data": data}, index)}
+    return {"description": "A DataFrame: names and rows.", **_members({"columns": columns, "data": data}, index)}
 
 
 def _columns(signature: Signature, max_rows: int) -> JSON:
