@@ -93,7 +93,7 @@ class PlainParser:
         """Count the ends of requests: what llhttp calls."""
         self._complete += 1
 
-    def parse(self, received: bytearray) -> tuple[PlainRequest, int] | None:
+    def parse(self, received: bytes | bytearray) -> tuple[PlainRequest, int] | None:
         """The request that these bytes are, and how many of them its head has; none if it is to go the long way."""
         matched = _HEAD.match(received, 0, self._most_bytes)
         if matched is None:
@@ -104,7 +104,7 @@ class PlainParser:
             return None
         return request, matched.end()
 
-    def _read(self, received: bytearray, matched: re.Match[bytes]) -> PlainRequest | None:
+    def _read(self, received: bytes | bytearray, matched: re.Match[bytes]) -> PlainRequest | None:
         """Read a request that is in the grammar; none if llhttp, or a header of it, says that it is no plain one."""
         found, end = self._fed(received), matched.end()
         if len(found) != received.count(b"\n", 0, end) - 2 or len(found) > self._most_fields:
@@ -118,7 +118,7 @@ class PlainParser:
         method, uri = matched.groups()
         return PlainRequest(method.decode("ascii"), uri.decode("ascii"), fields, length)
 
-    def _fed(self, received: bytearray) -> list[tuple[bytes, bytes]]:
+    def _fed(self, received: bytes | bytearray) -> list[tuple[bytes, bytes]]:
         """The headers that llhttp finds; none if it finds something else than one request."""
         found: list[tuple[bytes, bytes]] = []
         self._found = found
