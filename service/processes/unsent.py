@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, NamedTuple
 
 from service.processes.connection import Connection
 
 _WAIT_SECONDS = 0.002
 """The time that an answer may wait for the others."""
+
+_SHORT_SECONDS = 0.002
+"""
+Requests that compute for less time keep their connection. After a longer request, the connection is closed: a new one
+costs little then, and the next long request goes to the first free worker. Only this thread's CPU time counts.
+"""
 
 _SHORT_REQUESTS = 64
 """After a request that took long, so many short ones have to follow before an answer waits again."""
@@ -41,7 +48,7 @@ class Unsent:
     def __init__(self) -> None:
         self._made: list[Answer] = []
         self._sent: list[Any] = []
-        self._first = 0.0
+        self._first = self._computed = 0.0
         self._short = 0
         self.may_wait = False
 
@@ -49,10 +56,24 @@ class Unsent:
         """Whether the first answer has waited for as long as it may."""
         return bool(self._made) and now - self._first > _WAIT_SECONDS
 
-    def add(self, answer: Answer, began: float) -> None:
-        """Add an answer to a request that `began` at this time."""
+    def start(self, now: float) -> None:
+        """Note the clocks before a request, if no answer waits."""
         if not self._made:
-            self._first = began
+            self._first, self._computed = now, time.thread_time()
+
+    def is_long(self, began: float) -> bool:
+        """
+        Whether a request that `began` at this time has computed for long.
+
+        The CPU clock is slow, so it is read once for all requests of a turn. The requests before this one computed for
+        no longer than they took, so this one computed for at least what is left.
+        """
+        if time.monotonic() - began <= _SHORT_SECONDS:
+            return False
+        return time.thread_time() - self._computed - (began - self._first) > _SHORT_SECONDS
+
+    def add(self, answer: Answer) -> None:
+        """Add an answer."""
         self._made.append(answer)
 
     def judge(self, *, long: bool) -> None:

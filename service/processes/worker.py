@@ -28,13 +28,6 @@ _RETRY_SECONDS = 0.02
 
 _GIVEN_AT_ONCE = 16
 
-_SHORT_SECONDS = 0.002
-"""
-Requests that compute for less time keep their connection. After a longer request, the connection is closed: a new one
-costs little then, and the next long request goes to the first free worker. Only this thread's CPU time counts.
-"""
-
-
 _SLOW_SECONDS = 0.02
 """After a request that took longer, even if it only waited for something, answers do not wait for each other."""
 
@@ -103,6 +96,7 @@ class Worker(EventLoop):
         began = time.monotonic()
         if self.unsent.are_late(began):
             self.send_answers()
+        self.unsent.start(began)
         if began - self.looked >= LOOK_SECONDS:
             self.looked = began
             self.notify()  # one turn may answer many requests
@@ -111,7 +105,7 @@ class Worker(EventLoop):
         except Exception as ex:  # noqa: BLE001 (whatever the app raises)
             self.refuse(connection, refusal(ex), ex, arrived.head)
             return
-        self.unsent.add(Answer(connection, response.content, not response.should_close(), content), began)
+        self.unsent.add(Answer(connection, response.content, not response.should_close(), content))
         if not self.unsent.may_wait:
             self.send_answers()
 
@@ -160,11 +154,10 @@ class Worker(EventLoop):
         """Call the app. Meanwhile, `_watch_over` may give the other connections away."""
         self._since = began
         self._alone.release()
-        computed = time.thread_time()
         try:
             content = self.wsgi(environ, response.start_response)
             try:
-                is_long = _is_long(began, computed)
+                is_long = self.unsent.is_long(began)
                 if is_long:
                     response.force_close()
                 for piece in content:
@@ -234,12 +227,6 @@ class Worker(EventLoop):
                 self.begin(client, client.getpeername(), client.getsockname(), received)
             except OSError:  # the client has gone
                 client.close()
-
-
-def _is_long(began: float, computed: float) -> bool:
-    """Whether a request took long. To read the thread's CPU clock is slow, so the cheap clock is read first."""
-    long = time.monotonic() - began > _SHORT_SECONDS
-    return long and time.thread_time() - computed > _SHORT_SECONDS
 
 
 def _finish(content: Any) -> None:
