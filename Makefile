@@ -55,6 +55,16 @@ $(BOOSTERS): requirements-boosters.txt  # only boosters' models need these packa
 		open(own + "/upon.pth", "w").write(own.replace(".venv-boosters", ".venv"))'
 	@touch $@
 
+GUNICORN := .gunicorn/.ready
+
+$(GUNICORN): requirements.txt | $(READY)  # Gunicorn's own requests, which its wheel does not have, for test-all
+	rm -rf .gunicorn && mkdir .gunicorn
+	sed -n '/^gunicorn==/,/# via/p' requirements.txt > .gunicorn/requirements.txt
+	$(BIN)/pip download --disable-pip-version-check --quiet --no-deps --no-binary gunicorn \
+		--require-hashes -r .gunicorn/requirements.txt -d .gunicorn
+	tar -xzf .gunicorn/gunicorn-*.tar.gz -C .gunicorn --strip-components=1
+	@touch $@
+
 SBOM := .venv-sbom/.ready
 
 $(SBOM): requirements-sbom.txt
@@ -77,7 +87,7 @@ down:  ## stop the containers
 test: $(READY) $(KSERVE) $(KUBERNETES) $(BOOSTERS)  ## run the tests, without the long ones and those of the containers
 	$(BIN)/pytest -m "not long" -n auto --dist loadgroup
 
-test-all: $(READY) $(KSERVE) $(KUBERNETES) $(BOOSTERS)  ## run all tests that need no containers, as CI does
+test-all: $(READY) $(KSERVE) $(KUBERNETES) $(BOOSTERS) $(GUNICORN)  ## run all tests that need no containers, as CI does
 	$(BIN)/pytest -n auto --dist loadgroup --cov
 
 docker-test: $(READY)  ## run the tests of the containers; they need Docker and port 80

@@ -14,6 +14,7 @@ Gunicorn's master and workers, and the watcher of the models directory.
     queues.py             connections by their deadlines
     chunks.py             chunked bodies
     sending.py            sends answers
+    unsent.py             answers that wait for the others of a turn
     budget.py             the memory for bytes that wait
     relay.py              gives connections to another worker
     crashes.py            notes which requests crashed workers

@@ -61,7 +61,7 @@ class Accepting(Sending):
 
     def make_room(self) -> bool:
         """Close the least useful connection: idle, ending or slow. Returns False if there is none."""
-        idle = (each for each in islice(self.idle, _CANDIDATES) if not _has_data(each.sock))
+        idle = (each for each in islice(self.idle, _CANDIDATES) if not (each.begun or _has_data(each.sock)))
         slow = self.arriving.over(time.monotonic() + self.arriving.seconds - _SLOW_SECONDS)
         for connection in (*islice(idle, 1), *islice(self.ending, 1), *slow[:1]):
             self.close(connection)

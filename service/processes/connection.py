@@ -65,6 +65,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_arrived",
         "_cfg",
         "_chunks",
         "_head",
@@ -118,6 +119,7 @@ class Connection:
         self._forget()
 
     def _forget(self) -> None:
+        self._arrived: Arrived | None = None
         self._request: Any = None
         self._head = b""
         self._length = 0
@@ -127,7 +129,7 @@ class Connection:
     @property
     def begun(self) -> bool:
         """Whether a part of a request has arrived."""
-        return self._request is not None or bool(self.received)
+        return self._request is not None or self._arrived is not None or bool(self.received)
 
     @property
     def has_head(self) -> bool:
@@ -141,6 +143,8 @@ class Connection:
 
     def again(self) -> bytes | None:
         """The bytes of the request so far, for another worker; None if some chunks are missing."""
+        if self._arrived is not None:
+            return self._arrived.head + self._arrived.body
         if self._chunks is None:
             return self._head + self.received
         if not self._chunks.complete or self._chunks.trailers:
@@ -148,30 +152,37 @@ class Connection:
         body = bytes(self._chunks.body)
         return self._head + b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n" + self.received
 
-    def advance(self) -> bool:
+    def advance(self, piece: bytes = b"") -> bool:
         """
-        Look at what has arrived; whether there is a request to be answered.
+        Add a piece that has arrived, and look at all that has; whether there is a request to be answered.
 
         A body that is too long is answered without it: the app refuses it by its length alone.
 
         Raises:
             ParseException: what has arrived is no request.
         """
-        if self._request is None and not (self._read_plain() or self._read_head()):
+        if self._request is not None:
+            self.received += piece
+        elif self._arrived is not None or self._read_plain(piece):
+            return True
+        elif not self._read_head():
             return False
         if self._chunks:
             return self._chunks.feed(self.received)
         return len(self.received) >= self._length or self._length > self._most
 
-    def _read_plain(self) -> bool:
+    def _read_plain(self, piece: bytes) -> bool:
         """Take the short way if exactly one plain request has arrived."""
-        found = self._plain.parse(self.received) if self._plain and not self._searched else None
+        found = None
+        if self._plain is not None and not self._searched:
+            piece = bytes(self.received) + piece if self.received else piece
+            self.received.clear()
+            found = self._plain.parse(piece)
         if found is None:
+            self.received += piece
             return False
-        self._request, end = found
-        self._head = bytes(self.received[:end])
-        del self.received[:end]
-        self._length = self._request.length
+        request, end = found
+        self._arrived = Arrived(request, piece[:end], piece[end:], None, True)
         return True
 
     def _read_head(self) -> bool:
@@ -223,6 +234,9 @@ class Connection:
 
     def take(self) -> Arrived:
         """The request that has arrived, even if its body is incomplete. The next request may follow."""
+        if self._arrived is not None:
+            arrived, self._arrived = self._arrived, None
+            return arrived
         request, head, chunks = self._request, self._head, self._chunks
         request._expected_100_continue = False  # noqa: SLF001 (its body is here, or is refused)
         if chunks is None:

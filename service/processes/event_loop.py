@@ -55,8 +55,10 @@ class EventLoop(Accepting):
         again, self.to_proceed = self.to_proceed, {}
         for connection in again:
             self.guarded(connection, self._proceed)
+        self._answer_complete()
         for connection in [*islice(self.large, 1)]:
             self.guarded(connection, self.answer)
+            self.send_answers()
         now = time.monotonic()
         if now - self.looked >= LOOK_SECONDS:
             self._look(now)
@@ -70,6 +72,18 @@ class EventLoop(Accepting):
         for key, _ in events:
             key.data()
 
+    def _answer_complete(self) -> None:
+        """
+        Answer the small requests that have arrived.
+
+        First all are read, then all are answered, then all answers are sent: the CPU's caches hold the code of one of
+        these steps, but not that of all three.
+        """
+        complete, self.complete = self.complete, {}
+        for connection in complete:
+            self.guarded(connection, self.answer)
+        self.send_answers()
+
     def _look(self, now: float) -> None:
         """Send a heartbeat to the master, and end the connections whose deadline has passed."""
         self.looked = now
@@ -78,6 +92,7 @@ class EventLoop(Accepting):
             self.listen(True)
         if any(queue.over(now) for queue in self.queues):
             self._dispatch(0)  # a request may have arrived while others were answered
+            self._answer_complete()
             for connection in self.arriving.over(now):
                 self.guarded(connection, lambda late: self.refuse(late, 408))
             for queue in (self.idle, self.sending, self.ending):
@@ -95,25 +110,24 @@ class EventLoop(Accepting):
             return
         if not connection.begun:
             connection.since = time.time()
-        connection.received += piece
         if piece:
-            self._proceed(connection)
+            self._proceed(connection, piece)
         elif connection.has_head:  # the client has ended its side, and may still read
             self.answer(connection)
         else:
             self.close(connection)
 
-    def _proceed(self, connection: Connection) -> None:
-        """Answer the request that has arrived, or wait for the rest of it."""
+    def _proceed(self, connection: Connection, piece: bytes = b"") -> None:
+        """Add a piece that has arrived. If the request is complete, it is answered in this turn; else wait for more."""
         try:
-            complete = connection.advance()
+            complete = connection.advance(piece)
         except Exception as ex:  # noqa: BLE001 (the parser's errors have no common base)
             self.refuse(connection, refusal(ex), ex)
             return
         if not complete:
             self.wait_for_rest(connection)
         elif connection.need() <= HEAD_BYTES:
-            self.answer(connection)
+            self.complete[connection] = None
         else:
             self.unwatch(connection)
             self.large.take(connection)
@@ -132,7 +146,11 @@ class EventLoop(Accepting):
 
     @abstractmethod
     def answer(self, connection: Connection) -> None:
-        """Answer the request that has arrived."""
+        """Make the answer to the request that has arrived."""
+
+    @abstractmethod
+    def send_answers(self) -> None:
+        """Send the answers that were made."""
 
     @abstractmethod
     def refuse(self, connection: Connection, status: int, error: Exception | None = None) -> None:

@@ -94,7 +94,7 @@ class PlainParser:
         """Count a complete request. llhttp calls this."""
         self._complete += 1
 
-    def parse(self, received: bytearray) -> tuple[PlainRequest, int] | None:
+    def parse(self, received: bytes | bytearray) -> tuple[PlainRequest, int] | None:
         """The request and the number of bytes of its head; None if the bytes must go the long way."""
         matched = _HEAD.match(received, 0, self._most_bytes)
         if matched is None:
@@ -105,7 +105,7 @@ class PlainParser:
             return None
         return request, matched.end()
 
-    def _read(self, received: bytearray, matched: re.Match[bytes]) -> PlainRequest | None:
+    def _read(self, received: bytes | bytearray, matched: re.Match[bytes]) -> PlainRequest | None:
         """Read a request that matches the grammar; None if llhttp or a header shows that it is not plain."""
         found, end = self._fed(received), matched.end()
         if len(found) != received.count(b"\n", 0, end) - 2 or len(found) > self._most_fields:
@@ -119,7 +119,7 @@ class PlainParser:
         method, uri = matched.groups()
         return PlainRequest(method.decode("ascii"), uri.decode("ascii"), fields, length)
 
-    def _fed(self, received: bytearray) -> list[tuple[bytes, bytes]]:
+    def _fed(self, received: bytes | bytearray) -> list[tuple[bytes, bytes]]:
         """The headers that llhttp finds; an empty list if it does not find exactly one request."""
         found: list[tuple[bytes, bytes]] = []
         self._found = found

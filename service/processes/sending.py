@@ -55,6 +55,7 @@ class Sending(base.Worker, ABC):  # type: ignore[misc]
         self.budget = Budget()
         self.plain = PlainParser(self.cfg)
         self.to_proceed: dict[Connection, None] = {}
+        self.complete: dict[Connection, None] = {}
         self.listening = False
         self.at_once = 1
 
@@ -154,6 +155,7 @@ class Sending(base.Worker, ABC):  # type: ignore[misc]
         del connection.queue[connection]
         connection.queue = None
         self.to_proceed.pop(connection, None)
+        self.complete.pop(connection, None)
         self.unwatch(connection)
         connection.sock.close()
         self._release(connection)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from io import BytesIO
 from selectors import EVENT_READ
 from typing import Any
@@ -18,6 +19,7 @@ from service.processes.extra_workers import LONG_SECONDS
 from service.processes.gunicorn_patches import WholeResponse, problem, refusal
 from service.processes.plain_environ import create
 from service.processes.relay import Relay
+from service.processes.unsent import Answer, Unsent
 
 _CRASHED = f"{MOST_CRASHES} workers crashed while they answered this request. It is not tried again."
 
@@ -26,11 +28,8 @@ _RETRY_SECONDS = 0.02
 
 _GIVEN_AT_ONCE = 16
 
-_SHORT_SECONDS = 0.002
-"""
-Requests that compute for less time keep their connection. After a longer request, the connection is closed: a new one
-costs little then, and the next long request goes to the first free worker. Only this thread's CPU time counts.
-"""
+_SLOW_SECONDS = 0.02
+"""After a request that took longer, even if it only waited for something, answers do not wait for each other."""
 
 
 class CrashedError(Exception):
@@ -69,6 +68,11 @@ class Worker(EventLoop):
         self.metrics = getattr(self.wsgi, "metrics", None) or Metrics()
         self.most = getattr(self.wsgi, "max_body_bytes", 0)
 
+    def prepare(self) -> None:
+        """Make the queues, and the list of answers that are not sent yet."""
+        super().prepare()
+        self.unsent = Unsent()
+
     def run(self) -> None:
         """Answer requests. A second thread checks now and then if a request takes long."""
         self._keeps = bool(self.cfg.keepalive)
@@ -82,10 +86,17 @@ class Worker(EventLoop):
         super().run()
 
     def answer(self, connection: Connection) -> None:
-        """Answer a request. The next request on this connection waits until other connections had their turn."""
+        """
+        Make the answer to a request. It is sent with those of the other requests that arrived together with it.
+
+        The next request on this connection waits until other connections had their turn.
+        """
         arrived = connection.take()
         self._answered = connection
         began = time.monotonic()
+        if self.unsent.are_late(began):
+            self.send_answers()
+        self.unsent.start(began)
         if began - self.looked >= LOOK_SECONDS:
             self.looked = began
             self.notify()  # one turn may answer many requests
@@ -94,8 +105,23 @@ class Worker(EventLoop):
         except Exception as ex:  # noqa: BLE001 (whatever the app raises)
             self.refuse(connection, refusal(ex), ex, arrived.head)
             return
-        self.send(connection, response.content, keeps=not response.should_close())
-        _finish(content)
+        self.unsent.add(Answer(connection, response.content, not response.should_close(), content))
+        if not self.unsent.may_wait:
+            self.send_answers()
+
+    def send_answers(self) -> None:
+        """Send the answers that were made. Then tell the app, which counts them; no client waits for that."""
+        self._send_made()
+        for content in self.unsent.take_sent():
+            try:
+                _finish(content)
+            except Exception:
+                self.log.exception("The app failed after its answer was sent.")
+
+    def _send_made(self) -> None:
+        """Send the answers that were made, and no more: the app may be busy with another request."""
+        for answer in self.unsent.take():
+            self.guarded(answer.connection, partial(self.send, content=answer.content, keeps=answer.keeps))
 
     def _respond(self, connection: Connection, arrived: Arrived, began: float) -> tuple[WholeResponse, Any]:
         """Call the app, and collect its answer without sending it."""
@@ -128,11 +154,11 @@ class Worker(EventLoop):
         """Call the app. Meanwhile, `_watch_over` may give the other connections away."""
         self._since = began
         self._alone.release()
-        computed = time.thread_time()
         try:
             content = self.wsgi(environ, response.start_response)
             try:
-                if _is_long(began, computed):
+                is_long = self.unsent.is_long(began)
+                if is_long:
                     response.force_close()
                 for piece in content:
                     response.write(piece)
@@ -143,7 +169,9 @@ class Worker(EventLoop):
         finally:
             self._alone.acquire()
             self._since = 0.0
-        if (seconds := time.monotonic() - began) > LOOK_SECONDS:
+        seconds = time.monotonic() - began
+        self.unsent.judge(long=is_long or seconds > _SLOW_SECONDS)
+        if seconds > LOOK_SECONDS:
             for queue in self.queues:  # the worker read nothing meanwhile, so this time is not the clients'
                 queue.extend(seconds)
         return content
@@ -179,6 +207,7 @@ class Worker(EventLoop):
         with self._alone:
             if self._since != since or self.relay is None:
                 return True
+            self._send_made()
             for connection in (*self.idle, *self.arriving, *self.large):
                 content = None if connection is self._answered else connection.again()
                 if content is not None and not self.relay.give(connection.sock, content):
@@ -198,12 +227,6 @@ class Worker(EventLoop):
                 self.begin(client, client.getpeername(), client.getsockname(), received)
             except OSError:  # the client has gone
                 client.close()
-
-
-def _is_long(began: float, computed: float) -> bool:
-    """Whether a request took long. To read the thread's CPU clock is slow, so the cheap clock is read first."""
-    long = time.monotonic() - began > _SHORT_SECONDS
-    return long and time.thread_time() - computed > _SHORT_SECONDS
 
 
 def _finish(content: Any) -> None:

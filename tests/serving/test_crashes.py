@@ -167,6 +167,25 @@ def test_others_are_answered_while_all_workers_are_busy_for_long(faulty: Faulty,
         assert len(faulty.started()) == 2
 
 
+def test_requests_that_arrive_together_with_a_long_one_are_answered(faulty: Faulty, tmp_path: Path) -> None:
+    """A worker sends the answers of one turn together, but none has to wait for a request that takes long."""
+    with replicas(faulty, tmp_path, number=1, workers=1) as (_, (server,)), ExitStack() as stack:
+        long, *others = [kept_connection(stack, server.port) for _ in range(5)]
+        for _ in range(25):  # after many short requests, answers wait for each other
+            assert all(healthy(client) for client in others)
+        (worker,) = server.workers()
+        os.kill(worker, signal.SIGSTOP)
+        for client in others:
+            client.sendall(HEALTH)
+        long.sendall(HEALTH.replace(b"/healthz", b"/long"))
+        os.kill(worker, signal.SIGCONT)
+
+        assert [read_answer(client).status for client in others] == [200] * 4
+        wait_until(lambda: len(faulty.started()) == 1)
+        faulty.release()
+        assert read_answer(long).status == 200
+
+
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -37,6 +38,24 @@ def shapes() -> Iterator[bytes]:
         yield b"\r\n".join([line, one, other, b"", body])
 
 
+def corpus(source: Path) -> list[bytes]:
+    """
+    Gunicorn's own requests in its source archive, right and wrong: as its tests read them, and as they stand.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
+    files = sorted(source.glob("tests/requests/**/*.http"))
+    if not files:
+        raise FileNotFoundError(f"{source} has no requests of Gunicorn: make .gunicorn/.ready brings them.")
+    found = []
+    for file in files:  # line ends are written out in them
+        text = file.read_bytes()
+        plain = text.replace(b"\n", b"").replace(b"\\r\\n", b"\r\n").replace(b"\\n", b"\n")
+        found += [each.replace(b"\\0", b"\0").replace(b"\\t", b"\t") for each in (plain, text)]
+    return found
+
+
 def mutated(random: Random) -> bytes:
     """A request with up to three changes: a part is removed, inserted, doubled or replaced."""
     fields = random.sample(_FIELDS, random.randrange(4))
@@ -50,7 +69,12 @@ def mutated(random: Random) -> bytes:
         b"",
         body,
     ]
-    content = bytearray(b"\r\n".join(parts))
+    return changed(random, b"\r\n".join(parts))
+
+
+def changed(random: Random, original: bytes) -> bytes:
+    """A request with up to three changes."""
+    content = bytearray(original)
     for _ in range(random.randrange(4)):
         start = random.randrange(len(content) + 1)
         end = min(len(content), start + random.randrange(3))

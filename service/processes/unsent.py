@@ -1,0 +1,93 @@
+"""Answers that are made and not sent yet: those to requests that arrived together are sent together."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple
+
+from service.processes.connection import Connection
+
+_WAIT_SECONDS = 0.002
+"""The time that an answer may wait for the others."""
+
+_SHORT_SECONDS = 0.002
+"""
+Requests that compute for less time keep their connection. After a longer request, the connection is closed: a new one
+costs little then, and the next long request goes to the first free worker. Only this thread's CPU time counts.
+"""
+
+_SHORT_REQUESTS = 64
+"""After a request that took long, so many short ones have to follow before an answer waits again."""
+
+
+class Answer(NamedTuple):
+    """
+    The answer to a request.
+
+    Attributes:
+        connection: where it goes to.
+        content: its head and body.
+        keeps: whether another request may follow on the connection.
+        body: what the app gave for the body. Its method `close` tells the app that the answer was sent.
+    """
+
+    connection: Connection
+    content: bytes
+    keeps: bool
+    body: Any
+
+
+class Unsent:
+    """
+    The answers of one turn. An answer waits only while all requests are short: a slow one would hold it up.
+
+    Attributes:
+        may_wait: whether answers may wait for the others.
+    """
+
+    def __init__(self) -> None:
+        self._made: list[Answer] = []
+        self._sent: list[Any] = []
+        self._first = self._computed = 0.0
+        self._short = 0
+        self.may_wait = False
+
+    def are_late(self, now: float) -> bool:
+        """Whether the first answer has waited for as long as it may."""
+        return bool(self._made) and now - self._first > _WAIT_SECONDS
+
+    def start(self, now: float) -> None:
+        """Note the clocks before a request, if no answer waits."""
+        if not self._made:
+            self._first, self._computed = now, time.thread_time()
+
+    def is_long(self, began: float) -> bool:
+        """
+        Whether a request that `began` at this time has computed for long.
+
+        The CPU clock is slow, so it is read once for all requests of a turn. The requests before this one computed for
+        no longer than they took, so this one computed for at least what is left.
+        """
+        if time.monotonic() - began <= _SHORT_SECONDS:
+            return False
+        return time.thread_time() - self._computed - (began - self._first) > _SHORT_SECONDS
+
+    def add(self, answer: Answer) -> None:
+        """Add an answer."""
+        self._made.append(answer)
+
+    def judge(self, *, long: bool) -> None:
+        """Note whether a request took long."""
+        self._short = 0 if long else self._short + 1
+        self.may_wait = self._short >= _SHORT_REQUESTS
+
+    def take(self) -> list[Answer]:
+        """The answers to be sent now."""
+        made, self._made = self._made, []
+        self._sent += [answer.body for answer in made]
+        return made
+
+    def take_sent(self) -> list[Any]:
+        """The bodies of the answers that were taken since the last call."""
+        sent, self._sent = self._sent, []
+        return sent
