@@ -44,9 +44,10 @@ def _run_tasks_in_this_thread() -> None:
         return
     plain = _Sequence(Parallel, _FuncWrapper, lambda: getattr(active, "config", default) is default)
     Parallel.__init__ = lambda self, n_jobs=None, **options: plain.begin(self, n_jobs, options)
-    Parallel.__getattr__ = lambda self, name: plain.attribute(self, name)
-    Parallel.__call__ = lambda self, tasks: plain.call(self, tasks)
-    Parallel.__enter__ = lambda self: plain.enter(self)
+    # Python gives the Parallel to functions alone, not to bound methods.
+    Parallel.__getattr__ = lambda self, name: plain.attribute(self, name)  # noqa: PLW0108
+    Parallel.__call__ = lambda self, tasks: plain.call(self, tasks)  # noqa: PLW0108
+    Parallel.__enter__ = lambda self: plain.enter(self)  # noqa: PLW0108
     setattr(Parallel, _DONE, True)
 
 
