@@ -23,8 +23,8 @@ class SklearnRuntime:
     platform = "sklearn_skops"
 
     def __init__(self, estimator: Any, signature: Signature) -> None:
-        self._estimator = estimator
         self._signature = signature
+        self._steps, self._final = separated(estimator)
         self._sorted: tuple[NDArray[Any], NDArray[np.intp]] | None = None
         if signature.classes is not None:
             classes = np.asarray(estimator.classes_)
@@ -35,12 +35,23 @@ class SklearnRuntime:
         """Predict each row."""
         try:
             given = estimator_input(self._signature, table)
-            *others, last = self._signature.outputs
-            outputs = [call(self._estimator, output.name, given) for output in others]
             of_table = self._signature.form in ("matrix", "texts")
-            outputs.append(call(self._estimator, last.name, given, keep=of_table))
+            if self._steps:
+                given = transformed(self._steps, given, keep=of_table)
+            *others, last = self._signature.outputs
+            outputs = [call(self._final, output.name, given) for output in others]
+            outputs.append(call(self._final, last.name, given, keep=of_table and not self._steps))
         except (ValueError, ArithmeticError, LookupError, MemoryError) as ex:  # a number, or the memory, overflows
             raise InvalidInput("The model cannot compute with these numbers.") from ex
+        return self.prediction(outputs)
+
+    def prediction(self, outputs: list[NDArray[Any]]) -> Prediction:
+        """
+        Make a prediction of what the estimator's methods answer.
+
+        Args:
+            outputs: the answers of the methods that the signature names, in its order.
+        """
         if self._signature.output_classes is not None:
             from service.several_outputs import in_columns
 
@@ -50,6 +61,50 @@ class SklearnRuntime:
         if self._sorted is not None:
             outputs[0] = _positions(*self._sorted, outputs[0])
         return _prediction(self._signature, outputs)
+
+
+def answered(estimator: Any, methods: list[str], rows: Any) -> list[NDArray[Any]]:
+    """What some methods of an estimator say of these rows. The rows pass the transformers of a plain pipeline once."""
+    steps, final = separated(estimator)
+    given = transformed(steps, rows) if steps else rows
+    return [call(final, method, given) for method in methods]
+
+
+def separated(estimator: Any) -> tuple[list[Any], Any]:
+    """
+    Return the transformers of a plain pipeline, and its last step. The rows pass the transformers once for all outputs.
+
+    Each method of scikit-learn's own Pipeline calls the same transformers, and then the last step. Anything else, as
+    a subclass, may compute in another way: it is returned whole, with no transformers.
+    """
+    steps: list[Any] = getattr(estimator, "steps", [])
+    if len(steps) < 2 or not _plain(estimator) or steps[-1][1] in (None, "passthrough"):
+        return [], estimator
+    return [step for _, step in steps[:-1] if step is not None and step != "passthrough"], steps[-1][1]
+
+
+def _plain(estimator: Any) -> bool:
+    """Whether an estimator is scikit-learn's own Pipeline, with none of its methods replaced in the object."""
+    from sklearn.pipeline import Pipeline
+
+    return type(estimator) is Pipeline and not any(hasattr(Pipeline, name) for name in vars(estimator))
+
+
+def transformed(steps: list[Any], rows: Any, *, keep: bool = True) -> Any:
+    """
+    Return what comes out of transformers for these rows, in the container of the last one.
+
+    Args:
+        steps: the fitted transformers, in their order.
+        rows: in the container that the first one takes.
+        keep: whether the rows are needed afterwards: transformers may compute in place.
+    """
+    rows = copy(rows) if keep else rows
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for step in steps:
+            rows = step.transform(rows)
+    return rows
 
 
 def _positions(classes: NDArray[Any], order: NDArray[np.intp], labels: NDArray[Any]) -> NDArray[np.intp]:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import RadiusNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
@@ -206,3 +207,37 @@ def test_a_session_holds_no_file(iris_dir: Path) -> None:
 
     assert sys.getrefcount(content) == before
     assert runtime.platform == "onnx_onnxv1"
+
+
+class _InPlace(LogisticRegression):
+    """Changes the rows that it gets."""
+
+    def predict(self, X: Any) -> Any:
+        X *= 0.5
+        return super().predict(X)
+
+
+class _Own(Pipeline):
+    """A pipeline that computes in its own way."""
+
+    def predict_proba(self, X: Any) -> Any:
+        return super().predict_proba(X)[:, ::-1]
+
+
+@pytest.mark.parametrize("form", ["matrix", "frame"])
+@pytest.mark.parametrize("kind", [Pipeline, _Own])
+@pytest.mark.parametrize("final", [LogisticRegression(), _InPlace()], ids=str)
+def test_a_pipeline_answers_as_its_own_methods_do(kind: Any, final: Any, form: Any) -> None:
+    """Bit by bit, though the rows pass the transformers of a plain pipeline once for all outputs."""
+    rows, labels = load_iris(return_X_y=True)
+    given = pd.DataFrame(rows, columns=list("abcd")) if form == "frame" else rows
+    model = kind([("none", None), ("scale", StandardScaler(copy=False)), ("final", final)]).fit(given.copy(), labels)
+    features = tuple(Feature(name, "float") for name in "abcd")
+    takes = Signature(
+        "classifier", features, (Output("predict"), Output("predict_proba", 3)), tuple(range(3)), form
+    )
+    prediction = SklearnRuntime(model, takes).predict(Table.from_matrix(takes, rows.copy()))
+
+    assert prediction.predict.tolist() == model.predict(given.copy()).tolist()
+    assert prediction.probabilities is not None
+    assert prediction.probabilities.tobytes() == model.predict_proba(given.copy()).tobytes()

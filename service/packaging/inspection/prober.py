@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from service.packaging.inspection.final_estimator import split, unwrapped
 from service.runtimes.sklearn_input import estimator_input
-from service.runtimes.sklearn_runtime import call
+from service.runtimes.sklearn_runtime import answered, call
 from service.signature import Feature, Signature, Value, is_missing
 from service.table import Table
 
@@ -110,7 +110,7 @@ class Prober:
         """Whether the estimator predicts a row for each value, with that value in its place, and answers are finite."""
         try:
             given = self._given(signature, values)
-            answers = [call(self._estimator, output.name, given) for output in signature.outputs]
+            answers = answered(self._estimator, [output.name for output in signature.outputs], given)
         except Exception:  # noqa: BLE001 (an estimator may raise anything at what it does not take)
             return False
         return all(answer.dtype.kind != "f" or bool(np.isfinite(answer).all()) for answer in answers)
