@@ -107,6 +107,11 @@ def transformed(steps: list[Any], rows: Any, *, keep: bool = True) -> Any:
     return rows
 
 
+def part_of(rows: Any, start: int, end: int) -> Any:
+    """Some of the rows that `transformed` returns."""
+    return rows.iloc[start:end] if hasattr(rows, "iloc") else rows[start:end]
+
+
 def _positions(classes: NDArray[Any], order: NDArray[np.intp], labels: NDArray[Any]) -> NDArray[np.intp]:
     """
     Map labels to positions in `classes_`.

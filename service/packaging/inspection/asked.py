@@ -20,5 +20,6 @@ class Asked:
         """Return the answer of a method to these rows. It must not be changed."""
         key = method, id(rows)
         if key not in self._answers:
-            self._answers[key] = rows, call(self._estimator, method, rows)  # the rows are kept, so their id stays theirs
+            # The rows are kept, so that no other container gets their id
+            self._answers[key] = rows, call(self._estimator, method, rows)
         return self._answers[key][1]
