@@ -35,6 +35,11 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
                             "self.alive =", "self.tmp ="),
         "workers/workertmp.py": ("def last_update(",),
     },
+    "joblib": {"parallel.py": ("_backend = threading.local()", "default_parallel_config = {")},
+    "narwhals": {
+        "stable/v2/dependencies.py": ("def is_into_dataframe(", "def is_into_series("),
+        # which are replaced (runtimes/sklearn_shortcuts.py, which does without them if they are missing)
+    },
     "onnxruntime": {"capi/onnxruntime_inference_collection.py": ("self._sess =",)},
     "prometheus_client": {
         "metrics.py": ("self._name =", "self._documentation =", "self._labelnames =", "self._value =",
@@ -80,6 +85,8 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
                                        "_default_to_infrequent_mappings ="),
         "svm/_base.py": ("self._sparse =", "_dual_coef_ =", "self._intercept_ =", "self._n_support", "self._probA",
                          "self._probB"),
+        "utils/parallel.py": ("class Parallel(joblib.Parallel):", "class _FuncWrapper:", "self.function = function"),
+        # methods of Parallel are replaced (runtimes/sklearn_shortcuts.py)
     },
     "skops": {
         "io/_audit.py": ("class Node:", "def audit_tree(", "def get_tree("),

@@ -20,12 +20,17 @@ _LIBRARIES = frozenset({"builtins", "numpy", "scipy", "sklearn"})
 
 
 class OnePass:
-    """Asks an estimator for several outputs, and transforms the rows once."""
+    """
+    Asks an estimator for several outputs, and transforms the rows once.
+
+    Attributes:
+        final: the estimator that follows the transformers.
+    """
 
     def __init__(self, transformers: Iterable[Any], final: Any) -> None:
         """Ask `final`, after the transformers, each of which gives its rows to the next one."""
         self._transformers = list(transformers)
-        self._final = final
+        self.final = final
         self._shared = [name for name in _SHARED if hasattr(final, name)]
 
     @classmethod
@@ -46,10 +51,20 @@ class OnePass:
             methods: names of the final estimator's methods.
             rows: as the estimator takes them; transformers may change them.
         """
+        rows = self.transformed(rows)
+        asked = _Asked(self.final, self._shared)
+        return [asked.call(method, rows) for method in methods]
+
+    @property
+    def transforms(self) -> bool:
+        """Whether there are transformers before the final estimator."""
+        return bool(self._transformers)
+
+    def transformed(self, rows: Any) -> Any:
+        """Return the rows as the final estimator gets them. Transformers may change the given rows."""
         for transformer in self._transformers:
             rows = transformer.transform(rows)
-        asked = _Asked(self._final, self._shared)
-        return [asked.call(method, rows) for method in methods]
+        return rows
 
 
 class _Asked:
@@ -66,7 +81,7 @@ class _Asked:
 
     def call(self, method: str, rows: Any) -> Any:
         """Call a method with a copy of the rows, so that each method finds them unchanged."""
-        given = _copied(rows)
+        given = copied(rows)
         self._given.append(given)
         return getattr(self._twin, method)(given)
 
@@ -79,9 +94,19 @@ class _Asked:
             key = (name, args, *sorted(options.items()))
             if key not in self._known:
                 self._known[key] = method(rows, *args, **options)
-            return _copied(self._known[key])
+            return copied(self._known[key])
 
         return remembered
+
+
+def one_pass(estimator: Any) -> OnePass | None:
+    """One pass over an estimator; None if it has code of others."""
+    return OnePass.of(estimator) if fits(estimator) else None
+
+
+def part_of(rows: Any, start: int, end: int) -> Any:
+    """Some of the rows that a transformer returned: of a DataFrame, an array or a sparse matrix."""
+    return rows.iloc[start:end] if hasattr(rows, "iloc") else rows[start:end]
 
 
 def fits(estimator: Any) -> bool:
@@ -104,8 +129,8 @@ def _is_pipeline(estimator: Any) -> bool:
     return f"{type(estimator).__module__}.{type(estimator).__qualname__}" == "sklearn.pipeline.Pipeline"
 
 
-def _copied(value: Any) -> Any:
+def copied(value: Any) -> Any:
     """A copy that shares no numbers: of an array or a table, or of those in a list or tuple."""
     if type(value) in (list, tuple):
-        return type(value)(map(_copied, value))
+        return type(value)(map(copied, value))
     return value.copy() if hasattr(value, "copy") else copy(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -60,10 +61,20 @@ def _series(feature: Feature, column: NDArray[Any]) -> Any:
     if feature.type == "date":
         return _dates(feature.dtype or "", column)
     if not feature.numeric:
-        return pd.Series(_strings(feature, column), dtype=feature.dtype)
+        return pd.Series(_strings(feature, column), dtype=_dtype(feature.dtype))
     # NumPy's integers have no missing value: if a cell is empty, pandas makes the column one of floats, as in the fit.
     gaps = feature.missing and bool(np.isnan(column).any())
-    return pd.Series(column, dtype=None if gaps else feature.dtype)
+    if gaps or feature.dtype == "float64":
+        return column
+    return pd.Series(column, dtype=_dtype(feature.dtype))
+
+
+@cache
+def _dtype(name: str | None) -> Any:
+    """The dtype of this name. To find it takes pandas longer than to make a short column of it."""
+    import pandas as pd
+
+    return None if name is None else pd.api.types.pandas_dtype(name)
 
 
 def _dates(dtype: str, column: NDArray[Any]) -> Any:

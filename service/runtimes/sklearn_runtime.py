@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from service.errors import InvalidInput
 from service.prediction import Prediction
-from service.runtimes.one_pass import OnePass, fits
+from service.runtimes.one_pass import OnePass, copied, one_pass
 from service.runtimes.runtime import _prediction
 from service.runtimes.sklearn_input import estimator_input
 from service.signature import Signature
@@ -28,8 +27,7 @@ class SklearnRuntime:
     def __init__(self, estimator: Any, signature: Signature) -> None:
         self._estimator = estimator
         self._signature = signature
-        several = len(signature.outputs) > 1 and fits(estimator)
-        self._one_pass = OnePass.of(estimator) if several else None
+        self._one_pass = one_pass(estimator) if len(signature.outputs) > 1 else None
         self._sorted: tuple[NDArray[Any], NDArray[np.intp]] | None = None
         if signature.classes is not None:
             classes = np.asarray(estimator.classes_)
@@ -42,6 +40,15 @@ class SklearnRuntime:
             outputs = self._outputs(estimator_input(self._signature, table))
         except (ValueError, ArithmeticError, LookupError, MemoryError) as ex:  # a number, or the memory, overflows
             raise InvalidInput("The model cannot compute with these numbers.") from ex
+        return self.prediction(outputs)
+
+    def prediction(self, outputs: list[NDArray[Any]]) -> Prediction:
+        """
+        Make a prediction from the answers of the estimator's methods.
+
+        Args:
+            outputs: the answers of the methods that the signature names, in its order.
+        """
         if self._signature.output_classes is not None:
             from service.several_outputs import in_columns
 
@@ -53,15 +60,32 @@ class SklearnRuntime:
         return _prediction(self._signature, outputs)
 
     def _outputs(self, given: Any) -> list[NDArray[Any]]:
-        """What the estimator answers: an array for each output of the signature."""
-        of_table = self._signature.form in ("matrix", "texts")
-        *others, last = [output.name for output in self._signature.outputs]
-        if self._one_pass is None:
-            outputs = [call(self._estimator, name, given) for name in others]
-            return [*outputs, call(self._estimator, last, given, keep=of_table)]
-        with _in_silence():
-            answers = self._one_pass.answers([*others, last], copy(given) if of_table else given)
-        return [_array(name, answer) for name, answer in zip([*others, last], answers, strict=True)]
+        """The answers of the estimator: an array for each output of the signature."""
+        methods = [output.name for output in self._signature.outputs]
+        return _answers(self._estimator, self._one_pass, methods, given, self._signature.form in ("matrix", "texts"))
+
+
+def answered(estimator: Any, methods: Sequence[str], rows: Any) -> list[NDArray[Any]]:
+    """The answers of some methods of an estimator, computed as SklearnRuntime computes them."""
+    found = one_pass(estimator) if len(methods) > 1 else None
+    return _answers(estimator, found, methods, rows, keep=True)
+
+
+def silenced(function: Callable[[Any], Any], rows: Any) -> Any:
+    """Call a function with a copy of the rows, and hide its warnings: the service checks their causes itself."""
+    with _in_silence():
+        return function(copied(rows))
+
+
+def _answers(
+    estimator: Any, found: OnePass | None, methods: Sequence[str], rows: Any, keep: bool
+) -> list[NDArray[Any]]:
+    if found is None:
+        *others, last = methods
+        return [*(call(estimator, name, rows) for name in others), call(estimator, last, rows, keep=keep)]
+    with _in_silence():
+        answers = found.answers(methods, copied(rows) if keep else rows)
+    return [_array(name, answer) for name, answer in zip(methods, answers, strict=True)]
 
 
 def _positions(classes: NDArray[Any], order: NDArray[np.intp], labels: NDArray[Any]) -> NDArray[np.intp]:
@@ -89,7 +113,7 @@ def call(estimator: Any, method: str, rows: Any, *, keep: bool = True) -> NDArra
         rows: in the form that it takes.
         keep: whether the rows are needed afterwards: transformers may compute in place.
     """
-    rows = copy(rows) if keep else rows
+    rows = copied(rows) if keep else rows
     with _in_silence():
         answer = getattr(estimator, method)(rows)
     return _array(method, answer)

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import RadiusNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
@@ -22,6 +23,7 @@ from service.packaging.inspection.inspect import inspect
 from service.repository.manifest import ONNX, SKOPS, read
 from service.runtimes.onnx_runtime import OnnxRuntime, _among
 from service.runtimes.runtime import Runtime
+from service.runtimes.sklearn_input import estimator_input
 from service.runtimes.sklearn_runtime import SklearnRuntime
 from service.signature import Feature, Output, Signature
 from service.table import FEW, Table
@@ -206,3 +208,39 @@ def test_a_session_holds_no_file(iris_dir: Path) -> None:
 
     assert sys.getrefcount(content) == before
     assert runtime.platform == "onnx_onnxv1"
+
+
+class _InPlace(LogisticRegression):  # type: ignore[misc]
+    """Changes the rows that it gets."""
+
+    def predict(self, X: Any) -> Any:  # noqa: N803 (scikit-learn's name)
+        X *= 0.5  # noqa: N806
+        return super().predict(X)
+
+
+class _Own(Pipeline):  # type: ignore[misc]
+    """A pipeline that computes in its own way."""
+
+    def predict_proba(self, X: Any) -> Any:  # noqa: N803 (scikit-learn's name)
+        return super().predict_proba(X)[:, ::-1]
+
+
+@pytest.mark.parametrize(("kind", "form"), [(Pipeline, "matrix"), (Pipeline, "frame"), (_Own, "matrix")])
+@pytest.mark.parametrize("final", [LogisticRegression(), _InPlace()], ids=str)
+def test_a_pipeline_answers_as_its_own_methods_do(kind: Any, final: Any, form: Any) -> None:
+    """Bit by bit, though the rows pass the transformers of a plain pipeline once for all outputs."""
+    rows, labels = load_iris(return_X_y=True)
+    given = pd.DataFrame(dict(zip("abcd", rows.T.copy(), strict=True))) if form == "frame" else rows
+    model = kind([("none", None), ("scale", StandardScaler(copy=False)), ("final", final)]).fit(given.copy(), labels)
+    features = tuple(Feature(name, "float") for name in "abcd")
+    takes = Signature("classifier", features, (Output("predict"), Output("predict_proba", 3)), tuple(range(3)), form)
+
+    def asked() -> Table:
+        return Table.from_matrix(takes, rows.copy())
+
+    prediction = SklearnRuntime(model, takes).predict(asked())
+
+    assert prediction.probabilities is not None
+    assert prediction.predict.tolist() == model.predict(estimator_input(takes, asked())).tolist()
+    own = model.predict_proba(estimator_input(takes, asked()))
+    assert prediction.probabilities.tobytes() == own.tobytes()

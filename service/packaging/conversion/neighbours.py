@@ -16,6 +16,12 @@ ROWS_EACH = 6
 _BITS = 64
 """The number of halvings that leads from any two numbers of float64 to two neighbours: there are 2**64 numbers."""
 
+_GROWTH = 7
+"""The places around a guess that are tried are 0, 1, 8... 8**6 steps away."""
+
+_SPREAD = 14
+"""This many places over the whole range are tried beside a guess."""
+
 Numbers = NDArray[np.float64]
 
 
@@ -25,6 +31,7 @@ def bisected(
     whole: NDArray[np.bool_],
     passes: Callable[[Numbers], NDArray[np.bool_]],
     points: int = 1,
+    guess: Numbers | None = None,
 ) -> tuple[Numbers, Numbers]:
     """
     Narrow each pair of a number that passes and a number that does not pass to two neighbouring numbers.
@@ -38,11 +45,14 @@ def bisected(
         passes: tells which numbers pass. It gets `points` numbers for each pair, shape (points * pairs,): first a
             number for each pair, then the next number for each pair.
         points: the count of numbers between each pair that are tried at once. More points need fewer calls.
+        guess: for each pair, a number near which the answer probably changes. It is tried first, with numbers around it
+            and numbers spread over the whole range.
     """
     first, last = _order(low, whole), _order(high, whole)
-    for _ in range(_BITS):
-        tried = _between(first, last, points)
-        if ((tried == first) | (tried == last)).all():
+    for turn in range(_BITS):
+        guessed = guess is not None and turn == 0
+        tried = _around(first, last, guess, low, high, whole) if guessed else _between(first, last, points)
+        if not guessed and ((tried == first) | (tried == last)).all():
             break
         passed = passes(_number(tried, whole).ravel()).reshape(tried.shape)
         refused = np.concatenate([~passed, np.ones((1, len(first)), dtype=bool)]).argmax(axis=0)
@@ -90,6 +100,28 @@ def _between(first: NDArray[np.int64], last: NDArray[np.int64], points: int) -> 
     step = distance // np.uint64(points + 1)
     offset = np.where(step > 0, step * each, np.minimum(each, distance)).view(np.int64)
     return np.where(up, first + offset, first - offset)
+
+
+def _around(
+    first: NDArray[np.int64],
+    last: NDArray[np.int64],
+    guess: Numbers | None,
+    low: Numbers,
+    high: Numbers,
+    whole: NDArray[np.bool_],
+) -> NDArray[np.int64]:
+    """Places around a guess, ever farther from it, and places evenly spread in value; sorted from first to last."""
+    least, most = np.minimum(first, last), np.maximum(first, last)
+    place = np.clip(_order(low if guess is None else guess, whole), least, most)
+    below, above = (place - least).view(np.uint64), (most - place).view(np.uint64)
+    steps = np.array([0, *(8**power for power in range(_GROWTH))], dtype=np.uint64)[:, None]
+    down = place - np.minimum(steps, below).view(np.int64)
+    up = place + np.minimum(steps, above).view(np.int64)
+    shares = np.linspace(0.0, 1.0, _SPREAD + 2)[1:-1, None]
+    values = low * (1.0 - shares) + high * shares
+    spread = _order(np.where(whole, np.round(values), values), np.broadcast_to(whole, values.shape))
+    places = np.sort(np.concatenate([down, up, np.clip(spread, least, most)]), axis=0)
+    return np.where(last >= first, places, places[::-1])
 
 
 def _order(numbers: Numbers, whole: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from service.packaging.boosters import confuses_categories
 from service.packaging.dict_sample import as_dicts, dict_columns, vectorizer_of
 from service.packaging.errors import PackagingError
+from service.packaging.inspection.asked import Asked
 from service.packaging.inspection.categories import Encoded, encoded_features
 from service.packaging.inspection.outputs import classes_of, output_classes_of, outputs_of, row_by_row
 from service.packaging.inspection.prober import Prober, complete_row
 from service.packaging.sample import Column, columns_of, framed
 from service.runtimes.sklearn_input import estimator_input
-from service.runtimes.sklearn_runtime import call
+from service.runtimes.sklearn_runtime import answered
 from service.signature import Feature, Form, Label, Output, Signature, Value, is_missing
 from service.table import Table
 
@@ -49,15 +50,16 @@ def inspect(
     encoded = encoded_features(estimator, [column.name for column in columns])
     for position, each in encoded.items():
         _check_kind(columns[position], each.values or [])
-    given, sample = sample, row_by_row(estimator, sample)
+    asked = Asked(estimator)
+    given, sample = sample, row_by_row(estimator, sample, asked)
     if sample is not given:
         columns = columns_of(sample, _names(estimator))
-    task, outputs = outputs_of(estimator, sample)
-    if copied and not _answers_alike(estimator, original, sample, outputs):
+    task, outputs = outputs_of(estimator, sample, asked)
+    if copied and not _answers_alike(estimator, asked, sample, original, outputs):
         raise PackagingError(
             "The model answers the sample differently in pandas, which the service uses: give it in pandas."
         )
-    form, features = _form(estimator, sample, columns, outputs)
+    form, features = _form(estimator, asked, sample, columns, outputs)
     labels = classes_of(estimator, task, outputs, classes)
     several = output_classes_of(estimator, task, outputs)
     signature = Signature(task, tuple(features), outputs, labels, form, several)
@@ -99,7 +101,7 @@ def _check_kind(column: Column, known: list[Value]) -> None:
 
 
 def _form(
-    estimator: Any, sample: Any, columns: list[Column], outputs: tuple[Output, ...]
+    estimator: Any, asked: Asked, sample: Any, columns: list[Column], outputs: tuple[Output, ...]
 ) -> tuple[Form, list[Feature]]:
     """The simplest form in which the estimator gives every output as it does for the sample itself."""
     for form in _possible_forms(sample, columns):
@@ -110,7 +112,7 @@ def _form(
             given = estimator_input(signature, table)
         except Exception:  # noqa: BLE001, S112 (values may not fit a dtype; then it is not this form)
             continue
-        if _answers_alike(estimator, sample, given, outputs):
+        if _answers_alike(estimator, asked, sample, given, outputs):
             return form, features
     mixed = [column.name for column in columns if column.mixed]
     if mixed:
@@ -134,12 +136,16 @@ def _possible_forms(sample: Any, columns: list[Column]) -> list[Form]:
     return forms if "string" in kinds else ["matrix", *forms]
 
 
-def _answers_alike(estimator: Any, sample: Any, other: Any, outputs: tuple[Output, ...]) -> bool:
-    """Whether every output is the same for the sample and for the same rows in another container."""
+def _answers_alike(estimator: Any, asked: Asked, sample: Any, other: Any, outputs: tuple[Output, ...]) -> bool:
+    """
+    Whether every output is the same for the sample and for the same rows in another container.
+
+    The sample is given to the estimator's own methods, and the other container as the service gives it.
+    """
     try:
-        return all(
-            _same(call(estimator, output.name, other), call(estimator, output.name, sample)) for output in outputs
-        )
+        answers = answered(estimator, [output.name for output in outputs], other)
+        pairs = zip(answers, outputs, strict=True)
+        return all(_same(answer, asked(output.name, sample)) for answer, output in pairs)
     except Exception:  # noqa: BLE001 (an estimator may raise anything; then it does not take the other one)
         return False
 

@@ -9,24 +9,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.packaging.errors import PackagingError
+from service.packaging.inspection.asked import Asked
 from service.prediction import TOLERANCE
-from service.runtimes.sklearn_runtime import call
 from service.signature import Label, Output, Task
 
 WIDEST = 10_000
 """A transformer that gives more numbers than this for a row is refused."""
 
 
-def row_by_row(estimator: Any, sample: Any) -> Any:
+def row_by_row(estimator: Any, sample: Any, asked: Asked | None = None) -> Any:
     """
     Return the sample in a form for which the estimator gives one answer for each row.
 
     This is the sample itself, or the only column of a DataFrame: a text vectorizer would read the names of a
     DataFrame's columns as the texts. An array of float32 becomes float64, because the service computes with float64.
 
+    Args:
+        estimator: the estimator.
+        sample: the rows.
+        asked: remembers the estimator's answers.
+
     Raises:
         PackagingError: the estimator neither predicts nor transforms, or does not give one answer for each row.
     """
+    asked = asked or Asked(estimator)
     name = type(estimator).__name__
     if not hasattr(estimator, "predict") and not hasattr(estimator, "transform"):
         raise PackagingError(f"{name} has neither predict nor transform: it cannot predict new rows.")
@@ -34,10 +40,11 @@ def row_by_row(estimator: Any, sample: Any) -> Any:
     if getattr(getattr(sample, "dtype", None), "kind", None) == "f":
         widened = sample.astype(np.float64, copy=False)
     try:
-        if _answers_each(estimator, widened):
+        if _answers_each(asked, first_method(estimator), widened):
             return widened
-        if hasattr(sample, "iloc") and sample.shape[1:] == (1,) and _answers_each(estimator, sample.iloc[:, 0]):
-            return sample.iloc[:, 0]
+        column = sample.iloc[:, 0] if hasattr(sample, "iloc") and sample.shape[1:] == (1,) else None
+        if column is not None and _answers_each(asked, first_method(estimator), column):
+            return column
     except Exception as ex:  # an estimator may raise anything
         how = "" if widened is sample else " as float64, which the service computes with: fit it on float64"
         raise PackagingError(f"{name} does not take the sample{how}: {ex}") from ex
@@ -47,14 +54,11 @@ def row_by_row(estimator: Any, sample: Any) -> Any:
     )
 
 
-def _answers_each(estimator: Any, sample: Any) -> bool:
+def _answers_each(asked: Asked, method: str, sample: Any) -> bool:
     """Whether there are as many answers as rows: for the sample, and for another number of rows."""
     rows = sample.shape[0] if hasattr(sample, "shape") else len(sample)
     others = [0] if rows > 1 else [0, 0]
-    answers = (
-        call(estimator, first_method(estimator), sample),
-        call(estimator, first_method(estimator), _picked(sample, others)),
-    )
+    answers = asked(method, sample), asked(method, _picked(sample, others))
     return [len(each) for each in answers] == [rows, len(others)]
 
 
@@ -72,13 +76,13 @@ def _picked(sample: Any, positions: list[int]) -> Any:
     return sample[positions] if hasattr(sample, "shape") else [sample[position] for position in positions]
 
 
-def outputs_of(estimator: Any, sample: Any) -> tuple[Task, tuple[Output, ...]]:
+def outputs_of(estimator: Any, sample: Any, asked: Asked) -> tuple[Task, tuple[Output, ...]]:
     """The task and the outputs of an estimator, found from its answers to the sample."""
     from sklearn import base
 
     if first_method(estimator) == "transform":
-        return "transformer", (_transformed(call(estimator, "transform", sample)),)
-    predicted = call(estimator, "predict", sample)
+        return "transformer", (_transformed(asked("transform", sample)),)
+    predicted = asked("predict", sample)
     if base.is_classifier(estimator):
         task: Task = "classifier"
     elif base.is_outlier_detector(estimator):
@@ -91,9 +95,9 @@ def outputs_of(estimator: Any, sample: Any) -> tuple[Task, tuple[Output, ...]]:
         _check_labels(estimator, predicted)
     outputs = [Output("predict", _width(predicted), predicted.ndim > 1 and predicted.dtype.kind in "OUS")]
     if predicted.ndim == 1 and task in ("classifier", "outlier_detector"):
-        outputs += _confidence(estimator, task, sample)
+        outputs += _confidence(estimator, task, sample, asked)
     elif task == "classifier":
-        outputs += _of_several(estimator, sample, predicted)
+        outputs += _of_several(estimator, sample, predicted, asked)
     return task, tuple(outputs)
 
 
@@ -119,11 +123,11 @@ def _check_labels(estimator: Any, predicted: NDArray[Any]) -> None:
         raise PackagingError(f"{type(final).__name__} gives the label {strange[0]!r}, which is not among its classes.")
 
 
-def _confidence(estimator: Any, task: Task, sample: Any) -> list[Output]:
+def _confidence(estimator: Any, task: Task, sample: Any, asked: Asked) -> list[Output]:
     """A classifier's probabilities, or else its scores; an outlier detector's scores."""
     for method in ("predict_proba", "decision_function") if task == "classifier" else ("decision_function",):
         if hasattr(estimator, method):
-            values = call(estimator, method, sample)
+            values = asked(method, sample)
             return [Output(method, _width(values))] if _is_confidence(method, values) else []
     return []
 
@@ -133,13 +137,13 @@ def _is_confidence(method: str, values: NDArray[Any]) -> bool:
     return method != "predict_proba" or bool(((values >= -TOLERANCE) & (values <= 1 + TOLERANCE)).all())
 
 
-def _of_several(estimator: Any, sample: Any, predicted: NDArray[Any]) -> list[Output]:
+def _of_several(estimator: Any, sample: Any, predicted: NDArray[Any], asked: Asked) -> list[Output]:
     """The probabilities of a classifier with several outputs; empty if they are missing or do not fit its classes."""
     classes = _classes_of_several(estimator, predicted.shape[1])
     if classes is None or not hasattr(estimator, "predict_proba"):
         return []
     try:
-        found = call(estimator, "predict_proba", sample)
+        found = asked("predict_proba", sample)
     except Exception:  # noqa: BLE001 (an estimator may raise anything; then it gives labels alone)
         return []
     width = sum(map(len, classes))

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from service.packaging.inspection.final_estimator import split, unwrapped
+from service.runtimes.one_pass import one_pass, part_of
 from service.runtimes.sklearn_input import estimator_input
-from service.runtimes.sklearn_runtime import call
+from service.runtimes.sklearn_runtime import answered, call, silenced
 from service.signature import Feature, Signature, Value, is_missing
 from service.table import Table
 
@@ -94,7 +95,7 @@ class Prober:
         doubted = [position for position in values if position in set(doubtful)]
         found = self._by_halves(signature, values, clear)
         few = [doubted[i] for i in np.linspace(0, len(doubted) - 1, _FEW, dtype=int)] if len(doubted) > _FEW else []
-        if not few or any(self._predicts(signature, {position: values[position]}) for position in few):
+        if not few or self._predicts_any(signature, {position: values[position] for position in few}):
             found += self._by_halves(signature, values, doubted)
         return set(found)
 
@@ -110,10 +111,20 @@ class Prober:
         """Whether the estimator predicts a row for each value, with that value in its place, and answers are finite."""
         try:
             given = self._given(signature, values)
-            answers = [call(self._estimator, output.name, given) for output in signature.outputs]
-        except Exception:  # noqa: BLE001 (an estimator may raise anything at what it does not take)
+        except Exception:  # noqa: BLE001 (a value may not fit a dtype)
             return False
-        return all(answer.dtype.kind != "f" or bool(np.isfinite(answer).all()) for answer in answers)
+        return _predicts(self._estimator, signature, given)
+
+    def _predicts_any(self, signature: Signature, values: Mapping[int, Any]) -> bool:
+        """Whether the estimator predicts one of these rows alone. Transformers get all rows at once, if they can."""
+        found = one_pass(self._estimator)
+        if found is None or not found.transforms:
+            return any(self._predicts(signature, {position: value}) for position, value in values.items())
+        try:
+            rows = silenced(found.transformed, self._given(signature, values))
+        except Exception:  # noqa: BLE001 (a transformer may raise anything; then each row is tried alone)
+            return any(self._predicts(signature, {position: value}) for position, value in values.items())
+        return any(_predicts(found.final, signature, part_of(rows, row, row + 1)) for row in range(len(values)))
 
     def _given(self, signature: Signature, values: Mapping[int, Any]) -> Any:
         """A row for each value, in the estimator's container."""
@@ -121,6 +132,15 @@ class Prober:
         for row, (position, value) in enumerate(values.items()):
             columns[position][row] = value
         return estimator_input(signature, Table.unchecked(signature, columns))
+
+
+def _predicts(estimator: Any, signature: Signature, given: Any) -> bool:
+    """Whether an estimator answers these rows, and its answers are finite."""
+    try:
+        answers = answered(estimator, [output.name for output in signature.outputs], given)
+    except Exception:  # noqa: BLE001 (an estimator may raise anything at what it does not take)
+        return False
+    return all(answer.dtype.kind != "f" or bool(np.isfinite(answer).all()) for answer in answers)
 
 
 def complete_row(values: list[NDArray[Any]]) -> int:

@@ -2,6 +2,7 @@
 Compares a converted model with its estimator.
 
     examiner.py          compares the answers and writes the proof
+    reference.py         asks the estimator, about several tables at once
     magnitudes.py        finds the largest numbers with which a model can compute
     generated_rows.py    makes rows that the model accepts
     threshold_rows.py    makes rows on the thresholds of trees

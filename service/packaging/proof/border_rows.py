@@ -17,6 +17,9 @@ PAIRS, WIDE_PAIRS, WIDE = 500, 100, 100
 POINTS = 15
 """If there are more than `WIDE` columns, this many numbers are tried at once on the way to a border."""
 
+TURNS = 25
+"""With so many columns, this many rows are tried at once on the walk from one row to another."""
+
 AROUND = 1000
 """The number of rows from the ranges of the features, and from ranges three times as wide, at which walks start."""
 
@@ -47,16 +50,26 @@ class BorderRows:
         self._moved = np.array(maker.movable, dtype=np.intp)
         self._wide = len(self._pool) > WIDE
 
-    def of(self, labels: Labels) -> list[NDArray[Any]]:
-        """The rows, by column; empty if all labels are equal, or if no feature is a number that can be moved."""
+    def of(self, labels: Labels, guess: Labels | None = None) -> list[NDArray[Any]]:
+        """
+        Return the rows, by column; empty if all labels are equal, or if no feature is a number that can be moved.
+
+        Args:
+            labels: the function between whose labels the rows are.
+            guess: a function that is faster and probably gives the same labels. Borders are looked for first where it
+                has them, if there are many columns. Only what `labels` says counts.
+        """
         none = self._maker.sample(np.arange(0))
         if not len(self._moved):
             return none
-        found = _groups(labels(self._pool))
+        given = labels(self._pool)
+        found = _groups(given)
         if found.max(initial=0) == 0:
             return none
         start, end = self._pairs(found)
-        return self._beside(labels, [column[start] for column in self._pool], self._numbers(end))
+        rows, first = [column[start] for column in self._pool], given[start]
+        columns, number, ends, usable = self._walked(labels, rows, self._numbers(end), first)
+        return self._narrowed(labels, columns, number, ends, first, usable, guess if self._wide else None)
 
     def _pairs(self, groups: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Pairs of rows of the pool with different labels, as positions. Rare labels are as frequent as others."""
@@ -71,25 +84,37 @@ class BorderRows:
         """The values of the movable features in these rows, float64, shape (rows, movable features)."""
         return np.stack([self._pool[position][rows] for position in self._moved], axis=1).astype(np.float64)
 
-    def _beside(self, labels: Labels, columns: list[NDArray[Any]], end: Numbers) -> list[NDArray[Any]]:
-        """Replace the numbers of each row one after the other by those of its end, until the label changes."""
+    def _walked(
+        self, labels: Labels, columns: list[NDArray[Any]], end: Numbers, first: NDArray[Any]
+    ) -> tuple[list[NDArray[Any]], NDArray[np.intp], Numbers, NDArray[np.bool_]]:
+        """
+        Replace the numbers of each row one after the other by those of its end, until the label changes.
+
+        Returns:
+            The rows before the change, the number of each whose replacement changes its label, the ends, and whether
+            the label changes at all.
+        """
         start = np.stack([columns[position] for position in self._moved], axis=1).astype(np.float64)
         end = np.where(np.isnan(start) | np.isnan(end), start, end)
         turn = self._generator.permuted(np.tile(np.arange(len(self._moved)), (len(start), 1)), axis=1)
-        first = labels(columns)
 
         def changed(taken: NDArray[np.intp]) -> NDArray[np.bool_]:
-            return _differ(labels(self._with(columns, np.where(turn < taken[:, None], end, start))), first)
+            """For numbers of replacements, shape (points, rows): whether the labels are other ones."""
+            tables = [self._with(columns, np.where(turn < each[:, None], end, start)) for each in taken]
+            return _differ(labels(concatenated(*tables)), np.concatenate([first] * len(taken))).reshape(taken.shape)
 
         low, high = np.zeros(len(start), dtype=np.intp), np.full(len(start), len(self._moved))
-        usable = changed(high)
-        while (high - low > 1).any():
-            middle = (low + high) // 2
-            turned = changed(middle)
-            low, high = np.where(turned, low, middle), np.where(turned, middle, high)
+        points, usable = np.arange(1, (TURNS if self._wide else 1) + 1)[:, None], None
+        while usable is None or (high - low > 1).any():
+            tried = low + (high - low) * points // (len(points) + 1)
+            tried = np.concatenate([tried, high[None]]) if usable is None else tried
+            turned = changed(tried)
+            usable = turned[-1] if usable is None else usable
+            at = np.concatenate([turned, np.ones((1, len(low)), dtype=bool)]).argmax(axis=0)
+            steps, pairs = np.concatenate([low[None], tried, high[None]]), np.arange(len(low))
+            low, high = steps[at, pairs], steps[at + 1, pairs]
         reached = np.where(turn < low[:, None], end, start)
-        number = (turn == low[:, None]).argmax(axis=1)
-        return self._narrowed(labels, self._with(columns, reached), number, end, first, usable)
+        return self._with(columns, reached), (turn == low[:, None]).argmax(axis=1), end, usable
 
     def _narrowed(
         self,
@@ -99,6 +124,7 @@ class BorderRows:
         end: Numbers,
         first: NDArray[Any],
         usable: NDArray[np.bool_],
+        guess: Labels | None,
     ) -> list[NDArray[Any]]:
         """Bisect the number whose replacement changes the label of the row."""
         rows = np.flatnonzero(usable)
@@ -106,16 +132,21 @@ class BorderRows:
         inputs = self._moved[number[rows]]
         low = np.array([columns[position][row] for row, position in enumerate(inputs)], dtype=np.float64)
 
-        def same(values: Numbers) -> NDArray[np.bool_]:
-            points = len(values) // len(inputs)
-            moved = [np.tile(column, points) for column in columns]
-            put(moved, np.tile(inputs, points), values)
-            return ~_differ(labels(moved), np.concatenate([first] * points))
-
         if not len(rows):
             return columns
-        points = POINTS if self._wide else 1
-        low, high = bisected(low, end[rows, number[rows]], self._maker.whole[inputs], same, points)
+
+        def same_by(asked: Labels) -> Callable[[Numbers], NDArray[np.bool_]]:
+            def same(values: Numbers) -> NDArray[np.bool_]:
+                points = len(values) // len(inputs)
+                moved = [np.tile(column, points) for column in columns]
+                put(moved, np.tile(inputs, points), values)
+                return ~_differ(asked(moved), np.concatenate([first] * points))
+
+            return same
+
+        points, whole, high = POINTS if self._wide else 1, self._maker.whole[inputs], end[rows, number[rows]]
+        near = None if guess is None else bisected(low, high, whole, same_by(guess), points)[0]
+        low, high = bisected(low, high, whole, same_by(labels), points, near)
         return beside(self._maker, columns, inputs, low, high)
 
     def _with(self, columns: list[NDArray[Any]], numbers: Numbers) -> list[NDArray[Any]]:

@@ -10,15 +10,20 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from service.packaging.proof.decision_values import Values, Votes, ways
-from service.packaging.proof.generated_rows import RowMaker
+from service.packaging.proof.generated_rows import RowMaker, concatenated
 from service.prediction import TOLERANCE
 from service.runtimes.sklearn_input import estimator_input
 from service.signature import Signature
 from service.table import Table
 
 _MOVES = 4
+_TOGETHER = 20_000
+"""Up to so many moved rows are computed at once."""
+
 _LEAST_CHANGE = 1e-12
 """A row is on a border if each of four small moves, and its opposite, changes a difference by more than 1e-12."""
+
+Gaps = Callable[[Any, int], NDArray[np.float64]]
 
 
 class Decision:
@@ -72,7 +77,11 @@ class Decision:
             near[rows] = self.jumping(columns)
             return near
         values = self._values
-        moving = self._moving(columns, lambda given: self._gaps(values(given), expected, answer))
+
+        def gaps(given: Any, tables: int) -> NDArray[np.float64]:
+            return self._gaps(values(given), *(np.concatenate([each] * tables) for each in (expected, answer)))
+
+        moving = self._moving(columns, gaps)
         near[rows] = (equal[rows] | moving).all(axis=1)
         return near
 
@@ -80,15 +89,24 @@ class Decision:
         """Whether the scores of each row jump at a border. Scores of support vector machines jump: they count votes."""
         if not isinstance(self._values, Votes) or not self._maker.movable:
             return np.zeros(len(columns[0]), dtype=bool)
-        return np.asarray(self._moving(columns, self._values.scores).any(axis=1))
+        scores = self._values.scores
+        return np.asarray(self._moving(columns, lambda given, _: scores(given)).any(axis=1))
 
-    def _moving(self, columns: list[NDArray[Any]], gaps: Callable[[Any], NDArray[np.float64]]) -> NDArray[np.bool_]:
-        """Whether each gap is zero within rounding, and every small move changes it."""
-        there = gaps(self._given(columns))
+    def _moving(self, columns: list[NDArray[Any]], gaps: Gaps) -> NDArray[np.bool_]:
+        """
+        Whether each gap is zero within rounding, and every small move changes it.
+
+        `gaps` gets rows, and of how many tables as long as `columns` they are.
+        """
+        there = gaps(self._given(columns), 1)
         moving: NDArray[np.bool_] = np.abs(there) <= TOLERANCE
-        for _ in range(_MOVES):
-            for moved in self._maker.nudged(columns):
-                moving &= np.abs(gaps(self._given(moved, loose=True)) - there) > _LEAST_CHANGE
+        moves = [moved for _ in range(_MOVES) for moved in self._maker.nudged(columns)]
+        tables = max(1, _TOGETHER // max(1, len(columns[0])))
+        for start in range(0, len(moves), tables):
+            some = moves[start : start + tables]
+            found = gaps(self._given(concatenated(*some), loose=True), len(some))
+            for each in np.split(found, len(some)):
+                moving &= np.abs(each - there) > _LEAST_CHANGE
         return moving
 
     def tied(self, columns: list[NDArray[Any]]) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -15,12 +15,13 @@ from service.packaging.proof.border_rows import BorderRows
 from service.packaging.proof.decision import Decision
 from service.packaging.proof.generated_rows import Limits, RowMaker, concatenated
 from service.packaging.proof.magnitudes import Magnitudes
+from service.packaging.proof.reference import Columns, Reference
 from service.packaging.proof.threshold_rows import Thresholds
 from service.prediction import Agreement, Prediction, compare
 from service.repository.manifest import METHOD, Golden, Proof
 from service.runtimes.runtime import Runtime
 from service.runtimes.sklearn_input import estimator_input
-from service.runtimes.sklearn_runtime import call
+from service.runtimes.sklearn_runtime import SklearnRuntime, call
 from service.signature import Signature
 from service.table import Table
 
@@ -38,14 +39,12 @@ _POOL_ROWS = 2000
 _FEW_ROWS = 50
 """So many rows are computed at once where one of them may be refused."""
 
-Columns = list[NDArray[Any]]
-
 
 class Examiner:
     """Compares runtimes with a reference, which is scikit-learn."""
 
     def __init__(
-        self, estimator: Any, reference: Runtime, signature: Signature, sample: Table, scale: float | None = None
+        self, estimator: Any, reference: SklearnRuntime, signature: Signature, sample: Table, scale: float | None = None
     ) -> None:
         """
         Predict the sample with the reference.
@@ -62,15 +61,22 @@ class Examiner:
         self._signature = signature
         self._maker = RowMaker(signature, sample)
         self._sample = self._maker.sample(_spread(sample.row_count, SAMPLE_ROWS))
-        self._magnitudes = Magnitudes(self._maker, self._sample)
+        self._asked = Reference(estimator, reference, signature)
+        self._magnitudes = Magnitudes(self._maker, self._sample, together=self._asked.gathers)
         self._thresholds = Thresholds(estimator, signature, self._maker)
         self._expected = reference.predict(Table.unchecked(signature, self._sample))
+        self._borders: Columns | None = None
         self.scale = self._deviation() if scale is None else scale
 
     @cached_property
     def limits(self) -> Limits:
         """For the position of each numeric feature: the largest magnitude with which the reference can compute."""
-        return self._magnitudes.limits(lambda columns: self._answer(self._reference, columns) is not None)
+
+        def accepts(tables: list[Columns]) -> list[bool] | None:
+            found = self._answers(tables)
+            return None if found is None else [each is not None for each in found]
+
+        return self._magnitudes.limits(accepts)
 
     def _deviation(self) -> float:
         """The standard deviation of the values or scores over the sample."""
@@ -96,10 +102,18 @@ class Examiner:
         Returns:
             The limit of each numeric feature, by its position, and the proof.
         """
-        first, _ = self._compare(runtime, self._sample)
+        first, _ = self._compare(runtime, self._sample, self._expected)
         if not first.holds:
             return self.limits, Proof(False, len(self._sample[0]), reason=f"sample rows: {first}")
-        limit = self._magnitudes.bisected(lambda columns: self._compare(runtime, columns)[0].holds, self.limits)
+
+        def agree(tables: list[Columns]) -> list[bool] | None:
+            found = self._answers(tables)
+            if found is None:
+                return None
+            pairs = zip(tables, found, strict=True)
+            return [self._compare(runtime, table, expected)[0].holds for table, expected in pairs]
+
+        limit = self._magnitudes.agreed(agree, self.limits)
         limits = {position: min(each, limit) for position, each in self.limits.items()}
         if any(
             limits[position] < min(each, self._magnitudes.ample(position)) for position, each in self.limits.items()
@@ -118,8 +132,8 @@ class Examiner:
         counts: dict[str, int] = {}
         borders, worst = 0, 0.0
         try:
-            for name, columns in self._parts(runtime, limits):
-                agreement, excused = self._compare(runtime, columns)
+            for name, columns, expected in self._parts(runtime, limits):
+                agreement, excused = self._compare(runtime, columns, expected)
                 counts[name] = len(columns[0])
                 borders, worst = borders + excused, max(worst, agreement.difference)
                 if not agreement.holds:
@@ -130,7 +144,7 @@ class Examiner:
 
     def differs(self, runtime: Runtime) -> str | None:
         """How the reference's own estimator, loaded again, answers differently from it; None if it does not."""
-        for name, columns in islice(self._parts(runtime, self.limits), 4):  # no thresholds and no borders
+        for name, columns, _ in islice(self._parts(runtime, self.limits), 4):  # no thresholds and no borders
             for start in range(0, len(columns[0]), _FEW_ROWS):
                 part = [column[start : start + _FEW_ROWS] for column in columns]
                 answer, expected = self._answer(runtime, part), self._answer(self._reference, part)
@@ -141,37 +155,55 @@ class Examiner:
                     return f"{name} rows: {agreement}"
         return None
 
-    def _parts(self, runtime: Runtime, limits: Limits) -> Iterator[tuple[str, Columns]]:
-        """The rows to compare, by kind. Kinds that need the most work come last."""
-        yield "sample", self._sample
-        yield "random", self._maker.in_range(RANDOM_ROWS)
-        yield "far", concatenated(self._maker.of_any_magnitude(RANDOM_ROWS, limits), self._maker.at_magnitude(limits))
-        yield "gaps", self._maker.with_gaps(RANDOM_ROWS)
-        yield "thresholds", self._thresholds.rows
+    def _parts(self, runtime: Runtime, limits: Limits) -> Iterator[tuple[str, Columns, Prediction | None]]:
+        """The rows to compare, by kind, with the reference's answer if it is known. What needs most work comes last."""
+        yield "sample", self._sample, self._expected
+        kinds: dict[str, Callable[[], Columns]] = {
+            "far": lambda: concatenated(
+                self._maker.of_any_magnitude(RANDOM_ROWS, limits), self._maker.at_magnitude(limits)
+            ),
+            "gaps": lambda: self._maker.with_gaps(RANDOM_ROWS),
+        }
+        if self._asked.gathers:
+            yield "random", *self._random
+            tables = [make() for make in kinds.values()]
+            yield from zip(kinds, tables, self._asked.answers(tables) or [None] * len(tables), strict=True)
+        else:
+            yield "random", self._maker.in_range(RANDOM_ROWS), None
+            yield from ((name, make(), None) for name, make in kinds.items())
+        yield "thresholds", self._thresholds.rows, None
         if self._expected.predict.dtype.kind != "f":
-            yield "borders", self._on_borders(runtime)
+            yield "borders", self._on_borders(runtime), None
 
     def _on_borders(self, runtime: Runtime) -> Columns:
         """Rows on the borders between the labels of the reference, and on those between the labels of the runtime."""
-        return concatenated(self._borders, self._border_rows.of(lambda rows: self._labels(runtime, rows)))
+
+        def labels(columns: Columns) -> NDArray[Any]:
+            return self._labels(runtime, columns)
+
+        if self._borders is None:
+            self._borders = self._border_rows.of(self._own_labels, labels)
+        return concatenated(self._borders, self._border_rows.of(labels))
 
     @cached_property
     def _border_rows(self) -> BorderRows:
         return BorderRows(self._maker, _spread(len(self._sample[0]), _POOL_ROWS))
 
     @cached_property
-    def _borders(self) -> Columns:
-        """The rows on the borders between the labels of the reference."""
-        return self._border_rows.of(self._own_labels)
+    def _random(self) -> tuple[Columns, Prediction | None]:
+        """Random rows over the ranges of the features, and the reference's answer."""
+        rows = self._maker.in_range(RANDOM_ROWS)
+        return rows, self._answer(self._reference, rows)
 
     @cached_property
     def decision(self) -> Decision:
         """The decision that tells rounding from a wrong label. It must explain the labels of sample and random rows."""
-        rows = self._maker.sample(_spread(len(self._sample[0]), _POOL_ROWS))
-        random = self._maker.in_range(RANDOM_ROWS)
-        if self._answer(self._reference, random) is not None:
-            rows = concatenated(rows, random)
-        return Decision(self._estimator, self._signature, self._maker, rows, self._labels(self._reference, rows))
+        spread = _spread(len(self._sample[0]), _POOL_ROWS)
+        rows, labels = [column[spread] for column in self._sample], self._expected.predict[spread]
+        random, answer = self._random
+        if answer is not None:
+            rows, labels = concatenated(rows, random), np.concatenate([labels, answer.predict])
+        return Decision(self._estimator, self._signature, self._maker, rows, labels)
 
     def _own_labels(self, columns: Columns) -> NDArray[Any]:
         """The estimator's own labels. Its other outputs are not computed, to save time."""
@@ -184,11 +216,19 @@ class Examiner:
     def _labels(self, runtime: Runtime, columns: Columns) -> NDArray[Any]:
         return runtime.predict(Table.unchecked(self._signature, columns)).predict
 
-    def _compare(self, runtime: Runtime, columns: Columns) -> tuple[Agreement, int]:
-        """The agreement of a runtime with the reference, and the number of labels that differ by rounding only."""
+    def _answers(self, tables: list[Columns]) -> list[Prediction | None] | None:
+        """The reference's predictions for these tables; None if there are several, and each has to be asked alone."""
+        return [self._answer(self._reference, tables[0])] if len(tables) == 1 else self._asked.answers(tables)
+
+    def _compare(self, runtime: Runtime, columns: Columns, expected: Prediction | None = None) -> tuple[Agreement, int]:
+        """
+        Return the agreement of a runtime with the reference, and the number of labels that differ by rounding only.
+
+        `expected` is the reference's answer; None to ask for it.
+        """
         if not len(columns[0]):
             return Agreement(0, 0.0), 0
-        answer, expected = self._answer(runtime, columns), self._answer(self._reference, columns)
+        answer, expected = self._answer(runtime, columns), expected or self._answer(self._reference, columns)
         if answer is None or expected is None:
             return self._compare_taken(runtime, columns)
         agreement = compare(answer, expected, self.scale)

@@ -23,7 +23,13 @@ A conversion must agree with scikit-learn up to the larger of these: 1e9, and 10
 _GROUPS = 128
 """Limits are found for at most this many groups of features. With at most 128 features, each has its own limit."""
 
+POINTS = 7
+"""If tables can be asked about together, this many magnitudes are tried at once."""
+
 Columns = list[NDArray[Any]]
+
+Accepts = Callable[[list[Columns]], list[bool] | None]
+"""Tells which tables are accepted. None instead of an answer for several tables: each has to be asked about alone."""
 
 
 class Magnitudes:
@@ -33,13 +39,15 @@ class Magnitudes:
     Args:
         maker: makes these rows.
         sample: the columns of the sample.
+        together: whether several tables can be asked about together.
     """
 
-    def __init__(self, maker: RowMaker, sample: Columns) -> None:
+    def __init__(self, maker: RowMaker, sample: Columns, *, together: bool = False) -> None:
         self._maker = maker
+        self._points = POINTS if together else 1
         self._sample = sample
 
-    def limits(self, accepts: Callable[[Columns], bool]) -> dict[int, float]:
+    def limits(self, accepts: Accepts) -> dict[int, float]:
         """
         Find the largest accepted magnitude of each numeric feature.
 
@@ -48,17 +56,18 @@ class Magnitudes:
         """
         numbers = self._maker.numeric
         most = {position: max(float(self._maker.bounds[1, position]), self._largest[position]) for position in numbers}
-        if not numbers or not accepts(
-            self._maker.at_magnitude({position: self._largest[position] for position in numbers})
-        ):
+        if not numbers or not self._accepted(accepts, {position: self._largest[position] for position in numbers}):
             return most
         limits = self._narrowed(accepts, most)
+        common = {min(each, most[position]) for position, each in limits.items() if each < most[position]}
+        if self._points > 1 and len(common) < 2:
+            return limits  # rows with all numbers at their limit were among those that were accepted
         together = self.bisected(accepts, limits)
         if together <= max(self._largest.values()):
             return limits
         return {position: min(each, together) for position, each in limits.items()}
 
-    def _narrowed(self, accepts: Callable[[Columns], bool], most: Limits) -> dict[int, float]:
+    def _narrowed(self, accepts: Accepts, most: Limits) -> dict[int, float]:
         """The limit of each feature: a common limit if it is ample; else each half of the features is tried alone."""
         limit = self.bisected(accepts, most)
         if limit <= max(self._largest[position] for position in most):
@@ -69,20 +78,39 @@ class Magnitudes:
         halves = items[: len(items) // 2], items[len(items) // 2 :]
         return self._narrowed(accepts, dict(halves[0])) | self._narrowed(accepts, dict(halves[1]))
 
-    def bisected(self, accepts: Callable[[Columns], bool], most: Limits) -> float:
+    def bisected(self, accepts: Accepts, most: Limits) -> float:
         """The largest magnitude that is accepted in all these features at once. A feature stays below its own limit."""
         if not most:
             return LARGEST
         low, high = 0, len(_MAGNITUDES)
         while low < high:
-            middle = (low + high) // 2
-            if accepts(
-                self._maker.at_magnitude({position: min(each, _MAGNITUDES[middle]) for position, each in most.items()})
-            ):
-                low = middle + 1
-            else:
-                high = middle
+            tried = self._tried(low, high)
+            found = accepts([self._at_most(most, _MAGNITUDES[each]) for each in tried])
+            if found is None:
+                self._points = 1
+                continue
+            passed = [*found, False].index(False)
+            low = tried[passed - 1] + 1 if passed else low
+            high = tried[passed] if passed < len(tried) else high
         return _MAGNITUDES[low - 1] if low else 0.0
+
+    def _tried(self, low: int, high: int) -> list[int]:
+        """The positions of the magnitudes to try next."""
+        if self._points == 1:
+            return [(low + high) // 2]
+        return sorted(set(np.linspace(low, high - 1, self._points).astype(int).tolist()))
+
+    def _at_most(self, most: Limits, magnitude: float) -> Columns:
+        return self._maker.at_magnitude({position: min(each, magnitude) for position, each in most.items()})
+
+    def _accepted(self, accepts: Accepts, limits: Limits) -> bool:
+        return (accepts([self._maker.at_magnitude(limits)]) or [False])[0]
+
+    def agreed(self, accepts: Accepts, limits: Limits) -> float:
+        """The same as `bisected`, where the largest magnitude is probably accepted: it is tried first."""
+        if self._points > 1 and self._accepted(accepts, limits):
+            return max(_MAGNITUDES)
+        return self.bisected(accepts, limits)
 
     def ample(self, position: int) -> float:
         """The magnitude up to which a conversion must agree with scikit-learn."""

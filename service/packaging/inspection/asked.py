@@ -1,0 +1,25 @@
+"""Asks an estimator for each answer about the same rows once: a call costs some transformers time for each column."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from service.runtimes.sklearn_runtime import call
+
+
+class Asked:
+    """Calls the methods of an estimator itself, and remembers the answers about containers of rows."""
+
+    def __init__(self, estimator: Any) -> None:
+        self._estimator = estimator
+        self._answers: dict[tuple[str, int], tuple[Any, NDArray[Any]]] = {}
+
+    def __call__(self, method: str, rows: Any) -> NDArray[Any]:
+        """Return the answer of a method to these rows. It must not be changed."""
+        key = method, id(rows)
+        if key not in self._answers:
+            # The rows are kept, so that no other container gets their id
+            self._answers[key] = rows, call(self._estimator, method, rows)
+        return self._answers[key][1]
