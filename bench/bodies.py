@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from service.signature import Feature
+from service.feature import Feature
 
 BODY = 16 * 1024 * 1024
 ROWS = 100_000

@@ -6,9 +6,6 @@ It is the only source for validation, schemas and tensor metadata.
 
 from __future__ import annotations
 
-import math
-import sys
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
 
@@ -17,13 +14,10 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from service.wording import first_of
+from service.feature import Feature, Value
 
 Label = str | int | float | bool
 """The label of a class: any scalar of JSON, except null."""
-
-Value = float | bool | str | None
-"""One cell of a row: numbers are floats, None is a missing value."""
 
 Task = Literal["classifier", "regressor", "clusterer", "outlier_detector", "transformer"]
 
@@ -33,122 +27,10 @@ How the estimator wants its table: a float64 matrix, a DataFrame, an array of ob
 of dicts that lack what is missing.
 """
 
-LARGEST = sys.float_info.max
-EXACT_INTEGER = 2.0**53 - 1
-"""The largest magnitude at which a float64 is surely the integer that was sent: 2^53 + 1 is rounded to 2^53."""
-
 
 def label_text(label: Label) -> str:
     """A label as text: its JSON, unless it is a string."""
     return label if isinstance(label, str) else msgspec.json.encode(label).decode()
-
-
-def is_missing(value: object) -> bool:
-    """Whether a cell is a missing value: None, NaN, or pandas' NA."""
-    return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ == "NAType"
-
-
-_KINDS = {
-    "float": "a number",
-    "int": "a whole number",
-    "bool": "true or false",
-    "category": "a string",
-    "text": "a string",
-}
-
-_ON_DISK = {"accepts_unknown": "open", "max_magnitude": "limit", "missing_is_none": "none"}
-"""The keys in manifests. Every release wrote these keys, so they stay."""
-
-
-class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, rename=_ON_DISK):
-    """
-    One input of a model.
-
-    Attributes:
-        name: what the model calls it; never empty, unique in its signature.
-        type: "float", "int" and "bool" are numbers to the model; "category", "text" and "date" (ISO 8601) are strings.
-        example: a value that the model takes.
-        missing: whether null is taken.
-        categories: the values that the model knows, strings or numbers; None where it has no such list.
-        accepts_unknown: whether values outside `categories` are taken, too.
-        range: smallest and largest value of the sample, for numbers.
-        period: first and last date of the sample, for dates.
-        max_magnitude: the largest magnitude that the model's arithmetic takes (float32's for bare trees).
-        dtype: the column's dtype, where the estimator wants a DataFrame.
-        missing_is_none: whether a missing string is None to the estimator, and not NaN.
-    """
-
-    name: str
-    type: Literal["float", "int", "bool", "category", "text", "date"]
-    example: Value = None
-    missing: bool = False
-    categories: tuple[str | float, ...] | None = None
-    accepts_unknown: bool = False
-    range: tuple[float, float] | None = None
-    max_magnitude: float = LARGEST
-    dtype: str | None = None
-    missing_is_none: bool = False
-    period: tuple[str, str] | None = None
-
-    @property
-    def numeric(self) -> bool:
-        """Whether a cell is a number to the model."""
-        return self.type in ("float", "int", "bool")
-
-    @property
-    def unsigned(self) -> bool:
-        """Whether the column's dtype is unsigned, so that no value may be negative."""
-        return self.numeric and self.dtype is not None and self.dtype.lower().startswith("uint")
-
-    @property
-    def allowed(self) -> tuple[str | float, ...] | None:
-        """The only values that the model takes; None if it takes others, too."""
-        return None if self.accepts_unknown else self.categories
-
-    @property
-    def wants(self) -> str:
-        """What a cell must be, as the end of a sentence."""
-        kind = _KINDS.get(self.type) or self._date
-        if self.allowed is not None:
-            kind = f"one of {_listed(self.allowed)}"
-        return f"{kind} or null" if self.missing else kind
-
-    @property
-    def _date(self) -> str:
-        from service.dates import wants
-
-        return wants(self.dtype or "")
-
-    def refusal(self, value: object) -> str | None:
-        """A sentence that says why the model does not take `value` as this feature; None if the model takes it."""
-        if value is None:
-            return None if self.missing else f"{self.name} must be {self.wants}, not null."
-        if self.type == "date":
-            from service.dates import refusal
-
-            return refusal(self.name, self.dtype or "", value, self.wants)
-        if not self.numeric:
-            return self._refused_string(value)
-        if self.type == "bool":
-            return None if isinstance(value, bool) else f"{self.name} must be {self.wants}."
-        return self._refused_number(value)
-
-    def _refused_string(self, value: object) -> str | None:
-        known = isinstance(value, str) and (self.allowed is None or value in self.allowed)
-        return None if known else f"{self.name} must be {self.wants}."
-
-    def _refused_number(self, value: object) -> str | None:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return f"{self.name} must be {self.wants}."
-        if not abs(value) <= self.max_magnitude:
-            return f"{self.name} is too large for this model: it computes with numbers up to {self.max_magnitude:.4g}."
-        if self.unsigned and value < 0:
-            return f"{self.name} must be a whole number of at least 0."
-        if self.type == "int" and not (float(value).is_integer() and abs(value) <= EXACT_INTEGER):
-            return f"{self.name} must be a whole number of less than 2^53."
-        if self.allowed is not None and value not in self.allowed:
-            return f"{self.name} must be {self.wants}."
-        return None
 
 
 class Output(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -295,8 +177,3 @@ class Signature(Struct, frozen=True, dict=True):
     def output(self, name: str) -> Output | None:
         """The output of this name; None if the model has no such output."""
         return next((output for output in self.outputs if output.name == name), None)
-
-
-def _listed(values: Sequence[str | float]) -> str:
-    """The first values for a sentence, with quotes around strings."""
-    return first_of([f'"{each}"' if isinstance(each, str) else f"{each:.15g}" for each in values])

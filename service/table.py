@@ -11,7 +11,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from service.signature import EXACT_INTEGER, Feature, Signature, Value, is_missing
+from service.feature import EXACT_INTEGER, Feature, Value, is_missing
+from service.signature import Signature
 
 Row = Sequence[Value]
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import service.table
-from service.signature import Feature, Output, Signature
+from service.feature import Feature
+from service.signature import Output, Signature
 from service.table import InvalidCell, Table, float_array
 from tests.support.strategies import rows, signatures
 

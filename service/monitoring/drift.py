@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from service.signature import Signature, is_missing
+from service.feature import is_missing
+from service.signature import Signature
 from service.table import FEW, Table
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from service.feature import Value
 from service.packaging.errors import PackagingError
 from service.packaging.source import read_sample
-from service.signature import Value
 
 
 class CsvSample:

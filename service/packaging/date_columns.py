@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from service.feature import is_missing
 from service.packaging.errors import PackagingError
 from service.packaging.inspection.categories import encoded_features
 from service.packaging.inspection.outputs import row_by_row
-from service.signature import is_missing
 
 
 def with_dates(estimator: Any, rows: Any) -> Any:

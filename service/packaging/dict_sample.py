@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from service.feature import is_missing
 from service.packaging.errors import PackagingError
 from service.packaging.inspection.final_estimator import unwrapped
 from service.packaging.sample import Column
-from service.signature import is_missing
 
 Rows = list[dict[str, Any]]
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from service.feature import is_missing
 from service.packaging.errors import PackagingError
-from service.signature import is_missing
 
 Kind = Literal["float", "int", "bool", "string", "text", "date"]
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from service.feature import LARGEST
 from service.packaging import boosters
 from service.packaging.artifacts import artifacts_of, check_fresh, loaded
 from service.packaging.boosters import Native
@@ -32,7 +33,7 @@ from service.repository.skops_file import types_of_environment
 from service.runtimes.boosters.load import BoosterRuntime
 from service.runtimes.onnx_runtime import OnnxRuntime
 from service.runtimes.sklearn_runtime import SklearnRuntime
-from service.signature import LARGEST, Label, Signature
+from service.signature import Label, Signature
 
 
 def save_model(

@@ -10,9 +10,10 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from service.feature import Feature, Value
 from service.prediction import Prediction
 from service.repository.directory import CODE, read_manifest
-from service.signature import Feature, Form, Label, Output, Signature, Task, Value
+from service.signature import Form, Label, Output, Signature, Task
 
 ONNX = "model.onnx"
 SKOPS = "model.skops"

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from service.feature import Feature
 from service.repository import forked
 from service.repository.directory import path_of
 from service.repository.fallback import fallback_sentence
@@ -24,7 +25,7 @@ from service.runtimes.onnx_runtime import OnnxRuntime, onnx_session
 from service.runtimes.runtime import Runtime
 from service.runtimes.sklearn_runtime import SklearnRuntime
 from service.settings import Settings
-from service.signature import Feature, label_text
+from service.signature import label_text
 from service.table import Table
 
 _MOST_FEATURES = 20

@@ -12,13 +12,14 @@ import msgspec
 from service.codecs.json_reader import json_number
 from service.codecs.rows.answers import json_answer, rows
 from service.errors import InvalidInput, MalformedQuery
+from service.feature import Feature, Value
 from service.http.context import Request
 from service.http.inference import predict
 from service.http.validation import RowResource, model_of
 from service.prediction import Prediction
 from service.repository.model import Model
 from service.repository.repository import ModelRepository
-from service.signature import Feature, Signature, Value
+from service.signature import Signature
 from service.table import InvalidCell, Table
 
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")

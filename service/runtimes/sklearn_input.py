@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.signature import Feature, Signature, is_missing
+from service.feature import Feature, is_missing
+from service.signature import Signature
 from service.table import Table
 
 

@@ -1,4 +1,4 @@
-// What a feature takes, by the model's card. The sentences are those of the service (service/signature.py).
+// What a feature takes, by the model's card. The sentences are those of the service (service/feature.py).
 
 import { listed } from "./dom.js";
 

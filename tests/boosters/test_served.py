@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 import pytest
 
+from service.feature import is_missing
 from service.packaging import save_model
 from service.repository.manifest import ONNX, read
 from service.settings import Settings
-from service.signature import is_missing
 from tests.boosters.models import MODELS
 from tests.support.app import make_client
 

@@ -7,7 +7,8 @@ import pytest
 from service.codecs.mlflow import MLflowDecoder
 from service.codecs.rows.instances import Instances
 from service.errors import InvalidInput, NotJSON, ServiceError, TooManyRows
-from service.signature import Feature, Output, Signature
+from service.feature import Feature
+from service.signature import Output, Signature
 
 SIGNATURE = Signature("regressor", (Feature("a", "float"), Feature("b", "float")), (Output("predict"),))
 MOST = 2000

@@ -16,8 +16,9 @@ from service.codecs.tensors import inputs, messages, outputs
 from service.codecs.tensors.body import Body
 from service.codecs.tensors.datatypes import DATATYPES
 from service.errors import ServiceError
+from service.feature import Feature
 from service.http.openapi import rows, tensors
-from service.signature import Feature, Signature
+from service.signature import Signature
 from service.table import Table
 from tests.support.strategies import VALUES, cells, signatures
 

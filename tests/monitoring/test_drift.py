@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from service.feature import Feature, Value
 from service.monitoring import drift
-from service.signature import Feature, Output, Signature, Value
+from service.signature import Output, Signature
 from service.table import Table
 
 NUMBERS = (

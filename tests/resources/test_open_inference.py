@@ -26,11 +26,12 @@ from service.codecs.tensors.body import HEADER
 from service.codecs.tensors.datatypes import DATATYPES
 from service.codecs.tensors.messages import Request
 from service.errors import Fault
+from service.feature import Feature
 from service.prediction import Prediction
 from service.repository.model import Incomplete, Refused
 from service.repository.repository import ModelRepository
 from service.settings import Settings
-from service.signature import Feature, Output, Signature
+from service.signature import Output, Signature
 from tests.support.app import Served, assert_problem, make_client
 from tests.support.mixed import CLASSES, FEATURES, Recorder, make_mixed
 

@@ -19,13 +19,14 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from service.errors import InvalidInput
+from service.feature import Feature
 from service.packaging.inspection.inspect import inspect
 from service.repository.manifest import ONNX, SKOPS, read
 from service.runtimes.onnx_runtime import OnnxRuntime, _among
 from service.runtimes.runtime import Runtime
 from service.runtimes.sklearn_input import estimator_input
 from service.runtimes.sklearn_runtime import SklearnRuntime
-from service.signature import Feature, Output, Signature
+from service.signature import Output, Signature
 from service.table import FEW, Table
 
 Make = Callable[[Path, Signature], Runtime]

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
+from service.feature import Feature
 from service.http.keys import new_key
 from service.http.openapi import rows
-from service.signature import Feature, Output, Signature
+from service.signature import Output, Signature
 from tests.conftest import ROOT
 from tests.serving.conftest import Gunicorn
 from tests.support import odd_models

@@ -25,13 +25,13 @@ from sklearn.compose import make_column_transformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from service.feature import is_missing
 from service.packaging import save_model
 from service.packaging.conversion import child, converters
 from service.packaging.conversion.booster_trees import splits_of
 from service.prediction import TOLERANCE
 from service.repository.manifest import Manifest, read
 from service.settings import Settings
-from service.signature import is_missing
 from tests.boosters.models import QUIET, cat, frame, labels, lgb, matrix, values, xgb
 from tests.support.app import make_client
 

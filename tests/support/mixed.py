@@ -9,12 +9,13 @@ import numpy as np
 
 from service.app import create_app
 from service.codecs.row_decoders import RowDecoders
+from service.feature import Feature
 from service.prediction import Prediction
 from service.repository.manifest import Golden, LibraryVersions, Manifest, Proof
 from service.repository.model import Model
 from service.repository.repository import ModelRepository
 from service.settings import Settings
-from service.signature import Feature, Label, Output
+from service.signature import Label, Output
 from service.table import Table
 
 FEATURES = (

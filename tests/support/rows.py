@@ -8,7 +8,8 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from service.signature import Feature, Signature
+from service.feature import Feature
+from service.signature import Signature
 
 Row = dict[str, Any]
 

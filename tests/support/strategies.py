@@ -7,7 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from service.signature import EXACT_INTEGER, LARGEST, Feature, Output, Signature
+from service.feature import EXACT_INTEGER, LARGEST, Feature
+from service.signature import Output, Signature
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 VALUES = st.recursive(

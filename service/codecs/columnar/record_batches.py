@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from service.codecs.rows.columns import Column
 from service.errors import InvalidInput, names_of
-from service.signature import Feature, Signature, label_text
+from service.feature import Feature
+from service.signature import Signature, label_text
 from service.table import InvalidCell, Table
 
 _INDEX = re.compile(r"__index_level_\d+__")

@@ -20,7 +20,8 @@ from service.codecs.json_reader import json_number
 from service.codecs.rows.csv_fast_path import read_matrix
 from service.codecs.rows.csv_records import Record, check_quotes, line_ends, plain_records, unusual_records
 from service.errors import InvalidInput, NotCSV, TooManyRows, names_of
-from service.signature import Feature, Signature
+from service.feature import Feature
+from service.signature import Signature
 from service.table import InvalidCell, Table, float_array
 
 _BLOCK_ROWS, _BLOCK_CELLS = 4096, 64 * 1024

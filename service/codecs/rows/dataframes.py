@@ -24,7 +24,8 @@ from service.codecs.rows.json_rows import Rows, cell_type
 from service.codecs.rows.pieces import Pieces, cut_values, strings
 from service.codecs.rows.row_decoder import UNFIT, RowDecoder, body_type
 from service.errors import InvalidInput, TooManyRows, names_of, pointer
-from service.signature import Feature, Signature
+from service.feature import Feature
+from service.signature import Signature
 from service.table import Table, float_array
 
 SPLIT = "dataframe_split"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from service.codecs.json_reader import Reader
 from service.errors import InvalidInput, names_of, pointer
-from service.signature import Feature
+from service.feature import Feature
 
 IGNORED = ("signature_name", "parameters")
 """The clients of TensorFlow Serving and Vertex AI send these members beside the rows. They are ignored."""

@@ -17,7 +17,8 @@ from service.codecs.rows.instances_fast_path import FlatRows
 from service.codecs.rows.pieces import PIECE, Pieces, cut_lines, cut_rows, strings
 from service.codecs.rows.row_decoder import UNFIT
 from service.errors import InvalidInput, ServiceError, TooManyRows, pointer
-from service.signature import Feature, Signature, Value
+from service.feature import Feature, Value
+from service.signature import Signature
 from service.table import Table
 
 _UNTYPED = re.compile(r'[\x00-\x1f"\\]')

@@ -18,7 +18,8 @@ from service.codecs.tensors.binary_data import BinaryData
 from service.codecs.tensors.datatypes import DATATYPES, Place
 from service.codecs.tensors.messages import Request, Tensor
 from service.errors import InvalidInput, MalformedTensor, TooManyRows, names_of
-from service.signature import Feature, Signature
+from service.feature import Feature
+from service.signature import Signature
 from service.table import InvalidCell, Table
 
 MATRIX = "input"

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
+from service.feature import Feature
 from service.http.openapi.operation import Endpoint, Subject, operation, reading
 from service.http.openapi.responses import JSON, media, reference, success
-from service.signature import Feature
 
 _JSON = "application/json"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from service.feature import EXACT_INTEGER, Feature, Value
 from service.http.openapi.responses import JSON, reference
-from service.signature import EXACT_INTEGER, Feature, Signature, Value
+from service.signature import Signature
 
 _TYPES = {"float": "number", "int": "integer", "bool": "boolean"}
 _KNOWN = 20

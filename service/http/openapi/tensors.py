@@ -10,10 +10,11 @@ import numpy as np
 from service.codecs.tensors import inputs, outputs
 from service.codecs.tensors.datatypes import DATATYPES, Datatype
 from service.codecs.tensors.inputs import TensorMetadata
+from service.feature import Feature, Value
 from service.http.openapi.responses import JSON, reference
 from service.http.openapi.rows import cell, largest
 from service.http.openapi.tensor_answers import can_rank
-from service.signature import Feature, Signature, Value
+from service.signature import Signature
 
 _NOT_JSON = "BF16"
 """The datatype that clients can send as binary data only."""

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from service import private_names
+from service.feature import Feature
 from service.packaging.conversion.convert import Candidate, _first_line, _with_final
 from service.packaging.inspection.final_estimator import Threshold, split, unwrapped
-from service.signature import Feature, Signature
+from service.signature import Signature
 
 MEMORY = 0.75
 """The share of the machine's memory that the child may use."""

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
+from service.feature import is_missing
 from service.packaging.conversion import composed, forests, hist_categories, hist_gradient_boosting, several
 from service.packaging.conversion.nodes import cast_to_output, constant, labels, node, unique, winners
 from service.runtimes.onnx_runtime import MISSING_STRING
-from service.signature import is_missing
 
 _OPTIONS = {"zipmap": [True, False, "columns"], "nocl": [True, False], "raw_scores": [True, False]}
 """The options that skl2onnx has for classifiers."""

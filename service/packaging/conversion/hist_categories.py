@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from service.feature import is_missing
 from service.packaging.conversion.nodes import constant, node
 from service.packaging.conversion.parts import Codes
-from service.signature import is_missing
 
 _MOST = 256
 """Codes are less than this; that of a missing value is this."""

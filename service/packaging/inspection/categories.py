@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from service.feature import Value, is_missing
 from service.packaging.inspection.final_estimator import unwrapped
-from service.signature import Value, is_missing
 
 
 class _Column(NamedTuple):

@@ -9,6 +9,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from service.feature import Feature, Value, is_missing
 from service.packaging.boosters import confuses_categories
 from service.packaging.dict_sample import as_dicts, dict_columns, vectorizer_of
 from service.packaging.errors import PackagingError
@@ -19,7 +20,7 @@ from service.packaging.inspection.prober import Prober, complete_row
 from service.packaging.sample import Column, columns_of, framed
 from service.runtimes.sklearn_input import estimator_input
 from service.runtimes.sklearn_runtime import answered
-from service.signature import Feature, Form, Label, Output, Signature, Value, is_missing
+from service.signature import Form, Label, Output, Signature
 from service.table import Table
 
 _UNKNOWN = "\N{INVISIBLE SEPARATOR}unknown"

@@ -9,11 +9,12 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from service.feature import Feature, Value, is_missing
 from service.packaging.inspection.final_estimator import split, unwrapped
 from service.runtimes.one_pass import one_pass, part_of
 from service.runtimes.sklearn_input import estimator_input
 from service.runtimes.sklearn_runtime import answered, call, silenced
-from service.signature import Feature, Signature, Value, is_missing
+from service.signature import Signature
 from service.table import Table
 
 _FEW = 8

@@ -8,10 +8,11 @@ from typing import Any, Literal
 import numpy as np
 from msgspec import Struct
 
+from service.feature import LARGEST, Feature, is_missing
 from service.packaging.errors import PackagingError
 from service.packaging.sample import Column, columns_of
 from service.runtimes.onnx_runtime import onnx_session
-from service.signature import LARGEST, Feature, Output, Signature, is_missing
+from service.signature import Output, Signature
 from service.table import InvalidCell, Table
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.signature import EXACT_INTEGER, LARGEST, Feature, Signature
+from service.feature import EXACT_INTEGER, LARGEST, Feature
+from service.signature import Signature
 from service.table import Table
 
 Limits = Mapping[int, float]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.feature import LARGEST
 from service.packaging.proof.generated_rows import Limits, RowMaker
-from service.signature import LARGEST
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _MAGNITUDES = sorted({LARGEST, _FLOAT32_MAX, *(10.0**exponent for exponent in range(309))})

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from service.codecs.rows.csv_fast_path import read_matrix
 from service.codecs.rows.csv_rows import CSVDecoder
 from service.errors import ServiceError
-from service.signature import Feature, Output, Signature
+from service.feature import Feature
+from service.signature import Output, Signature
 
 CELLS = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False).map(repr),

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from service.codecs.rows import csv_rows
 from service.codecs.rows.csv_rows import CSVDecoder
 from service.errors import InvalidInput, NotCSV, ServiceError, TooManyRows
-from service.signature import Feature, Output, Signature
+from service.feature import Feature
+from service.signature import Output, Signature
 from tests.support.mixed import FEATURES
 
 SIGNATURE = Signature("regressor", FEATURES, (Output("predict"),))

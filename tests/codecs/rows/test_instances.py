@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from service.codecs.rows.instances import Instances
 from service.errors import InvalidInput, TooManyRows, pointer
-from service.signature import Feature, Output, Signature
+from service.feature import Feature
+from service.signature import Output, Signature
 from tests.support.strategies import VALUES, rows, signatures
 from tests.test_table import held
 

@@ -21,7 +21,8 @@ from service.codecs.rows.explain import Explainer
 from service.codecs.rows.instances import Instances
 from service.codecs.rows.pieces import cut_lines, cut_rows, cut_values, strings
 from service.errors import InvalidInput, ServiceError, TooManyRows, pointer
-from service.signature import Feature, Output, Signature
+from service.feature import Feature
+from service.signature import Output, Signature
 from service.table import Table
 from tests.support.mixed import FEATURES
 from tests.support.strategies import VALUES, json_texts, rows, signatures

@@ -17,11 +17,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
+from service.feature import Feature
 from service.packaging import save_model
 from service.packaging.inspection.importances import MOST, importances_of
 from service.repository.manifest import Importances, read
 from service.settings import Settings
-from service.signature import Feature, Output, Signature
+from service.signature import Output, Signature
 from tests.support.app import make_client
 
 RNG = np.random.default_rng(0)

@@ -20,9 +20,10 @@ from sklearn.neighbors import RadiusNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
+from service.feature import Feature
 from service.packaging.errors import PackagingError
 from service.packaging.inspection.inspect import inspect
-from service.signature import Feature, Signature
+from service.signature import Signature
 
 FRAME = pd.DataFrame(
     {
