@@ -14,16 +14,16 @@ help:  ## list these commands
 
 install: $(READY)  ## make .venv with everything, from pinned and hashed requirements
 
-# The environment comes in stages: what serves converted models, by `make serve`; scikit-learn and what packages models,
-# by the first `add`, or by `serve` if a model needs it; the rest by `make install`.
+# The environment grows in stages. `make serve` installs the packages that serve converted models. The first `add`, or
+# `serve` if a model needs it, installs scikit-learn and the packages that convert models. `make install` installs all.
 PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check
-# The files of the API browser; the package asks for Django, which nothing here needs.
+# The files of the API browser. Their package requires Django, which the service does not use: --no-deps leaves it out.
 DOCS := $(PIP_INSTALL) --quiet --no-deps --require-hashes -r requirements-docs.txt
 ITSELF := $(PIP_INSTALL) --quiet --no-deps --no-build-isolation --editable .
 
 $(SERVING): requirements-onnx.txt requirements-docs.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
-	@echo "Making .venv with what serving needs; make install brings everything:"
+	@echo "Making .venv with the packages that serving needs (make install adds the others):"
 	$(PYTHON) -m venv .venv
 	$(PIP_INSTALL) --no-compile --require-hashes -r requirements-onnx.txt
 	$(DOCS)
@@ -38,17 +38,17 @@ $(READY): requirements-dev.txt requirements-docs.txt
 	$(ITSELF)
 	@touch $(SERVING) $@
 
-$(KSERVE): requirements-kserve.txt  # KServe's client holds protobuf and pandas back: an environment of its own
+$(KSERVE): requirements-kserve.txt  # KServe's client needs older releases of protobuf and pandas, so it has an environment of its own
 	$(PYTHON) -m venv .venv-kserve
 	.venv-kserve/bin/pip install --disable-pip-version-check --quiet --require-hashes -r requirements-kserve.txt
 	@touch $@
 
-$(KUBERNETES): requirements-kubernetes.txt  # kubectl and the validators need other releases of common packages
+$(KUBERNETES): requirements-kubernetes.txt  # kubectl and the validators need other releases of packages that .venv has, too
 	$(PYTHON) -m venv .venv-kubernetes
 	.venv-kubernetes/bin/pip install --disable-pip-version-check --quiet --require-hashes -r requirements-kubernetes.txt
 	@touch $@
 
-$(BOOSTERS): requirements-boosters.txt  # only models of boosters need them: an environment that adds them to .venv
+$(BOOSTERS): requirements-boosters.txt  # only boosters' models need these packages, so they are in an environment beside .venv
 	$(PYTHON) -m venv .venv-boosters
 	.venv-boosters/bin/pip install --disable-pip-version-check --quiet --no-deps --require-hashes -r requirements-boosters.txt
 	@.venv-boosters/bin/python -c 'import sysconfig as s; own = s.get_path("purelib"); \
@@ -75,10 +75,10 @@ $(SBOM): requirements-sbom.txt
 serve: $(SERVING)  ## serve the models on http://127.0.0.1:8000, or PORT=9000
 	@$(BIN)/model-server serve $(if $(PORT),--port $(PORT))
 
-dev: $(READY)  ## the same, reloading on every change of code
+dev: $(READY)  ## serve the models, and reload at each change of code
 	@$(BIN)/model-server serve $(if $(PORT),--port $(PORT)) -- --reload
 
-up:  ## build and start the containers: nginx on port 80, the service behind it; TLS=1 adds HTTPS
+up:  ## build and start the containers: nginx on port 80 and the service behind it; TLS=1 adds HTTPS
 	@conf/up.sh
 
 down:  ## stop the containers
@@ -93,11 +93,11 @@ test-all: $(READY) $(KSERVE) $(KUBERNETES) $(BOOSTERS) $(GUNICORN)  ## run all t
 docker-test: $(READY)  ## run the tests of the containers; they need Docker and port 80
 	$(BIN)/pytest tests/docker
 
-zoo: $(READY) $(BOOSTERS)  ## package, serve and compare all of scikit-learn's predictors, and the boosters
+zoo: $(READY) $(BOOSTERS)  ## package, serve and compare all predictors of scikit-learn and of the boosters
 	$(BIN)/python -m tests.support.zoo
 	.venv-boosters/bin/python -m tests.support.booster_zoo
 
-bench: $(READY)  ## compare speed with what a user would pick instead (BENCH=--help tells the choices)
+bench: $(READY)  ## compare the speed with other model servers (BENCH=--help lists the options)
 	$(BIN)/python -m bench.peers $(BENCH)
 
 lint: $(READY)  ## check style and types
@@ -116,7 +116,7 @@ lint: $(READY)  ## check style and types
 
 sbom: $(SBOM)  ## write sbom.json, the Python packages of the image with their hashes (CycloneDX)
 	@PYTHONWARNINGS=ignore .venv-sbom/bin/cyclonedx-py requirements --output-reproducible --pyproject pyproject.toml -o sbom.json requirements.txt
-	@echo "sbom.json lists what requirements.txt brings; the base image has its own list."
+	@echo "sbom.json lists the packages of requirements.txt. The base image has a list of its own."
 
 format: $(READY)  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .

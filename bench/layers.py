@@ -47,16 +47,16 @@ class Empty:
         resp.data = b"{}"
 
 
-def post(app: Any, path: str) -> Callable[[], Any]:
-    """A POST of one row to an app."""
+def post(app: Any, path: str, body: bytes = BODY) -> Callable[[], Any]:
+    """A POST to an app."""
     environ = create_environ(path, method="POST", headers={"Content-Type": "application/json"})
-    environ["CONTENT_LENGTH"] = str(len(BODY))
+    environ["CONTENT_LENGTH"] = str(len(body))
 
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         if not status.startswith("200"):
             raise RuntimeError(status)
 
-    return lambda: app({**environ, "wsgi.input": io.BytesIO(BODY)}, start_response)
+    return lambda: app({**environ, "wsgi.input": io.BytesIO(body)}, start_response)
 
 
 def main() -> None:

@@ -1,5 +1,5 @@
-# Both images for both platforms, with a version: VERSION=1.0.0 docker buildx bake -f conf/docker-bake.hcl --push
-# REGISTRY=registry.example/ goes before the names.
+# Builds both images for two platforms, and pushes them: VERSION=1.0.0 docker buildx bake -f conf/docker-bake.hcl --push
+# REGISTRY=registry.example/ is put before the names of the images.
 
 variable "VERSION" { default = "0.1.0" }
 variable "REVISION" { default = "" }

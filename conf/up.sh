@@ -10,12 +10,12 @@ compose() {
     fi
 }
 
-# Say why the containers of a service do not run, or do not get healthy.
+# explain SERVICE: say why its containers do not run, or are not healthy.
 explain() {
     case $(compose ps --all --format '{{.State}} {{.Health}}' "$1" | head -n 1) in
     "running healthy") return ;;
     "running unhealthy" | "running starting")
-        # A container that ends again and again runs for a moment each time; then `check` names no refused model.
+        # A container that crashes again and again runs for a moment, too. Then `check` names no refused model.
         if [ "$1" = api ] && ! refused=$(compose exec -T api python -m service check 2>/dev/null) && [ -n "$refused" ]; then
             echo "The service runs, but it is not ready:"
             echo "$refused"
@@ -23,7 +23,7 @@ explain() {
         fi
         ;;
     esac
-    echo "The last words of $1:"
+    echo "The last lines in the log of $1:"
     compose logs --no-log-prefix --tail 5 "$1" | uniq
 }
 
@@ -38,9 +38,9 @@ trap 'rm -f "$output" "$output.status"' EXIT
 echo
 if grep -q 'port is already allocated\|address already in use' "$output"; then
     port=$(sed -n 's/.*0\.0\.0\.0:\([0-9]*\).*/\1/p' "$output" | head -n 1)
-    echo "Port ${port:-${HTTP_PORT:-80}} is in use by another program. HTTP_PORT=8080 takes another one, HTTPS_PORT=8443 for TLS."
+    echo "Port ${port:-${HTTP_PORT:-80}} is in use by another program. Set another port: HTTP_PORT=8080, or HTTPS_PORT=8443 for TLS."
 elif grep -qi 'invalid hostPort\|invalid port\|invalid containerPort' "$output"; then
-    echo "HTTP_PORT: It must be a port, such as 8080, and so must HTTPS_PORT, if it is set."
+    echo "HTTP_PORT: It must be a port, such as 8080. HTTPS_PORT must be a port, too, if it is set."
 else
     explain api
     explain nginx

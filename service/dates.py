@@ -16,21 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 _DATE = re.compile(
-    r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})"
-    r"(?:[T ](?P<time>(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?)(?:\.(?P<fraction>[0-9]{1,9}))?"
+    r"(?P<day>(?P<year>[0-9]{4})-[0-9]{2}-[0-9]{2})"
+    r"(?:[T ](?P<time>(?:[01][0-9]|2[0-3]):[0-5][0-9](?P<seconds>:[0-5][0-9])?)"
+    r"(?(seconds)(?:\.(?P<fraction>[0-9]{1,9}))?)"
     r"(?P<zone>Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?)?"
 )
-"""A date, or a date and a time; a fraction follows seconds only."""
+"""A date, or a date and a time. A fraction follows seconds only."""
 
-_WITHOUT_ZONE = (
-    "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-    "([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]{1,9})?)?)?$"
-)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _YEARS = {"ns": (1678, 2261)}
 _ALL_YEARS = 2, 9998
-"""The years that the units of columns hold; of the others, all that Python's own dates reach in any time zone."""
+"""The years that the units of columns hold. The other units hold all years of Python's dates, in any time zone."""
 
 
 def has_zone(dtype: str) -> bool:
@@ -47,18 +44,18 @@ def wants(dtype: str) -> str:
 
 def refusal(name: str, dtype: str, value: object, wanted: str) -> str | None:
     """Say why a value is not taken as a date of this column; None if it is. `wanted` is the end of the sentence."""
-    instant = _instant(value, dtype) if isinstance(value, str) else None
-    if instant is None:
+    match = _match(value, dtype) if isinstance(value, str) else None
+    if match is None:
         return f"{name} must be {wanted}."
-    first, last = _YEARS.get(_unit(dtype), _ALL_YEARS)
-    if not first <= _year(instant) <= last:
+    first, last = years(dtype)
+    if not first <= int(match["year"]) <= last:
         return f"{name} must be a date of the years {first} to {last}."
-    return None
+    return None if _instant(match) is not None else f"{name} must be {wanted}."
 
 
-def schema(dtype: str) -> dict[str, str]:
-    """What JSON Schema says of a date of a column, beside that it is a string."""
-    return {"format": "date-time"} if has_zone(dtype) else {"pattern": _WITHOUT_ZONE}
+def years(dtype: str) -> tuple[int, int]:
+    """The first and the last year that a column takes, as the date is written."""
+    return _YEARS.get(_unit(dtype), _ALL_YEARS)
 
 
 def instants(dtype: str, column: Sequence[str | None] | NDArray[Any]) -> NDArray[Any]:
@@ -70,7 +67,7 @@ def instants(dtype: str, column: Sequence[str | None] | NDArray[Any]) -> NDArray
     unit = _unit(dtype)
     per_unit = 10**9 // _PER_SECOND[unit]
     missing = np.iinfo(np.int64).min  # NaT
-    found = [missing if each is None else (_instant(each, dtype) or 0) // per_unit for each in column]
+    found = [missing if each is None else _nanoseconds(each, dtype) // per_unit for each in column]
     return np.array(found, np.int64).view(f"M8[{unit}]")
 
 
@@ -106,22 +103,23 @@ def _unit(dtype: str) -> str:
     return dtype.partition("[")[2].rstrip("]").partition(",")[0]
 
 
-def _instant(text: str, dtype: str) -> int | None:
-    """Nanoseconds since 1970; None if it is no date of the column's kind."""
+def _nanoseconds(text: str, dtype: str) -> int:
+    """Nanoseconds since 1970 of a date that is taken."""
+    match = _match(text, dtype)
+    return (match and _instant(match)) or 0
+
+
+def _match(text: str, dtype: str) -> re.Match[str] | None:
+    """The parts of a text that is written as a date of the column's kind; None if it is not."""
     match = _DATE.fullmatch(text)
-    if match is None or (match["zone"] is not None) != has_zone(dtype):
-        return None
-    fraction, time = match["fraction"] or "", match["time"] or "00:00"
-    if fraction and len(time) < len("00:00:00"):
-        return None
+    return None if match is None or (match["zone"] is not None) != has_zone(dtype) else match
+
+
+def _instant(match: re.Match[str]) -> int | None:
+    """Nanoseconds since 1970; None if the calendar has no such day."""
     try:
-        moment = datetime.fromisoformat(f"{match['day']}T{time}{match['zone'] or 'Z'}")
+        moment = datetime.fromisoformat(f"{match['day']}T{match['time'] or '00:00'}{match['zone'] or 'Z'}")
     except ValueError:
         return None
     since = moment - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 10**9 + int(fraction.ljust(9, "0") or 0)
-
-
-def _year(instant: int) -> int:
-    """The year in UTC."""
-    return int(np.datetime64(instant // 10**9, "s").astype("M8[Y]").astype(int)) + 1970
+    return (since.days * 86_400 + since.seconds) * 10**9 + int((match["fraction"] or "").ljust(9, "0"))

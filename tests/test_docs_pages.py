@@ -81,7 +81,7 @@ def test_a_model_is_packaged_in_an_environment_with_another_scikit_learn(directo
     """All lines but the one that fetches it; the packages of the first environment are there."""
     fit, *_ = (text for language, text in page("add-a-model.md") if language == "python")
     subprocess.run([sys.executable, "-c", fit], cwd=directory, check=True)
-    (commands,) = blocks_below("Another version of scikit-learn", "sh")
+    commands, _ = blocks_below("Another version of scikit-learn", "sh")
     lines = [line.replace(".venv/bin/python", sys.executable) for line in commands.splitlines() if "pip " not in line]
 
     shown = run(" && ".join(lines), directory)

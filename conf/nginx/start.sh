@@ -1,30 +1,31 @@
 #!/bin/sh
 # Write nginx' configuration from environment variables, test it, and run nginx.
 #
-#   start.sh [DIRECTORY]            the directory, /tmp by default, is nginx' prefix: its files are there, and no others
+#   start.sh [DIRECTORY]            DIRECTORY is nginx' prefix: it writes files only there. The default is /tmp.
 #   start.sh --render [DIRECTORY]   only write DIRECTORY/nginx.conf
 #
-# docs/operations.md has the variables. These are for other places than compose.yaml:
-#   UPSTREAM            the service: api:8000; a name is looked up again and again, by the first server of /etc/resolv.conf
-#   UPSTREAM_KEEPALIVE  idle connections to it that each worker keeps: 32
-#   LISTEN              the address and port, or the port alone: 8080
-#   LISTEN_TLS          the same for HTTPS: 8443
-#   TLS_DIRECTORY       where the certificate and its key are: /mnt/tls
-#   TLS_SHOWN_AS        the same, as the operator calls it: conf/tls
-#   NGINX_VERSION       the version of nginx for which the configuration is: that of the nginx here
+# docs/operations.md describes the variables. These are for use without compose.yaml (with their defaults):
+#   UPSTREAM            the address of the service (api:8000). nginx looks a name up again and again, by the first server in
+#                       /etc/resolv.conf
+#   UPSTREAM_KEEPALIVE  the number of idle connections to the service that each nginx worker keeps (32)
+#   LISTEN              the port, or the address and the port (8080)
+#   LISTEN_TLS          the same for HTTPS (8443)
+#   TLS_DIRECTORY       the directory of the certificate and its key (/mnt/tls)
+#   TLS_SHOWN_AS        the name of that directory in error messages (conf/tls)
+#   NGINX_VERSION       the version of nginx that reads the configuration (the version of the installed nginx)
 set -eu
-trap 'exit 0' INT QUIT TERM # in a container this is process 1, which the kernel ends by no signal without a trap
+trap 'exit 0' INT QUIT TERM # in a container this is process 1: without a trap the kernel ignores these signals
 
 here=$(dirname "$0")
-BODY_FILES=503316480 # bytes of all bodies that are in files: 480 MiB, of the 512 MiB that compose.yaml gives them
+BODY_FILES=503316480 # the most bytes of all bodies in files: 480 MiB of the tmpfs of 512 MiB in compose.yaml
 
 fail() {
     echo "$1" >&2
     exit 1
 }
 
-# setting NAME DEFAULT PATTERN SENTENCE: give a variable its default if it is empty, and end if it is not as the pattern
-# (an extended regular expression) says.
+# setting NAME DEFAULT PATTERN SENTENCE: if the variable is empty, set the default. If its value does not match the
+# pattern (an extended regular expression), end with the sentence.
 setting() {
     eval "value=\${$1:-\$2}"
     if [ -n "$value" ]; then
@@ -33,7 +34,7 @@ setting() {
     eval "$1=\$value"
 }
 
-# is_at_least MAJOR MINOR PATCH: whether nginx is as new.
+# is_at_least MAJOR MINOR PATCH: succeed if nginx has this version or a newer one.
 is_at_least() {
     echo "$NGINX_VERSION $1.$2.$3" | tr '.' ' ' |
         awk '{ exit ($1 * 1000000 + $2 * 1000 + $3 < $4 * 1000000 + $5 * 1000 + $6) }'
@@ -66,7 +67,7 @@ read_settings() {
     setting LISTEN 8080 '([0-9.]+:)?[0-9]{1,5}' "It must be a port, or an address and a port, such as 127.0.0.1:8080."
 }
 
-# What follows from the settings.
+# derive: compute the variables that follow from the settings.
 derive() {
     SHUTDOWN_SECONDS=$((REQUEST_SECONDS + 15))
     BODIES_IN_FILES=$((BODY_FILES / MAX_BODY_BYTES))
@@ -114,7 +115,7 @@ check_certificate() {
     done
 }
 
-# The map's lines of the origins. Its key begins with a blank if the service has set no header.
+# derive_origins: the lines of the map $cors_origin. A key begins with a blank if the service has not set the header.
 derive_origins() {
     ORIGINS='' VARIES=
     if [ "$CORS_ORIGINS" = "*" ]; then
@@ -126,7 +127,7 @@ derive_origins() {
     done
 }
 
-# Of a rate of N: N requests may come at once. After that each has to wait its share of the second or minute.
+# derive_rate: with 30/m, 30 requests may come at once. After that, one request may come every two seconds.
 derive_rate() {
     RATE='' BURST='' RETRY_AFTER=1
     [ -n "$RATE_LIMIT" ] || return 0
@@ -136,7 +137,7 @@ derive_rate() {
     case $RATE in */m) RETRY_AFTER=$(((59 + number) / number)) ;; esac
 }
 
-# render NAME...: the template with these variables in it.
+# render NAME...: print the template with the values of these variables.
 render() {
     script=
     for name in "$@"; do

@@ -7,6 +7,8 @@ import json
 import pickle
 import zipfile
 from collections.abc import Callable
+from functools import partial
+from types import FunctionType, MethodDescriptorType
 from typing import Any
 
 from service.packaging import fresh_load
@@ -30,6 +32,7 @@ def artifacts_of(estimator: Any, modules: Files) -> dict[str, bytes]:
     """
     import skops.io
 
+    _check_functions(estimator)
     try:
         file, content = SKOPS, skops.io.dumps(estimator)
         used = {module for module, _, _ in names_in(_schema(content))}
@@ -39,6 +42,20 @@ def artifacts_of(estimator: Any, modules: Files) -> dict[str, bytes]:
     own = OwnCode(modules)
     found = needed(modules, filter(own.owns, used))
     return {file: content, **{f"{CODE}/{name}": text for name, text in sorted(found.items())}}
+
+
+def _check_functions(estimator: Any) -> None:
+    """Refuse a method of a class in the place of a function: skops writes its name without that of the class."""
+    parameters = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()
+    for value in parameters:
+        function = value.func if isinstance(value, partial) else value
+        name = function.__qualname__ if isinstance(function, FunctionType | MethodDescriptorType) else ""
+        if "." in name and "<" not in name:
+            raise PackagingError(
+                f"The model calls {name}, a method of a class, which no file for skops can name: use a "
+                f"ColumnTransformer with make_column_selector to choose columns, or define a function at the top level "
+                f"of a module, fit again with that, and give the module as code (--code)."
+            )
 
 
 def check_fresh(artifacts: dict[str, bytes], signature: Signature | None = None, golden: Golden | None = None) -> None:

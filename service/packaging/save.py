@@ -152,7 +152,7 @@ def _converted(estimator: Any, signature: Signature, examiner: Examiner) -> tupl
 
 
 def _artifacts(estimator: Any, modules: Files, report: Callable[[str], object], *, required: bool) -> dict[str, bytes]:
-    """The estimator's files; none if it is not what serves, and cannot be written."""
+    """The estimator's files; none if ONNX serves and the estimator cannot be written."""
     try:
         return artifacts_of(estimator, modules)
     except PackagingError as ex:

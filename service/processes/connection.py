@@ -1,4 +1,4 @@
-"""A client's connection: what has arrived of its request, and what it has not yet taken of its answer."""
+"""A client's connection: the bytes of its request that have arrived, and the unsent bytes of its answer."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from service.processes.gunicorn_patches import Head, Request
 from service.processes.plain_request import PlainParser, has_usual_names
 
 PIECE = 16 * 1024
-"""Bytes that are read at once, as long as no memory is set aside for the connection."""
+"""The most bytes that are read at once while no memory is reserved for the connection."""
 
 HEAD_BYTES = 64 * 1024
-"""The most that a head may have. Gunicorn's limits for its lines and their number are below."""
+"""The most bytes of a head. Gunicorn also limits the length of a line and the number of lines."""
 
 _LINE_BYTES = 8192
-"""Past Gunicorn's limit for the first line (limit_request_line)."""
+"""More than Gunicorn's limit for the first line (limit_request_line)."""
 
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 
@@ -32,11 +32,11 @@ class Arrived(NamedTuple):
     A request to be answered.
 
     Attributes:
-        request: Gunicorn's, of its head.
-        head: the bytes of its head.
-        body: the bytes of its body that have arrived, without chunks.
-        length: how many bytes the body has, if its chunks said so and no header.
-        complete: whether all of it is here; if not, what follows on the connection is no request.
+        request: Gunicorn's request, or a plain one: the parsed head.
+        head: the bytes of the head.
+        body: the bytes of the body that have arrived, without the framing of chunks.
+        length: the number of bytes of a chunked body; None if a header has the length.
+        complete: whether the whole body has arrived. If not, no other request can follow on the connection.
     """
 
     request: Any
@@ -48,20 +48,20 @@ class Arrived(NamedTuple):
 
 class Connection:
     """
-    The state of a connection, of which the worker has many. It is only written and read when that does not wait.
+    The state of a connection. A worker has many connections, and reads and writes each only if that does not wait.
 
     Attributes:
-        sock: its socket.
+        sock: the socket.
         client: the client's address.
         server: the address that the client connected to.
-        received: bytes that have arrived and belong to no request yet, or to the body of the one that is arriving.
+        received: bytes that have arrived: the start of a head, or the body of a request whose head is parsed.
         unsent: the rest of an answer.
-        keeps: whether it is kept after that.
-        reserved: bytes of the worker's memory that are set aside for it.
-        since: when the first byte of the request came that is arriving, in seconds since the epoch.
-        events: those that the poller looks for.
-        queue: the queue that it is in; none once it is closed.
-        environ: the part of the WSGI environment that its plain requests have in common, once one has come.
+        keeps: whether the connection stays open after the answer.
+        reserved: the number of bytes of the worker's memory that are reserved for the connection.
+        since: the time of the request's first byte, in seconds since the epoch.
+        events: the events that the poller watches.
+        queue: the queue of the connection; None if it is closed.
+        environ: the part of the WSGI environment that all its plain requests share; None before the first one.
     """
 
     __slots__ = (
@@ -91,15 +91,16 @@ class Connection:
         self, cfg: Any, sock: socket, client: Any, server: Any, most: int, plain: PlainParser | None = None
     ) -> None:
         """
-        Begin with nothing.
+        Make a connection on which nothing has arrived.
 
         Args:
             cfg: Gunicorn's settings.
-            sock: a socket that does not wait.
+            sock: a non-blocking socket.
             client: the client's address.
             server: the address that the client connected to.
-            most: how many bytes a body may have.
-            plain: reads plain requests, unless Gunicorn would read a port out of a socket's path.
+            most: the most bytes of a body.
+            plain: the parser of plain requests. It is not used if the path of a Unix socket has a colon, from which
+                Gunicorn would read a port.
         """
         self._cfg = cfg
         self._plain = plain if has_usual_names(client, server) else None
@@ -141,7 +142,7 @@ class Connection:
         return self._head or bytes(self.received)
 
     def again(self) -> bytes | None:
-        """All that has arrived of a request, for another worker to go on with; none if some chunks are missing."""
+        """The bytes of the request so far, for another worker; None if some chunks are missing."""
         if self._arrived is not None:
             return self._arrived.head + self._arrived.body
         if self._chunks is None:
@@ -171,7 +172,7 @@ class Connection:
         return len(self.received) >= self._length or self._length > self._most
 
     def _read_plain(self, piece: bytes) -> bool:
-        """Take the short way, if what has arrived is all of a plain request and nothing else."""
+        """Take the short way if exactly one plain request has arrived."""
         found = None
         if self._plain is not None and not self._searched:
             piece = bytes(self.received) + piece if self.received else piece
@@ -185,7 +186,7 @@ class Connection:
         return True
 
     def _read_head(self) -> bool:
-        """Parse the head, once all of it is here."""
+        """Parse the head if the whole head has arrived."""
         received = self.received
         if received.startswith((b"\r", b"\n")):  # empty lines before a request (RFC 9112, section 2.2)
             received[:] = received.lstrip(b"\r\n")
@@ -206,7 +207,7 @@ class Connection:
         return True
 
     def _check_head(self, received: bytearray) -> None:
-        """Refuse a head that cannot become right, before it ends."""
+        """Refuse an incomplete head that cannot become right."""
         too_long = len(received) > HEAD_BYTES
         long_line = len(received) > _LINE_BYTES and received.find(b"\r\n", 0, _LINE_BYTES) < 0
         if too_long or long_line or _BARE_LINE_FEED.search(received, self._searched):
@@ -215,7 +216,7 @@ class Connection:
             raise LimitRequestHeaders("max buffer headers")
 
     def expects(self) -> bool:
-        """Whether the client waits for a word before it sends the body (RFC 9110, section 10.1.1); true once."""
+        """Whether the client waits for `100 Continue` before the body (RFC 9110, section 10.1.1). True only once."""
         request = self._request
         if request is None or not request._expected_100_continue:  # noqa: SLF001 (Gunicorn would send it itself)
             return False
@@ -223,7 +224,7 @@ class Connection:
         return True
 
     def need(self) -> int:
-        """How many bytes the request may take before it is complete; 0 as long as that is one piece."""
+        """The number of bytes that the request may need until it is complete; 0 if one piece is enough."""
         if self._request is None:
             return HEAD_BYTES if len(self.received) > PIECE else 0
         if self._chunks:
@@ -232,7 +233,7 @@ class Connection:
         return self._length if self._length > PIECE else 0
 
     def take(self) -> Arrived:
-        """The request that has arrived, or as much of it as will; the next one may follow."""
+        """The request that has arrived, even if its body is incomplete. The next request may follow."""
         if self._arrived is not None:
             arrived, self._arrived = self._arrived, None
             return arrived
@@ -260,7 +261,7 @@ class Connection:
         return body
 
     def _may_trail(self, trailers: bytes) -> bool:
-        """Whether the lines after the last chunk are headers."""
+        """Whether the lines after the last chunk are valid headers (trailers)."""
         try:
             if trailers:
                 self._request.parse_headers(trailers, from_trailer=True)

@@ -1,4 +1,4 @@
-"""Gunicorn's request, response and refusals, as this service needs them: subclasses, and the one replacement."""
+"""Subclasses of Gunicorn's request and response, the answers to refused requests, and one replaced name of Gunicorn."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _STATUSES: dict[type[Exception], int] = {
 _OURS = (ConfigurationProblem, InvalidResponseHeader, InvalidResponseHeaderName)
 
 _PROTOCOL = re.compile(rb"[^ ]+ (?:https?://[^/ ]*)?/v[12][/? ]")
-"""The first line of a request below /v1 or /v2, whose clients read errors from application/json only."""
+"""The first line of a request below /v1 or /v2. Clients of these protocols read errors only as application/json."""
 
 _ID = re.compile(rb"\r\nx-request-id:[ \t]*([A-Za-z0-9._-]{1,64})[ \t]*\r\n", re.IGNORECASE)
 
@@ -51,27 +51,27 @@ _errors_stream = cache(wsgi.WSGIErrorsWrapper)
 """
 Gunicorn's stream for `wsgi.errors`, made once for a process and not for each request.
 
-It is built here, at import: Gunicorn runs its configuration again at each SIGHUP, and so calls `install` again.
+It is made here, at import, because Gunicorn runs its configuration at each SIGHUP, and so calls `install` each time.
 """
 
 
 class Head:
-    """A source for Gunicorn's parser that has the head of one request and nothing else, so that it never waits."""
+    """A source for Gunicorn's parser. It has only the head of one request, so that the parser never waits."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
 
     def read(self, size: int | None = None, read_ahead: int | None = None) -> bytes:
-        """All of it, and nothing the next time."""
+        """The whole head; nothing at the next call."""
         content, self._content = self._content, b""
         return content
 
     def unread(self, data: bytes) -> None:
-        """Take back what follows the head: nothing does."""
+        """Take back bytes that follow the head. There are none."""
 
 
 class Request(message.Request):  # type: ignore[misc]
-    """A request that understands every option of the header Connection, of which Gunicorn knows a lone one."""
+    """A request that reads all options of the header Connection. Gunicorn knows the header only with one option."""
 
     def should_close(self) -> bool:
         """Whether the connection ends with this request (RFC 9112, section 9.3)."""
@@ -86,9 +86,9 @@ class Request(message.Request):  # type: ignore[misc]
 
 class WholeResponse(wsgi.Response):  # type: ignore[misc]
     """
-    Keeps all that Gunicorn would send piece by piece, for one send.
+    Collects the pieces that Gunicorn would send one by one, so that they are sent at once.
 
-    If head and body were sent apart and the worker was killed between the two, nginx could not ask another worker.
+    If the worker were killed between the head and the body, nginx could not ask another worker.
     """
 
     headers_sent: bool
@@ -103,7 +103,7 @@ class WholeResponse(wsgi.Response):  # type: ignore[misc]
         return b"".join(self._pieces)
 
     def default_headers(self) -> list[str]:
-        """Gunicorn's own headers, made once all that they say is known."""
+        """Gunicorn's own headers. They are made late, when it is known if the connection ends."""
         major, minor = self.req.version
         connection = "close" if self.should_close() else "keep-alive"
         lines = [
@@ -113,7 +113,7 @@ class WholeResponse(wsgi.Response):  # type: ignore[misc]
         return [*lines, "Transfer-Encoding: chunked\r\n"] if self.chunked else lines
 
     def send_headers(self) -> None:
-        """Put the head first."""
+        """Add the head to the pieces, once."""
         if not self.headers_sent:
             lines = self.default_headers()
             lines += [f"{name}: {value}\r\n" for name, value in self.headers]
@@ -124,7 +124,7 @@ class WholeResponse(wsgi.Response):  # type: ignore[misc]
         self._pieces += [b"%X\r\n" % len(data), data, b"\r\n"] if self.chunked else [data]
 
     def can_sendfile(self) -> bool:
-        """No: a file is read, as any body."""
+        """False: a file is read like any other body."""
         return False
 
     def close(self) -> None:
@@ -136,12 +136,12 @@ class WholeResponse(wsgi.Response):  # type: ignore[misc]
 
 @lru_cache(maxsize=1)
 def date(second: int) -> str:
-    """The header Date, which is written once a second."""
+    """The value of the header Date. It is made once a second."""
     return formatdate(second, usegmt=True)
 
 
 def refusal(error: Exception) -> int:
-    """The status for a request that cannot be answered: 500 if it is the service that failed."""
+    """The status for a request that cannot be answered: 500 if the service failed, otherwise 4xx or 501."""
     if not isinstance(error, ParseException) or isinstance(error, _OURS):
         return 500
     return next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 400)
@@ -149,13 +149,13 @@ def refusal(error: Exception) -> int:
 
 def problem(status: int, head: bytes, detail: str = "") -> bytes:
     """
-    The whole answer to a request that the app does not see, in the one shape of errors.
+    The whole answer to a request that does not reach the app. It has the same form as all errors.
 
     Args:
-        status: of the answer.
-        head: the request's first line and headers, or the part that has arrived: they have the path, which decides
-            about the content type, and perhaps a request id.
-        detail: the sentence, if it is not the usual one.
+        status: the status of the answer.
+        head: the request's first line and headers, as far as they have arrived. Its path decides the content type,
+            and the answer gets its request id, if it has one.
+        detail: the sentence of the error; the usual sentence of the status by default.
     """
     found = _ID.search(head)
     request_id = found[1].decode() if found else os.urandom(16).hex()
@@ -169,5 +169,5 @@ def problem(status: int, head: bytes, detail: str = "") -> bytes:
 
 
 def install() -> None:
-    """Replace what Gunicorn has no setting for."""
+    """Replace the name of Gunicorn for which it has no setting."""
     wsgi.WSGIErrorsWrapper = _errors_stream

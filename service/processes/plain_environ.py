@@ -1,4 +1,4 @@
-"""The WSGI environment of a plain request: with the content of Gunicorn's, and partly kept for each connection."""
+"""The WSGI environment of a plain request. It equals Gunicorn's. Each connection keeps the part that stays the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.processes.plain_response import PlainResponse
 
 
 def create(connection: Connection, arrived: Arrived, cfg: Any) -> tuple[WholeResponse, dict[str, Any]]:
-    """The response to a request, to be filled, and its environment: by the short way if the request came by it."""
+    """The empty response to a request, and the request's environment. A plain request has a plain response."""
     request = arrived.request
     if not isinstance(request, PlainRequest):
         found: tuple[WholeResponse, dict[str, Any]] = wsgi.create(
@@ -38,7 +38,7 @@ def create(connection: Connection, arrived: Arrived, cfg: Any) -> tuple[WholeRes
 
 
 def _common(connection: Connection, cfg: Any) -> dict[str, Any]:
-    """What all requests of a connection have in common."""
+    """The part of the environment that is the same for all requests of a connection."""
     client, server = connection.client, connection.server
     addresses = {"REMOTE_ADDR": client[0], "REMOTE_PORT": str(client[1])} if isinstance(client, tuple) else {}
     if isinstance(server, tuple):
@@ -55,6 +55,6 @@ def _common(connection: Connection, cfg: Any) -> dict[str, Any]:
 
 
 def _named(host: str) -> dict[str, str]:
-    """The server's name and port on a Unix socket, which has none: those that the client asks for."""
+    """The server's name and port. A Unix socket has none, so they come from the header Host."""
     name, _, port = host.partition(":")
     return {"SERVER_NAME": name, "SERVER_PORT": port.partition(":")[0] if ":" in host else "80"}

@@ -1,9 +1,10 @@
 """
-The short way of a plain request: read by llhttp, a parser in C, and not by Gunicorn's in Python.
+Reads a plain request by llhttp, a parser in C, which is faster than Gunicorn's parser in Python. This is the short way.
 
-Two parsers must never disagree about where a request ends, so three conditions hold. The bytes at hand are exactly one
-request. Its head is in the small grammar below. llhttp finds one request in them, and no more. Whatever else arrives,
-right or wrong, goes to Gunicorn's parser, which alone refuses: nothing is accepted here that it would not accept.
+The two parsers must never disagree about the end of a request. So a request takes the short way only under three
+conditions: the bytes that arrived are exactly one request, its head matches the small grammar below, and llhttp finds
+one complete request. All other bytes go to Gunicorn's parser. Only it refuses requests, and the short way accepts
+no request that it would refuse.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import httptools
 _LINE = rb"(GET|HEAD|POST) (/(?!/)[!\"$-~]*+) HTTP/1\.1\r\n"
 _FIELD = rb"[A-Za-z0-9-]{1,64}+:[ \t]*+[!-~][\t -~]*+\r\n"
 _HEAD = re.compile(_LINE + rb"(?:" + _FIELD + rb")++\r\n")
-"""Names have no underscores, values are not empty, a target is a path and a query, and all of it is visible ASCII."""
+"""Names have no underscore, values are not empty, the target is a path and a query, and all of it is visible ASCII."""
 
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 _MOST_NAMES = 256
-"""How many names of headers are remembered: clients choose them."""
+"""The most names of headers that are kept: clients choose the names, so their number must be bounded."""
 
 _REFUSED = frozenset({"HTTP_TRANSFER_ENCODING", "HTTP_EXPECT", "HTTP_UPGRADE", "HTTP_TRAILER", "HTTP_TE"})
 """Headers that change how a request is framed or answered."""
@@ -31,15 +32,15 @@ _REFUSED = frozenset({"HTTP_TRANSFER_ENCODING", "HTTP_EXPECT", "HTTP_UPGRADE", "
 
 class PlainRequest:
     """
-    A request of the short way, with the names that Gunicorn's has.
+    A request of the short way. It has the same attributes as Gunicorn's requests.
 
     Attributes:
         method: GET, HEAD or POST.
-        uri: its target.
+        uri: the target, as it was sent.
         path: the target before its question mark, as it was sent.
-        query: the target after it.
-        fields: its headers as the WSGI environment has them.
-        length: how many bytes its body has.
+        query: the target after the question mark.
+        fields: the headers by their keys in the WSGI environment.
+        length: the number of bytes of the body.
     """
 
     __slots__ = ("_expected_100_continue", "fields", "length", "method", "path", "query", "uri")
@@ -55,7 +56,7 @@ class PlainRequest:
         self._expected_100_continue = False
 
     def should_close(self) -> bool:
-        """Whether the connection ends with this request: never, by its header."""
+        """Whether the connection ends with this request: never, for no plain request has `Connection: close`."""
         return False
 
     @property
@@ -65,14 +66,14 @@ class PlainRequest:
 
 
 class PlainParser:
-    """Finds plain requests. One is enough for a worker: it keeps nothing from one request to the next."""
+    """Finds plain requests. A worker has one parser, which keeps nothing from one request to the next."""
 
     def __init__(self, cfg: Any) -> None:
         """
-        Begin.
+        Make a parser.
 
         Args:
-            cfg: Gunicorn's settings; some of them change what a request is, and then there is no short way.
+            cfg: Gunicorn's settings. Some of them change how requests are read; then no request takes the short way.
         """
         limits = (cfg.limit_request_line, cfg.limit_request_field_size)
         self._most_bytes = min([each for each in limits if each > 0], default=8190) if _is_usual(cfg) else 0
@@ -86,26 +87,26 @@ class PlainParser:
         self._complete = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header: what llhttp calls."""
+        """Keep a header. llhttp calls this."""
         self._found.append((name, value))
 
     def on_message_complete(self) -> None:
-        """Count the ends of requests: what llhttp calls."""
+        """Count a complete request. llhttp calls this."""
         self._complete += 1
 
     def parse(self, received: bytes | bytearray) -> tuple[PlainRequest, int] | None:
-        """The request that these bytes are, and how many of them its head has; none if it is to go the long way."""
+        """The request and the number of bytes of its head; None if the bytes must go the long way."""
         matched = _HEAD.match(received, 0, self._most_bytes)
         if matched is None:
             return None
         request = self._read(received, matched)
         if request is None:
-            self._begin()  # llhttp is as new for each request: after `Connection: close` it would take no other
+            self._begin()  # a new llhttp: after a fault or `Connection: close` the old parser takes no other request
             return None
         return request, matched.end()
 
     def _read(self, received: bytes | bytearray, matched: re.Match[bytes]) -> PlainRequest | None:
-        """Read a request that is in the grammar; none if llhttp, or a header of it, says that it is no plain one."""
+        """Read a request that matches the grammar; None if llhttp or a header shows that it is not plain."""
         found, end = self._fed(received), matched.end()
         if len(found) != received.count(b"\n", 0, end) - 2 or len(found) > self._most_fields:
             return None
@@ -119,7 +120,7 @@ class PlainParser:
         return PlainRequest(method.decode("ascii"), uri.decode("ascii"), fields, length)
 
     def _fed(self, received: bytes | bytearray) -> list[tuple[bytes, bytes]]:
-        """The headers that llhttp finds; none if it finds something else than one request."""
+        """The headers that llhttp finds; an empty list if it does not find exactly one request."""
         found: list[tuple[bytes, bytes]] = []
         self._found = found
         self._complete = 0
@@ -139,18 +140,18 @@ class PlainParser:
 
 
 def has_usual_names(client: Any, server: Any) -> bool:
-    """Whether the addresses are those of IP, or of a Unix socket whose path has no colon."""
+    """Whether the addresses are IP addresses, or paths of Unix sockets without a colon."""
     return isinstance(server, tuple) or (isinstance(client, str) and isinstance(server, str) and ":" not in server)
 
 
 def _is_usual(cfg: Any) -> bool:
-    """Whether no setting has Gunicorn read requests, or the addresses in them, otherwise than is usual."""
+    """Whether all settings that change how Gunicorn reads requests and addresses have their usual values."""
     is_http = cfg.proxy_protocol == "off" and getattr(cfg, "protocol", "http") == "http"
     return is_http and not cfg.secure_scheme_headers and not os.environ.get("SCRIPT_NAME")
 
 
 def _length(fields: dict[str, str]) -> int | None:
-    """How many bytes the body has; none if a header says that the request is no plain one."""
+    """The number of bytes of the body; None if a header shows that the request is not plain."""
     if "HTTP_HOST" not in fields or not _REFUSED.isdisjoint(fields):
         return None
     if fields.get("HTTP_CONNECTION", "keep-alive").lower() != "keep-alive":

@@ -1,4 +1,4 @@
-"""The answer to a plain request, written at once if it is a usual one; each other answer is left to Gunicorn."""
+"""The answer to a plain request. A usual answer is written in one piece; Gunicorn writes all others."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from service.processes.gunicorn_patches import WholeResponse, date
 _VALUE = r"[!-~]+(?: [!-~]+)*+\r\n"
 _OTHERS = rf"(?:(?:content-type|x-request-id): {_VALUE})*+"
 _USUAL = re.compile(rf"{_OTHERS}content-length: ([0-9]{{1,18}})\r\n{_OTHERS}")
-"""The lines of headers that say nothing about the connection, in which nothing can be wrong; one is the length."""
+"""Lines of headers that need no check and do not concern the connection. Exactly one line is the length."""
 
 
 class PlainResponse(WholeResponse):
     """
-    Writes head and body in one piece, if the status is 200, the headers are usual, and the length is right.
+    Writes head and body in one piece if the status is 200, the headers are usual, and the length is right.
 
-    Gunicorn checks and frames all other answers. For these few it would do the same with a tenth of the request's time.
+    Gunicorn checks and frames all other answers. For usual answers its checks would take a tenth of the request's time,
+    and find nothing.
     """
 
     _started: tuple[str, list[tuple[str, str]]] | None = None
@@ -64,7 +65,7 @@ class PlainResponse(WholeResponse):
         return bool(self.must_close if self._started else super().should_close())
 
     def _leave(self) -> None:
-        """Leave the answer to Gunicorn, with all that it has so far."""
+        """Leave the answer to Gunicorn, with the status, the headers and the pieces so far."""
         started, self._started = self._started, None
         pieces, self._pieces = self._pieces, []
         if started:

@@ -13,6 +13,7 @@ from service.repository.model import Refused, Unloadable
 from service.repository.skops_file import load_skops, trusted_types
 from service.runtimes.runtime import Runtime
 from service.runtimes.sklearn_runtime import SklearnRuntime
+from service.runtimes.sklearn_shortcuts import install
 from service.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def builder(file: str, manifest: Manifest, contents: Mapping[str, bytes], settin
         Unloadable: a library is not installed.
         Refused: a setting does not allow it, or the library is another release than it needs.
     """
+    install()
     code = _own_code(file, manifest, contents, settings) if manifest.code else None
     types = _types(settings)
     if manifest.booster is not None:

@@ -43,7 +43,7 @@ class Loader:
         if settings.skops_types_file is not None:
             from service.repository.skops_file import trusted_types
 
-            trusted_types(settings.skops_types_file)  # to say at the start what is wrong with it
+            trusted_types(settings.skops_types_file)  # so that the start names a fault in the file
 
     def __call__(self, directory: Path, heartbeat: Callable[[], object] = lambda: None) -> Model:
         """

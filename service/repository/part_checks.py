@@ -61,6 +61,15 @@ def _neighbors(part: Any) -> None:
             require(labels.ndim == 1 and inside(labels, 0, len(part.classes_)), part, "has a label that is no class")
 
 
+def _iterative_imputer(part: Any) -> None:
+    """Each step of the imputation has a regressor, which is called, and the features that it reads and writes."""
+    for step in vars(part).get("imputation_sequence_", ()):
+        require(type(step).__name__ == "_ImputerTriplet", part, "has a step of another kind")
+        require(derives(step.estimator, "BaseEstimator"), part, "has a step without an estimator")
+        features = np.append(step.neighbor_feat_idx, step.feat_idx)
+        require(inside(features, 0, width_of(part)), part, "imputes a feature that does not exist")
+
+
 def _k_means(part: Any) -> None:
     if "cluster_centers_" in vars(part):
         shape = np.shape(part.cluster_centers_)
@@ -181,6 +190,7 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "DictVectorizer": _vocabulary,
     "Generator": _random_state,
     "IsolationForest": tree_checks.isolation_forest,
+    "IterativeImputer": _iterative_imputer,
     "NeighborsBase": _neighbors,
     "OneHotEncoder": _one_hot,
     "RandomState": _random_state,

@@ -44,7 +44,7 @@ def trusted_types(more: Path | None = None) -> list[str]:
 
 
 def types_of_environment() -> list[str]:
-    """The same with the file that the environment names, for what is no service: commands, packaging."""
+    """The same with the file that SKOPS_TYPES_FILE in the environment names. Commands and packaging use it."""
     return trusted_types(Settings.from_environ(os.environ).skops_types_file)
 
 

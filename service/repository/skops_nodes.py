@@ -30,7 +30,7 @@ _NAMES = {
     "RandomGeneratorNode": ("numpy.random._generator.Generator",),
     "RandomStateNode": ("numpy.random.mtrand.RandomState",),
     "SetNode": ("builtins.set",),
-    "TupleNode": ("builtins.tuple",),
+    "TupleNode": ("builtins.tuple", "sklearn.impute._iterative._ImputerTriplet"),
 }
 """
 For each kind of node that calls the type that it names: the types of libraries that it may name.

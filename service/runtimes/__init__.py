@@ -6,5 +6,7 @@ Runtimes: each turns a Table into a Prediction.
     external_data.py     tells if an ONNX model keeps tensors in other files
     sklearn_runtime.py   estimators of scikit-learn
     sklearn_input.py     makes an estimator's input of a table
+    one_pass.py          computes labels and probabilities with one transformation of the rows
+    sklearn_shortcuts.py skips what scikit-learn repeats in each call
     boosters/            XGBoost, LightGBM and CatBoost
 """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from typing import Any
 
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from service.errors import InvalidInput
 from service.prediction import Prediction
+from service.runtimes.one_pass import OnePass, fits
 from service.runtimes.runtime import _prediction
 from service.runtimes.sklearn_input import estimator_input
 from service.signature import Signature
@@ -25,6 +28,8 @@ class SklearnRuntime:
     def __init__(self, estimator: Any, signature: Signature) -> None:
         self._estimator = estimator
         self._signature = signature
+        several = len(signature.outputs) > 1 and fits(estimator)
+        self._one_pass = OnePass.of(estimator) if several else None
         self._sorted: tuple[NDArray[Any], NDArray[np.intp]] | None = None
         if signature.classes is not None:
             classes = np.asarray(estimator.classes_)
@@ -34,11 +39,7 @@ class SklearnRuntime:
     def predict(self, table: Table) -> Prediction:
         """Predict each row."""
         try:
-            given = estimator_input(self._signature, table)
-            *others, last = self._signature.outputs
-            outputs = [call(self._estimator, output.name, given) for output in others]
-            of_table = self._signature.form in ("matrix", "texts")
-            outputs.append(call(self._estimator, last.name, given, keep=of_table))
+            outputs = self._outputs(estimator_input(self._signature, table))
         except (ValueError, ArithmeticError, LookupError, MemoryError) as ex:  # a number, or the memory, overflows
             raise InvalidInput("The model cannot compute with these numbers.") from ex
         if self._signature.output_classes is not None:
@@ -50,6 +51,17 @@ class SklearnRuntime:
         if self._sorted is not None:
             outputs[0] = _positions(*self._sorted, outputs[0])
         return _prediction(self._signature, outputs)
+
+    def _outputs(self, given: Any) -> list[NDArray[Any]]:
+        """What the estimator answers: an array for each output of the signature."""
+        of_table = self._signature.form in ("matrix", "texts")
+        *others, last = [output.name for output in self._signature.outputs]
+        if self._one_pass is None:
+            outputs = [call(self._estimator, name, given) for name in others]
+            return [*outputs, call(self._estimator, last, given, keep=of_table)]
+        with _in_silence():
+            answers = self._one_pass.answers([*others, last], copy(given) if of_table else given)
+        return [_array(name, answer) for name, answer in zip([*others, last], answers, strict=True)]
 
 
 def _positions(classes: NDArray[Any], order: NDArray[np.intp], labels: NDArray[Any]) -> NDArray[np.intp]:
@@ -78,9 +90,20 @@ def call(estimator: Any, method: str, rows: Any, *, keep: bool = True) -> NDArra
         keep: whether the rows are needed afterwards: transformers may compute in place.
     """
     rows = copy(rows) if keep else rows
+    with _in_silence():
+        answer = getattr(estimator, method)(rows)
+    return _array(method, answer)
+
+
+@contextmanager
+def _in_silence() -> Iterator[None]:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        answer = getattr(estimator, method)(rows)
+        yield
+
+
+def _array(method: str, answer: Any) -> NDArray[Any]:
+    """The answer of a method as one array."""
     if isinstance(answer, list) and method == "predict_proba":  # an array for each output
         from service.several_outputs import side_by_side
 

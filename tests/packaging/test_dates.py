@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -176,7 +177,7 @@ AWARE = 'when must be a date and time with a time zone in ISO 8601, such as "202
         ("days", "٢٠٢٤-01-31", NAIVE),
         ("days", "", NAIVE),
         ("days", 1706659200, NAIVE),
-        ("days", "0000-01-01", NAIVE),
+        ("days", "0000-01-01", "when must be a date of the years 2 to 9998."),
         ("days", "0001-01-01", "when must be a date of the years 2 to 9998."),
         ("nanoseconds", "2262-04-11", "when must be a date of the years 1678 to 2261."),
         ("a time zone", "2024-01-31T08:30:00", AWARE),
@@ -213,12 +214,12 @@ def test_one_date_that_is_wrong_is_found_among_many(served: Serve) -> None:
 
 @pytest.mark.parametrize("kind", COLUMNS)
 def test_the_document_describes_dates(kind: str, served: Serve) -> None:
-    """With their format, their period and an example; every example is taken."""
+    """With a pattern, their period and an example; every example is taken."""
     client = served(kind).client
     described = Described.of(client)
     schema = described.document["components"]["schemas"]["m.1.RowObject"]["properties"]["when"]
 
-    assert (schema.get("format") == "date-time") == (kind == "a time zone")
+    assert all(re.search(schema["pattern"], text) for _, text in texts(served(kind).rows) if text is not None)
     assert schema["description"].startswith("The sample has 2024-0")
     for operation in described.operations():
         for exchange in described.examples(operation):

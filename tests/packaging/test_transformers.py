@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
-from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import Binarizer, OneHotEncoder, PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import Binarizer, FunctionTransformer, OneHotEncoder, PolynomialFeatures, StandardScaler
 
 from service.packaging import save_model
 from service.packaging.errors import PackagingError
@@ -88,3 +89,21 @@ def test_a_very_wide_transformer_is_refused(tmp_path: Path, monkeypatch: pytest.
 
     with pytest.raises(PackagingError, match="gives 10 numbers for each row"):
         save_model(PolynomialFeatures().fit(NUMBERS), NUMBERS, name="m", root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        FunctionTransformer(pd.DataFrame.select_dtypes, kw_args={"include": "number"}),
+        TfidfVectorizer(preprocessor=str.lower),
+    ],
+)
+def test_a_method_for_a_function_is_refused_with_the_way_out(method: Any, tmp_path: Path) -> None:
+    """A file for skops has no place for the name of the method's class. It is told before anything is written."""
+    sample = NUMBERS if isinstance(method, FunctionTransformer) else ["aa bb", "bb cc", "cc dd", "aa dd"] * 20
+    labels = np.arange(len(sample)) % 2
+    model = make_pipeline(method, LogisticRegression()).fit(sample, labels)
+
+    with pytest.raises(PackagingError, match=r"a method of a class.*make_column_selector.*--code"):
+        save_model(model, sample, name="m", root=tmp_path)
+    assert not list(tmp_path.rglob("manifest.json"))

@@ -21,7 +21,9 @@ from sklearn.ensemble import (
     RandomForestRegressor,
     StackingRegressor,
 )
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401 (it lets the next line import)
 from sklearn.feature_selection import SelectFromModel, SelectKBest, f_classif, mutual_info_classif
+from sklearn.impute import IterativeImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.multiclass import OneVsRestClassifier
@@ -113,6 +115,7 @@ LEGITIMATE = {
     "splines": make_pipeline(SplineTransformer(extrapolation="periodic"), Ridge()),
     "rare categories": make_pipeline(OneHotEncoder(max_categories=2, drop="first"), Ridge()),
     "a stack": StackingRegressor([("a", Ridge()), ("b", RandomForestRegressor(3))], passthrough=True),
+    "gaps filled by estimators": make_pipeline(IterativeImputer(random_state=0), Ridge()),
     "features by importance": make_pipeline(SelectFromModel(RandomForestRegressor(3)), Ridge()),
 }
 

@@ -71,7 +71,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
     "ConnectionsQueue": (
         {f"inference_queued_connections{{{REPLICA}}}": "8x480"},
         OF_REPLICA,
-        "8 connections and more wait for a worker of a, for minutes.",
+        "For two minutes, at least 8 connections have waited for a worker of a.",
     ),
     "VersionRefused": ({f"model_refused_versions{{{IRIS}}}": "1x480"}, OF_MODEL, "A version of iris was refused."),
     "ReplicasDisagree": (
@@ -82,17 +82,17 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
     "InvalidRequests": (
         {f"inference_validation_failures_total{{{IRIS}}}": "0+201x480"},
         OF_MODEL,
-        "20% of the requests to iris are not what it takes.",
+        "20% of the requests to iris are invalid.",
     ),
     "OutOfRange": (
         {f'inference_out_of_range_total{{{IRIS}, feature="sepal_length"}}': "0+300x480"},
         {**OF_MODEL, "feature": "sepal_length"},
-        "30% of the values of sepal_length are none that iris was made with.",
+        "30% of the values of sepal_length are outside the sample of iris.",
     ),
     "UnknownCategories": (
         {f'inference_unknown_categories_total{{{IRIS}, feature="colour"}}': "0+300x480"},
         {**OF_MODEL, "feature": "colour"},
-        "30% of the values of colour are no category of iris.",
+        "30% of the values of colour are unknown to iris.",
     ),
 }
 """For each alert: the series that differ from the quiet state, the labels of the alert, and its summary."""

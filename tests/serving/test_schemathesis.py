@@ -10,15 +10,19 @@ import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from service.http.keys import new_key
+from service.http.openapi import rows
+from service.signature import Feature, Output, Signature
 from tests.conftest import ROOT
 from tests.serving.conftest import Gunicorn
 from tests.support import odd_models
 from tests.support.described import closed
+from tests.support.schemathesis_hooks import is_valid_query
 
 SEED = os.environ.get("SCHEMATHESIS_SEED", "1")
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "40")
@@ -102,3 +106,23 @@ def test_every_model_does_what_the_document_says(name: str, one_model: Callable[
     # the boundaries of 200 features, in rows and in tensors, take hours
     phases = "examples,fuzzing" if name == "wide" else "examples,coverage,fuzzing,stateful"
     cases(run(tmp_path, models, f"--phases={phases}", f"--max-examples={EXAMPLES}", f"--seed={SEED}"))
+
+
+@pytest.mark.parametrize(
+    ("query", "excused"),
+    [
+        ({"note": "null", "size": "1.5"}, True),
+        ({"note": "1", "size": "1.5"}, True),
+        ({"note": "null", "size": "null"}, False),
+        ({"note": "null"}, False),
+        ({"note": "null", "size": "1.5", "more": "1"}, False),
+        ({}, False),
+    ],
+)
+def test_only_queries_that_spell_a_row_are_excused(query: dict[str, str], excused: bool) -> None:
+    """The texts of a query count, and not the values from which Schemathesis made them."""
+    features = (Feature("note", "text"), Feature("size", "float"))
+    schema = rows.query(Signature("regressor", features, (Output("predict"),)))
+    operation = SimpleNamespace(query=[SimpleNamespace(name="row", definition={"schema": schema})])
+
+    assert is_valid_query(operation, query) is excused

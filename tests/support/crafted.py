@@ -27,10 +27,12 @@ from sklearn.ensemble import (
     StackingRegressor,
     VotingRegressor,
 )
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401 (it lets IterativeImputer be imported)
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 from sklearn.feature_selection import SelectFromModel, f_classif
 from sklearn.frozen import FrozenEstimator
+from sklearn.impute import IterativeImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score
 from sklearn.multioutput import RegressorChain
@@ -122,6 +124,26 @@ def a_method_of_a_chain() -> Any:
     chain = RegressorChain(Ridge()).fit(ROWS, np.c_[VALUES, VALUES])
     chain.chain_method_ = "__init__"
     return chain
+
+
+def _imputer(**changes: Any) -> Any:
+    """An imputer of which one step is changed."""
+    rows = ROWS.copy()
+    rows[::3, 0] = np.nan
+    model = make_pipeline(IterativeImputer(), Ridge()).fit(rows, VALUES)
+    steps = model[0].imputation_sequence_
+    steps[0] = steps[0]._replace(**changes)
+    return model
+
+
+@crafted("IterativeImputer has a step without an estimator")
+def a_step_of_an_imputer_that_is_no_estimator() -> Any:
+    return _imputer(estimator=Bunch(predict="ravel"))
+
+
+@crafted("IterativeImputer imputes a feature that does not exist")
+def a_step_of_an_imputer_that_writes_elsewhere() -> Any:
+    return _imputer(feat_idx=99)
 
 
 @crafted("FrozenEstimator.estimator holds a numpy.ndarray, and would be called as an estimator")

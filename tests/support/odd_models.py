@@ -17,7 +17,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 from service.packaging import save_model
 from tests.support.zoo import convert_in_process
@@ -119,6 +119,16 @@ def transformed() -> Made:
     return make_column_transformer((StandardScaler(), ["size"]), (OneHotEncoder(), ["colour"])).fit(rows), rows
 
 
+def dates() -> Made:
+    """A regressor of days with gaps, of moments in a time zone, and of nanoseconds: scaled as numbers."""
+    days = pd.date_range("2024-01-31", periods=ROWS)
+    moments = pd.date_range("2024-03-30 22:30", periods=ROWS, freq="7h", tz="Europe/Berlin")
+    exact = pd.date_range("2024-01-31T00:00:00.000000001", periods=ROWS, unit="ns")
+    rows = pd.DataFrame({"bought": days.where(np.arange(ROWS) % 7 > 0), "seen": moments, "exact": exact})
+    scaled = make_column_transformer(*((MinMaxScaler(), [name]) for name in rows))
+    return make_pipeline(scaled, SimpleImputer(), Ridge()).fit(rows, _numbers(1).ravel()), rows
+
+
 def clusters() -> Made:
     """A clusterer."""
     rows = _numbers(2)
@@ -139,6 +149,7 @@ MODELS: dict[str, Callable[[], Made]] = {
         one_score,
         outliers,
         clusters,
+        dates,
         transformed,
     )
 }

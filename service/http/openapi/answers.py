@@ -23,10 +23,10 @@ def many(model: Model) -> JSON:
     members: JSON = {"predictions": _array(_label(signature), "One for each row.")}
     probabilities, scores = signature.output("predict_proba"), signature.output("decision_function")
     if probabilities is not None:
-        text = "For each row, one for each class, in the order of `classes`."
+        text = "For each row, the probabilities in the order of `classes`."
         members["probabilities"] = _array(_probabilities(signature, probabilities), text)
     if scores is not None:
-        members["scores"] = _array(_wide({"type": "number"}, scores), "For each row, the decision function.")
+        members["scores"] = _array(_wide({"type": "number"}, scores), "The decision function of each row.")
     if signature.classes is not None:
         members["classes"] = {"type": "array", "const": list(signature.classes)}
     if signature.output_classes is not None:
@@ -119,7 +119,7 @@ def _value(signature: Signature, output: Output) -> JSON:
     if output.strings:
         return {"type": "string"}
     if signature.task == "clusterer":
-        return {"type": "integer", "description": "The number of the cluster; -1 is none."}
+        return {"type": "integer", "description": "The number of the cluster; -1 if the row is in no cluster."}
     if signature.task == "outlier_detector":
         return {"enum": [1, -1], "description": "-1 is an outlier."}
     return {"type": "number" if signature.task in ("regressor", "transformer") else ["number", "boolean"]}

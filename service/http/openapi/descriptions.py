@@ -102,13 +102,13 @@ _INDEX = _list(
 def _root(subject: Subject) -> JSON:
     page = {"type": "string", "description": "The page, if the header Accept prefers it."}
     content = {_JSON: media(_ALIVE), "text/html": media(page)}
-    return operation(subject, "Tell that the service is alive", success("The answer.", content))
+    return operation(subject, "Check that the service is alive", success("The answer.", content))
 
 
 def _metrics(subject: Subject) -> JSON:
     text = {"type": "string", "description": "Prometheus' text format 0.0.4."}
     response = success("All series. The proxy does not pass this path on.", {"text/plain": media(text)})
-    return operation(subject, "Give the counters to Prometheus", response)
+    return operation(subject, "Read the counters, as Prometheus does", response)
 
 
 def _index(subject: Subject) -> JSON:
@@ -120,7 +120,7 @@ def _index(subject: Subject) -> JSON:
 
 
 def _rollout(subject: Subject) -> JSON:
-    return operation(subject, "Refused: a SIGHUP to Gunicorn's master rolls models out", None, 404)
+    return operation(subject, "Always refused: a SIGHUP to Gunicorn's master rolls models out", None, 404)
 
 
 _ROOT = Endpoint("server", {"get": _root})
@@ -131,21 +131,21 @@ ALL_STATISTICS = reading("server", "Count requests and their time", _STATISTICS)
 ENDPOINTS: Mapping[str, Endpoint] = {
     "Root": _ROOT,
     "Page": _ROOT,
-    "Health": reading("server", "Tell that the service is alive", _ALIVE),
-    "Readiness": reading("server", "Tell whether each model serves, and which versions were refused", _READY),
+    "Health": reading("server", "Check that the service is alive", _ALIVE),
+    "Readiness": reading("server", "Check whether each model serves, and list the refused versions", _READY),
     "Scrape": Endpoint("server", {"get": _metrics}),
-    "Models": reading("server", "Name all models", _NAMES),
+    "Models": reading("server", "List the names of all models", _NAMES),
     "ModelStatus": reading("model", "Describe the model", _CARD, 404),
     "Server": reading(
         "server", "Describe the service", _object(name=_STRING, version=_STRING, extensions=_list(_STRING))
     ),
-    "Live": reading("server", "Tell that the service is alive", _object(live=_TRUE)),
-    "Ready": reading("server", "Tell whether all models serve", _object(ready=_TRUE)),
+    "Live": reading("server", "Check that the service is alive", _object(live=_TRUE)),
+    "Ready": reading("server", "Check whether all models serve", _object(ready=_TRUE)),
     "RepositoryIndex": Endpoint("server", {"post": _index}),
     "Rollout": Endpoint("server", {"post": _rollout}),
     "ModelMetadata": reading("model", "Describe the tensors", _METADATA, 404),
-    "ModelReady": reading("model", "Tell whether the model serves", _object(name=_STRING, ready=_TRUE), 404),
-    "ModelConfig": reading("model", "Describe the tensors in Triton's words", _CONFIG, 404),
+    "ModelReady": reading("model", "Check whether the model serves", _object(name=_STRING, ready=_TRUE), 404),
+    "ModelConfig": reading("model", "Describe the tensors in the form of Triton", _CONFIG, 404),
     "Statistics": reading("model", "Count requests and their time", _STATISTICS, 404),
 }
 """By the name of the resource's class."""

@@ -50,7 +50,7 @@ def _predict_query(subject: Subject) -> JSON:
         "in": "query",
         "style": "form",
         "explode": True,
-        "description": "One pair for each feature, `?name=value&...`; without any, the model's example row.",
+        "description": "One pair for each feature, `?name=value&...`. Without any pair: the model's example row.",
         "schema": rows.query(subject.signature),
         "example": rows.query_example(subject.signature),
     }
@@ -75,7 +75,7 @@ def _invocations(subject: Subject) -> JSON:
 
 def _infer(subject: Subject) -> JSON:
     request = tensors.example(subject.signature)
-    text = f"JSON, and binary tensors behind it; the header {HEADER} is the length of the JSON in bytes."
+    text = f"JSON, followed by binary tensors. The header {HEADER} is the length of the JSON in bytes."
     binary = {"schema": {"description": text}}
     asked = media(reference(f"{subject.prefix}.InferenceRequest"), {"tensors": request})
     answered = media(

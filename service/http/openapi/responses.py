@@ -16,12 +16,12 @@ _DETAILS = {
     400: ("The request cannot be read: its body, a header or the query is malformed.", "The body is empty."),
     401: ("The API key is missing or not known.", "An API key is needed: send it as Authorization: Bearer KEY."),
     404: ("There is no such model or version (any more).", "There is no such model; there is iris."),
-    406: ("The answer has no type that the header Accept asks for.", "The answer may be application/json, text/csv."),
+    406: ("The answer cannot have a type of the header Accept.", "The answer may be application/json, text/csv."),
     408: ("The request did not arrive in time.", "The request did not arrive in time."),
     413: ("The body is too long, or has too many rows.", "At most 100000 rows are taken at once."),
     414: ("The URL is too long.", "The URL is too long."),
     415: (
-        "The body has another type, or a content coding that is not taken.",
+        "The type or the content coding of the body is not supported.",
         "The body must be sent with Content-Type: application/json.",
     ),
     422: ("The model does not take these values.", "sepal_width must be a number."),
@@ -54,7 +54,7 @@ PROBLEM: JSON = {
         "request_id": {"type": "string", "description": "The answer's X-Request-ID; the log has it, too."},
         "pointer": {
             "type": "string",
-            "description": "The value at fault, if a body is: a JSON pointer (RFC 6901).",
+            "description": "A JSON pointer (RFC 6901) to the wrong value, if the body has one.",
         },
     },
 }

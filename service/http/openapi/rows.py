@@ -97,9 +97,9 @@ def cell(feature: Feature) -> JSON:
     kind = _TYPES.get(feature.type, "string")
     schema: JSON = {"type": [kind, "null"] if feature.missing else kind}
     if feature.type == "date":
-        from service.dates import schema as of_a_date
+        from service.http.openapi.dates import date
 
-        schema |= of_a_date(feature.dtype or "")
+        schema |= date(feature.dtype or "")
     if kind in ("number", "integer"):
         most = largest(feature)
         schema |= {"minimum": -most, "maximum": most}
@@ -121,7 +121,7 @@ def _description(feature: Feature) -> str:
     if feature.accepts_unknown and feature.categories:
         known = ", ".join(map(str, feature.categories[:_KNOWN]))
         more = len(feature.categories) - _KNOWN
-        return f"The model knows {known}{f' and {more} more' if more > 0 else ''}; others are taken, too."
+        return f"The model knows {known}{f' and {more} more' if more > 0 else ''}; it takes others, too."
     return ""
 
 
@@ -131,6 +131,10 @@ def _in_query(feature: Feature) -> JSON:
         return schema
     if feature.allowed is not None:
         return {**schema, "enum": [*feature.allowed, ""]}
+    if feature.type == "date":
+        from service.http.openapi.dates import date_or_nothing
+
+        return {**schema, "type": "string", **date_or_nothing(feature.dtype or "")}
     if not feature.numeric:
         return {**schema, "type": "string"}
     of_a_number = cell(Feature(feature.name, feature.type, max_magnitude=feature.max_magnitude))
@@ -176,7 +180,7 @@ def _split(signature: Signature, max_rows: int) -> JSON:
     }
     data = {"type": "array", "items": row, "minItems": 1, "maxItems": max_rows}
     index = {"index": {"description": "Ignored."}}
-    return {"description": "A DataFrame, names and rows apart.", **_members({"columns": columns, "data": data}, index)}
+    return {"description": "A DataFrame: names and rows.", **_members({"columns": columns, "data": data}, index)}
 
 
 def _columns(signature: Signature, max_rows: int) -> JSON:

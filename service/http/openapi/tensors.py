@@ -196,13 +196,13 @@ def _wanted(signature: Signature) -> JSON:
         parameters: JSON = {"binary_data": {"type": ["boolean", "null"]}}
         count: JSON = {"type": "null"}
         if can_rank(signature, tensor):
-            count = {"type": ["integer", "null"], "minimum": 1, "description": "So many of the best classes."}
+            count = {"type": ["integer", "null"], "minimum": 1, "description": "The number of best classes to give."}
         parameters["classification"] = count
         members = {"name": {"const": tensor.name}, "parameters": {**_IGNORED, "properties": parameters}}
         items.append({"type": "object", "required": ["name"], "properties": members})
     return {
         "type": ["array", "null"],
-        "description": "The outputs to answer with, each once; all without it.",
+        "description": "The outputs in the answer, each once. Without this member, all of them.",
         "items": items[0] if len(items) == 1 else {"anyOf": items},
         "maxItems": len(items),
     }

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.runtimes.one_pass import OnePass, fits
 from service.runtimes.sklearn_runtime import SklearnRuntime
 from service.signature import Signature
 
@@ -62,18 +63,18 @@ class AfterSteps:
     """A booster after the steps of a pipeline that come before it."""
 
     def __init__(self, before: Any, booster: Any) -> None:
-        self._before = before
-        self._booster = booster
+        self.before = before
+        self.booster = booster
         if hasattr(booster, "classes_"):
             self.classes_ = booster.classes_
 
     def predict(self, rows: Any) -> NDArray[Any]:
         """Labels or values, shape (rows,) or (rows, outputs)."""
-        return np.asarray(self._booster.predict(self._before.transform(rows)))
+        return np.asarray(self.booster.predict(self.before.transform(rows)))
 
     def predict_proba(self, rows: Any) -> NDArray[Any]:
         """Probabilities, shape (rows, classes)."""
-        return np.asarray(self._booster.predict_proba(self._before.transform(rows)))
+        return np.asarray(self.booster.predict_proba(self.before.transform(rows)))
 
 
 class BoosterRuntime(SklearnRuntime):
@@ -81,4 +82,6 @@ class BoosterRuntime(SklearnRuntime):
 
     def __init__(self, estimator: Any, signature: Signature, library: str) -> None:
         super().__init__(estimator, signature)
+        if isinstance(estimator, AfterSteps) and len(signature.outputs) > 1 and fits(estimator.before):
+            self._one_pass = OnePass([estimator.before], estimator.booster)
         self.platform = f"{library}_native"

@@ -1,0 +1,111 @@
+"""
+Computes the labels of a classifier and its probabilities or scores in one pass.
+
+scikit-learn's methods repeat work: `predict` and `predict_proba` of a Pipeline both transform the rows, and many
+classifiers compute their labels from their own probabilities. Here each part is computed once. The code of the
+estimator's classes runs unchanged, so the answers are the same, bit by bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from copy import copy
+from typing import Any
+
+_SHARED = ("predict_proba", "decision_function", "kneighbors", "transform")
+"""Methods whose answers other methods of the same estimator use."""
+
+_LIBRARIES = frozenset({"builtins", "numpy", "scipy", "sklearn"})
+"""Only estimators made of these libraries are computed so: code of others may change rows, or answer by chance."""
+
+
+class OnePass:
+    """Asks an estimator for several outputs, and transforms the rows once."""
+
+    def __init__(self, transformers: Iterable[Any], final: Any) -> None:
+        """Ask `final`, after the transformers, each of which gives its rows to the next one."""
+        self._transformers = list(transformers)
+        self._final = final
+        self._shared = [name for name in _SHARED if hasattr(final, name)]
+
+    @classmethod
+    def of(cls, estimator: Any) -> OnePass:
+        """Ask an estimator for which `fits` holds, by its steps if it is a Pipeline."""
+        transformers: list[Any] = []
+        while _is_pipeline(estimator):
+            steps = [step for _, step in estimator.steps]
+            transformers += [step for step in steps[:-1] if step is not None and not isinstance(step, str)]
+            estimator = steps[-1]
+        return cls(transformers, estimator)
+
+    def answers(self, methods: Iterable[str], rows: Any) -> list[Any]:
+        """
+        Return what each method answers for the rows.
+
+        Args:
+            methods: names of the final estimator's methods.
+            rows: as the estimator takes them; transformers may change them.
+        """
+        for transformer in self._transformers:
+            rows = transformer.transform(rows)
+        asked = _Asked(self._final, self._shared)
+        return [asked.call(method, rows) for method in methods]
+
+
+class _Asked:
+    """A stand-in of an estimator for one request: it has the same attributes, and remembers what shared methods say."""
+
+    def __init__(self, estimator: Any, shared: Iterable[str]) -> None:
+        kind = type(estimator)
+        self._twin = object.__new__(kind)
+        self._twin.__dict__.update(vars(estimator))
+        self._given: list[Any] = []
+        self._known: dict[tuple[Any, ...], Any] = {}
+        for name in shared:
+            self._twin.__dict__[name] = self._remembering(name, getattr(self._twin, name))
+
+    def call(self, method: str, rows: Any) -> Any:
+        """Call a method with a copy of the rows, so that each method finds them unchanged."""
+        given = _copied(rows)
+        self._given.append(given)
+        return getattr(self._twin, method)(given)
+
+    def _remembering(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        """The method, computed once for the rows of the request. Other rows are computed each time."""
+
+        def remembered(rows: Any, *args: Any, **options: Any) -> Any:
+            if not any(rows is each for each in self._given):
+                return method(rows, *args, **options)
+            key = (name, args, *sorted(options.items()))
+            if key not in self._known:
+                self._known[key] = method(rows, *args, **options)
+            return _copied(self._known[key])
+
+        return remembered
+
+
+def fits(estimator: Any) -> bool:
+    """Whether all of an estimator's code, that of its parts and functions, is scikit-learn's, NumPy's or SciPy's."""
+    from sklearn import get_config
+
+    if get_config()["enable_metadata_routing"] or not hasattr(estimator, "get_params"):
+        return False
+    return all(map(_of_library, [estimator, *estimator.get_params(deep=True).values()]))
+
+
+def _of_library(value: Any) -> bool:
+    module = type(value).__module__
+    if callable(value) and module == "builtins":  # a function
+        module = getattr(value, "__module__", None) or ""
+    return module.partition(".")[0] in _LIBRARIES
+
+
+def _is_pipeline(estimator: Any) -> bool:
+    return f"{type(estimator).__module__}.{type(estimator).__qualname__}" == "sklearn.pipeline.Pipeline"
+
+
+def _copied(value: Any) -> Any:
+    """A copy that shares no numbers: of an array or a table, or of those in a list or tuple."""
+    if type(value) in (list, tuple):
+        return type(value)(map(_copied, value))
+    return value.copy() if hasattr(value, "copy") else copy(value)
