@@ -1,5 +1,6 @@
 -- Large requests among small ones, each kind timed on its own: one connection a thread, so that each answer belongs to
--- the request before it. The arguments: the small body's file, the large body's file, how many in a thousand are large.
+-- the request before it. The arguments: the small body's file, the large body's file, how many in a thousand are large,
+-- and the mean pause of a client before each request, in milliseconds.
 local ffi = require("ffi")
 ffi.cdef [[
 typedef struct { long sec; long nsec; } bench_time;
@@ -28,10 +29,14 @@ end
 
 function init(args)
   math.randomseed(seed)
-  share = tonumber(args[3]) / 1000
+  share, pause = tonumber(args[3]) / 1000, tonumber(args[4])
   local headers = { ["Content-Type"] = "application/json" }
   bodies = { wrk.format("POST", nil, headers, read(args[1])), wrk.format("POST", nil, headers, read(args[2])) }
   small, large, bad = {}, {}, 0
+end
+
+function delay()
+  return math.floor(2 * pause * math.random() + 0.5)
 end
 
 function request()
