@@ -19,9 +19,11 @@ from service.packaging.onnx_graph.inputs import string_inputs
 from service.packaging.own_modules import Files, gather, importable
 from service.packaging.save_onnx import loadable, save_onnx
 from service.packaging.source import Source
+from service.repository.booster_files import INSTALL
 from service.repository.model import Refused
 from service.repository.own_code import OwnCode
 from service.repository.skops_file import load_skops, types_of_environment
+from service.runtimes.boosters.load import MODULES
 from service.signature import Label
 
 
@@ -109,6 +111,8 @@ def _pickle(file: Path) -> Any:
 def _not_loaded(file: str, ex: Exception) -> str:
     """Why a pickle cannot be loaded, and if its code is missing, what to do."""
     if isinstance(ex, ModuleNotFoundError):
+        if (library := str(ex.name).partition(".")[0]) in MODULES:
+            return f"{file} needs {library}, which is not installed: {INSTALL}."
         path = str(ex.name).replace(".", "/")
         return f"{file} needs the module {ex.name}: if it is yours, give it by --code {path}.py, else install it."
     if isinstance(ex, AttributeError) and "__main__" in str(ex):

@@ -16,6 +16,7 @@ import pytest
 import xgboost
 
 from service.__main__ import main
+from service.packaging import save_model
 from service.repository.manifest import read
 from service.settings import Settings
 from tests.boosters.models import NAMES, cat, labels, lgb, matrix, values, xgb
@@ -117,7 +118,7 @@ def test_a_missing_library_is_named(
 ) -> None:
     """The sentence also has the command that installs the library."""
     (tmp_path / "m.ubj").write_bytes(b"{}")
-    monkeypatch.delitem(sys.modules, "service.runtimes.boosters.xgboost_model")
+    monkeypatch.delitem(sys.modules, "service.runtimes.boosters.xgboost_model", raising=False)
     monkeypatch.setitem(sys.modules, "xgboost", None)
     assert main(["add", "m", str(tmp_path / "m.ubj")]) == 1
     assert "pip install --no-deps -r requirements-boosters.txt" in capfd.readouterr().err
@@ -159,3 +160,25 @@ def test_an_mlflow_model_of_a_booster(flavor: str, root: Path, tmp_path: Path) -
     expected = own_answer(model, ROWS) if flavor != "xgboost" else model.predict_proba(ROWS)[:, 1]
     given = np.array(answers(root, ROWS)["probabilities"])
     assert np.abs((given if expected.ndim == 2 else given[:, 1]) - expected).max() <= 1e-6
+
+
+def test_a_pickle_without_its_library_says_what_to_install(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is no module of one's own."""
+    joblib.dump(xgb().fit(matrix(), labels(2)), tmp_path / "model.joblib")
+    monkeypatch.setitem(sys.modules, "xgboost.sklearn", None)
+
+    assert main(["add", "m", str(tmp_path / "model.joblib"), "--models", str(root)]) == 1
+    assert (
+        "needs xgboost, which is not installed: pip install --no-deps -r requirements-boosters.txt"
+        in capsys.readouterr().err
+    )
+
+
+def test_a_model_of_strings_says_why_its_library_serves(root: Path) -> None:
+    """Its trees split by categories, for which there is no exact conversion."""
+    rows = pd.DataFrame({"city": ["Ulm", "Rom", "Oslo"] * 40, "size": np.arange(120.0)})
+    model = cat(cat_features=["city"]).fit(rows, rows["city"] == "Rom")
+
+    assert read(save_model(model, rows, name="m", root=root)).proof.reason == "no conversion: splits of categories"

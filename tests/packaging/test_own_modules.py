@@ -74,6 +74,7 @@ def test_add_takes_the_modules_and_says_what_to_set(
     shown = capsys.readouterr().out
     assert "code/helper.py, code/own_step.py\n" in shown
     assert "only if TRUST_CODE=own is set" in shown
+    assert ", which no converter knows\n" in shown
     assert not {"own_step", "helper"} & set(sys.modules)
     model = open_repository(Settings(models_dir=tmp_path / "m", trust_code="own")).get("own")
     table = Table.from_rows(model.signature, pd.read_csv(tmp_path / "model.csv").to_numpy().tolist())

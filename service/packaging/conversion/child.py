@@ -20,6 +20,7 @@ from service import private_names
 from service.feature import Feature
 from service.packaging.conversion.convert import Candidate, _first_line, _with_final
 from service.packaging.inspection.final_estimator import Threshold, split, unwrapped
+from service.runtimes.boosters.load import MODULES
 from service.signature import Signature
 
 MEMORY = 0.75
@@ -48,6 +49,8 @@ def candidates(estimator: Any, signature: Signature) -> list[Candidate]:
     estimator = parts.adapted(estimator)
     final = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
     trees = _compares_in_float32(final)
+    if final is estimator and _libraries(final) and not all(feature.numeric for feature in signature.features):
+        return [Candidate("any", None, "no conversion: splits of categories")]
     precisions = ["float32"] if trees and final is estimator else ["float64", "float32"]
     if signature.classes is not None and "classes_" in vars(final):
         estimator, final = _with_final(estimator, _with_positions(final))
@@ -113,8 +116,22 @@ def _candidate(
             return Candidate(precision, model.SerializeToString())
         except Exception as ex:  # noqa: BLE001 (converters raise anything; the reason goes into the manifest)
             if attempt == len(options) - 1:
-                return Candidate(precision, None, f"no conversion: {_first_line(ex)}")
+                return Candidate(precision, None, f"no conversion: {_own_part(estimator) or _first_line(ex)}")
     raise AssertionError("unreachable")
+
+
+def _own_part(estimator: Any) -> str | None:
+    """The first part of a class that no converter knows, and that is no library's; None if there is none."""
+    from skl2onnx._supported_operators import sklearn_operator_name_map
+
+    parameters = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()
+    for part in (estimator, *parameters):
+        kind = type(part)
+        library = kind.__module__.partition(".")[0]
+        known = kind in sklearn_operator_name_map or library in ("sklearn", "service", *MODULES)
+        if hasattr(part, "fit") and hasattr(part, "get_params") and not known:
+            return f"{kind.__name__}, which no converter knows"
+    return None
 
 
 def _inputs(signature: Signature, precision: str) -> list[tuple[str, Any]]:
