@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from service.errors import Fault, ServiceError
-from service.prediction import compare
+from service.prediction import Prediction, compare
 from service.repository import forked
 from service.repository.directory import open_file, path_of
 from service.repository.manifest import ONNX, PICKLE, Golden, Manifest, digest, read
@@ -142,9 +142,10 @@ def _try(runtime: Runtime, manifest: Manifest) -> None:
         Refused: an answer differs from the expected answer, or the manifest does not describe it.
     """
     signature = manifest.signature
-    replay(runtime, signature, manifest.golden)
-    if signature.output("predict_proba") and signature.classes is None and signature.output_classes is None:
-        raise Refused("manifest.json has probabilities but no classes")
+    from service.repository import described
+
+    described.check_outputs(signature)
+    described.check(signature, replay(runtime, signature, manifest.golden))
     try:
         example = Table.from_rows(signature, [signature.example])
     except (InvalidCell, TypeError, ValueError) as ex:
@@ -153,9 +154,9 @@ def _try(runtime: Runtime, manifest: Manifest) -> None:
         runtime.predict(example)
 
 
-def replay(runtime: Runtime, signature: Signature, golden: Golden) -> None:
+def replay(runtime: Runtime, signature: Signature, golden: Golden) -> Prediction:
     """
-    Compare a runtime's answers for the golden rows with the answers in the manifest.
+    Compare a runtime's answers for the golden rows with the answers in the manifest, and return them.
 
     Raises:
         Refused: the answers differ, or the runtime does not take the rows.
@@ -169,6 +170,7 @@ def replay(runtime: Runtime, signature: Signature, golden: Golden) -> None:
     agreement = compare(prediction, golden.prediction, golden.scale)
     if not agreement.holds:
         raise Refused(f"the golden rows are answered differently: {agreement}")
+    return prediction
 
 
 def verify(directory: Path, heartbeat: Callable[[], object] = lambda: None) -> Manifest:

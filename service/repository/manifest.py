@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -195,9 +196,21 @@ def read(directory: Path) -> Manifest:
     Raises:
         OSError: the file is missing, or cannot be read.
         RecursionError: the JSON is nested too deeply.
-        msgspec.MsgspecError: the file is not a manifest.
+        msgspec.MsgspecError: the file is not a manifest, or an object in it has a key twice.
     """
-    return msgspec.json.decode(read_manifest(directory), type=Manifest)
+    content = read_manifest(directory)
+    manifest = msgspec.json.decode(content, type=Manifest)
+    json.loads(content.decode(), object_pairs_hook=_check_repeated, parse_int=str)
+    return manifest
+
+
+def _check_repeated(pairs: list[tuple[str, Any]]) -> None:
+    """Refuse an object that has a key twice: of two values, each reader would take another one."""
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise msgspec.ValidationError(f"the key `{ascii(name[:100])[1:-1]}` is repeated: keep one")
+        seen.add(name)
 
 
 def digest(content: bytes) -> str:

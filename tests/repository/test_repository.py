@@ -268,3 +268,70 @@ def test_a_manifest_that_cannot_be_is_refused_with_a_sentence(
     assert refused.startswith(reason)
     assert refused.isprintable()
     assert not any(record.exc_info for record in caplog.records)
+
+
+def _alone(manifest: dict[str, Any], **changes: Any) -> None:
+    """Leave the probabilities out."""
+    del manifest["outputs"][1], manifest["golden"]["probabilities"]
+    manifest.update(changes)
+
+
+def _several(manifest: dict[str, Any], *counts: int) -> None:
+    """Describe several outputs."""
+    del manifest["classes"]
+    manifest["output_classes"] = [[*range(count)] for count in counts]
+    manifest["outputs"][0]["width"] = len(counts)
+
+
+MISDESCRIBED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "a class more": (
+        lambda m: (m["classes"].append("Other"), m["outputs"][1].update(width=4)),
+        "promises a list of 4 for each row by predict_proba, and the model gives a list of 3",
+    ),
+    "a class less": (lambda m: m["classes"].pop(), "has 2 classes, and 3 probabilities for each row"),
+    "a class less, and a probability": (
+        lambda m: (m["classes"].pop(), m["outputs"][1].update(width=2)),
+        "classes",
+    ),
+    "a list of labels": (
+        lambda m: m["outputs"][0].update(width=5),
+        "promises a list of 5 for each row by predict, and the model gives one value",
+    ),
+    "strings": (lambda m: m["outputs"][0].update(strings=True), "promises strings as answers"),
+    "another task": (
+        lambda m: m.update(task="regressor"),
+        "has the outputs predict, predict_proba, which no regressor has",
+    ),
+    "classes of a regressor": (lambda m: _alone(m, task="regressor"), "has classes, which no regressor has"),
+    "a transformer": (
+        lambda m: _alone(m, task="transformer", classes=None),
+        "has the outputs predict, which no transformer has",
+    ),
+    "an output twice": (
+        lambda m: m["outputs"].append(m["outputs"][1]),
+        "has the outputs predict, predict_proba, predict_proba, which no classifier has",
+    ),
+    "no outputs": (lambda m: m.update(outputs=[]), ""),
+    "several outputs": (lambda m: _several(m, 2, 1), ""),
+    "both kinds of classes": (
+        lambda m: m.update(output_classes=[[0, 1, 2]]),
+        "has classes for one output and for several",
+    ),
+    "labels that are no positions": (
+        lambda m: _alone(m, classes=["Setosa"]),
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "sklearn"])
+@pytest.mark.parametrize("name", MISDESCRIBED)
+def test_a_manifest_that_describes_other_answers_is_refused(root: Path, name: str, runtime: Any) -> None:
+    """The trial compares it with the answers to the golden rows. So no request meets the difference."""
+    change, reason = MISDESCRIBED[name]
+    edit(root / "iris" / "1", change)
+    entry = opened(root, runtime=runtime).entry("iris")
+
+    assert list(entry.versions) == []
+    assert reason in entry.refused["1"]
+    assert entry.refused["1"].isprintable()

@@ -84,6 +84,14 @@ def flipped(path: Path) -> None:
     path.write_bytes(content)
 
 
+def repeated(path: Path, member: bytes, members: bytes) -> None:
+    """Write more members in front of one in a manifest."""
+    edit(path.parent, lambda manifest: None)  # without blanks
+    content = path.read_bytes()
+    assert member in content
+    path.write_bytes(content.replace(member, members, 1))
+
+
 def truncated(path: Path) -> None:
     """Cut a file in half."""
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -121,6 +129,14 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "a manifest of another release": (
         lambda at: edit(at, lambda m: m.update(license="MIT")),
         "manifest.json is not a manifest: Object contains unknown field `license`",
+    ),
+    "a manifest that repeats a key": (
+        lambda at: repeated(at / FILENAME, b'"version":', b'"version": 3, "version":'),
+        "manifest.json is not a manifest: the key `version` is repeated: keep one",
+    ),
+    "a manifest that repeats a key in an object": (
+        lambda at: repeated(at / FILENAME, b'"golden":{', b'"golden":{"sc\\u0061le":1.0,"scale":2.0,'),
+        "manifest.json is not a manifest: the key `scale` is repeated: keep one",
     ),
     "a nested manifest": (
         lambda at: (at / FILENAME).write_bytes(NESTED),

@@ -17,6 +17,9 @@ PAIRS, WIDE_PAIRS, WIDE = 500, 100, 100
 POINTS = 15
 """If there are more than `WIDE` columns, this many numbers are tried at once on the way to a border."""
 
+FEW_POINTS = 3
+"""The same for a converted model, which takes a time for each row, and hardly any for a call."""
+
 TURNS = 25
 """With so many columns, this many rows are tried at once on the walk from one row to another."""
 
@@ -50,12 +53,13 @@ class BorderRows:
         self._moved = np.array(maker.movable, dtype=np.intp)
         self._wide = len(self._pool) > WIDE
 
-    def of(self, labels: Labels, guess: Labels | None = None) -> list[NDArray[Any]]:
+    def of(self, labels: Labels, guess: Labels | None = None, points: int = POINTS) -> list[NDArray[Any]]:
         """
         Return the rows, by column; empty if all labels are equal, or if no feature is a number that can be moved.
 
         Args:
             labels: the function between whose labels the rows are.
+            points: this many numbers are tried at once, if there are many columns.
             guess: a function that is faster and probably gives the same labels. Borders are looked for first where it
                 has them, if there are many columns. Only what `labels` says counts.
         """
@@ -69,7 +73,8 @@ class BorderRows:
         start, end = self._pairs(found)
         rows, first = [column[start] for column in self._pool], given[start]
         columns, number, ends, usable = self._walked(labels, rows, self._numbers(end), first)
-        return self._narrowed(labels, columns, number, ends, first, usable, guess if self._wide else None)
+        pairs = [each[usable] for each in columns], number[usable], ends[usable], first[usable]
+        return self._narrowed(labels, *pairs, guess, points) if self._wide else self._narrowed(labels, *pairs)
 
     def _pairs(self, groups: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Pairs of rows of the pool with different labels, as positions. Rare labels are as frequent as others."""
@@ -123,15 +128,13 @@ class BorderRows:
         number: NDArray[np.intp],
         end: Numbers,
         first: NDArray[Any],
-        usable: NDArray[np.bool_],
-        guess: Labels | None,
+        guess: Labels | None = None,
+        points: int = 1,
     ) -> list[NDArray[Any]]:
         """Bisect the number whose replacement changes the label of the row."""
-        rows = np.flatnonzero(usable)
-        columns, first = [column[rows] for column in columns], first[rows]
-        inputs = self._moved[number[rows]]
+        rows = np.arange(len(number))
+        inputs = self._moved[number]
         low = np.array([columns[position][row] for row, position in enumerate(inputs)], dtype=np.float64)
-
         if not len(rows):
             return columns
 
@@ -144,8 +147,8 @@ class BorderRows:
 
             return same
 
-        points, whole, high = POINTS if self._wide else 1, self._maker.whole[inputs], end[rows, number[rows]]
-        near = None if guess is None else bisected(low, high, whole, same_by(guess), points)[0]
+        whole, high = self._maker.whole[inputs], end[rows, number]
+        near = None if guess is None else bisected(low, high, whole, same_by(guess), FEW_POINTS)[0]
         low, high = bisected(low, high, whole, same_by(labels), points, near)
         return beside(self._maker, columns, inputs, low, high)
 

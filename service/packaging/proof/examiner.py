@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import InvalidInput
-from service.packaging.proof.border_rows import BorderRows
+from service.packaging.proof.border_rows import FEW_POINTS, BorderRows
 from service.packaging.proof.decision import Decision
 from service.packaging.proof.generated_rows import Limits, RowMaker, concatenated
 from service.packaging.proof.magnitudes import Magnitudes
@@ -183,7 +183,7 @@ class Examiner:
 
         if self._borders is None:
             self._borders = self._border_rows.of(self._own_labels, labels)
-        return concatenated(self._borders, self._border_rows.of(labels))
+        return concatenated(self._borders, self._border_rows.of(labels, points=FEW_POINTS))
 
     @cached_property
     def _border_rows(self) -> BorderRows:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.compose import make_column_transformer
+from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
@@ -253,3 +253,51 @@ def test_only_what_passes_rows_on_is_taken_off() -> None:
     assert unwrapped(inside) == (inside, None)
     assert unwrapped(once)[0] is not once
     assert unwrapped(twice) == (twice, None)
+
+
+def test_a_wide_pipeline_is_asked_in_few_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its transformers take a time for each column at each call. The rows are of all kinds."""
+    generator = np.random.default_rng(0)
+    numbers = pd.DataFrame(generator.normal(size=(200, 60))).add_prefix("n")
+    words = pd.DataFrame(generator.choice(["a", "b", "c"], (200, 60))).add_prefix("c")
+    sample = pd.concat([numbers, words], axis=1)
+    columns = make_column_transformer(
+        (StandardScaler(), list(numbers)), (OneHotEncoder(handle_unknown="ignore"), list(words))
+    )
+    model = make_pipeline(columns, LogisticRegression()).fit(sample, sample.n0 + (sample.c0 == "a") > 0.3)
+    asked: list[int] = []
+    transform = ColumnTransformer.transform
+
+    def counted(self: Any, rows: Any) -> Any:
+        asked.append(len(rows))
+        return transform(self, rows)
+
+    monkeypatch.setattr(ColumnTransformer, "transform", counted)
+    proof = read(save_model(model, sample, name="m", root=tmp_path)).proof
+
+    assert proof.holds
+    assert min(proof.parts[kind] for kind in ("sample", "random", "far", "gaps", "borders")) >= 200
+    assert len(asked) <= 40
+    assert sum(asked) > 25_000
+
+
+def test_a_wrong_guess_hides_no_border() -> None:
+    """What is faster only says where to look first."""
+    rows = np.random.default_rng(0).normal(size=(500, 120))
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, rows[:, 0] > 0)
+    signature, table = inspect(model, rows, classes=None, example=None)
+    runtime = SklearnRuntime(model, signature)
+
+    def labels(columns: list[Any]) -> Any:
+        return runtime.predict(Table.unchecked(signature, columns)).predict
+
+    maker = RowMaker(signature, table)
+    guesses = {"right": labels, "opposite": lambda columns: 1 - labels(columns), "one": lambda columns: columns[0] * 0}
+    for guess in guesses.values():
+        found = nearest(pd.DataFrame(BorderRows(maker, np.arange(500)).of(labels, guess)).T)
+        low, high = np.split(found, 2)
+
+        assert len(low) > 50
+        assert ((low != high).sum(axis=1) == 1).all()
+        assert (np.where(low != high, np.nextafter(low, np.inf), low) == high).all()
+        assert (model.predict(low) != model.predict(high)).all()

@@ -1,0 +1,89 @@
+"""Compares what a manifest says of a model's answers with the answers themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from service.prediction import Prediction
+from service.repository.model import Refused
+from service.signature import Output, Signature
+
+_KINDS = {"regressor": "biuf", "transformer": "f", "clusterer": "iu", "outlier_detector": "iu"}
+"""The kinds of NumPy's dtypes that the first output may have, by task."""
+
+
+def check(signature: Signature, prediction: Prediction) -> None:
+    """
+    Check that a manifest describes the answers, so that no answer contradicts what is said of the model.
+
+    Args:
+        signature: the inputs and outputs, of the manifest.
+        prediction: the runtime's answer to some rows.
+
+    Raises:
+        Refused: the widths of outputs, the classes or the types are not those of the answers.
+    """
+    first = signature.outputs[0]
+    _check_width(first, prediction.predict)
+    _check_type(signature, prediction.predict)
+    for output in signature.outputs[1:]:
+        _check_width(output, prediction.probabilities if output.name == "predict_proba" else prediction.scores)
+
+
+def check_outputs(signature: Signature) -> None:
+    """
+    Check that the task, the outputs and the classes of a manifest fit together.
+
+    Raises:
+        Refused: there are outputs that no such task has, or classes of other tasks or of another number.
+    """
+    names = tuple(output.name for output in signature.outputs)
+    task, classes, several = signature.task, signature.classes, signature.output_classes
+    allowed: tuple[tuple[str, ...], ...] = (("transform",),) if task == "transformer" else (("predict",),)
+    if task in ("classifier", "outlier_detector"):
+        allowed += (("predict", "decision_function"),)
+    if task == "classifier":
+        allowed += (("predict", "predict_proba"),)
+    _require(names in allowed, f"has the outputs {', '.join(names)}, which no {task} has")
+    _require(task == "classifier" or (classes is None and several is None), f"has classes, which no {task} has")
+    _require(classes is None or several is None, "has classes for one output and for several")
+    if several is not None:
+        _require(len(several) == signature.outputs[0].width, "has classes for another number of outputs")
+    if names[-1] == "predict_proba":
+        _require(classes is not None or several is not None, "has probabilities but no classes")
+        counts = [len(classes)] if classes is not None else [len(each) for each in several or ()]
+        width = signature.outputs[1].width
+        _require(sum(counts) == width, f"has {sum(counts)} classes, and {width} probabilities for each row")
+
+
+def _check_width(output: Output, values: NDArray[Any] | None) -> None:
+    """Refuse an output of another shape than its description."""
+    _require(values is not None, f"promises {output.name}, which the model does not answer")
+    if values is not None:
+        given = values.shape[1:]
+        wanted = () if output.width is None else (output.width,)
+        promised, found = _said(wanted), _said(given)
+        _require(given == wanted, f"promises {promised} for each row by {output.name}, and the model gives {found}")
+
+
+def _check_type(signature: Signature, labels: NDArray[Any]) -> None:
+    """Refuse labels or values of another type than the task has, and labels that are no positions of classes."""
+    kind = labels.dtype.kind
+    strings = kind in "OSU"
+    _require(signature.outputs[0].strings == strings, f"{'hides' if strings else 'promises'} strings as answers")
+    allowed = "iu" if signature.classes is not None else _KINDS.get(signature.task, kind)
+    _require(kind in allowed, f"describes a {signature.task}, and the model answers {labels.dtype}")
+    if signature.classes is not None and labels.size:
+        count = len(signature.classes)
+        _require(labels.min() >= 0 and labels.max() < count, f"has {count} classes, and the model answers others")
+
+
+def _said(shape: tuple[int, ...]) -> str:
+    return "one value" if not shape else f"a list of {shape[0]}" if len(shape) == 1 else f"an array of {shape}"
+
+
+def _require(holds: object, fault: str) -> None:
+    if not holds:
+        raise Refused(f"manifest.json {fault}")
