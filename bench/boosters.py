@@ -28,7 +28,7 @@ from bench.peers.environments import create
 from bench.processes import orderly_end
 from bench.proxy import free_port
 from bench.report import say, table
-from bench.stack import ROOT, SCRATCH, Sample, Stack
+from bench.stack import KEEPALIVE, ROOT, SCRATCH, Sample, Stack
 
 HOME = SCRATCH / "boosters"
 PEERS = ROOT / "bench" / "peers"
@@ -138,7 +138,7 @@ class Running(Stack):
         }
         command = [word.format(port=port) for word in system.command]
         name = f"{model.name}-{system.title.split()[0].lower()}"
-        super().__init__(name, command, environ, port=port, keepalive=32)
+        super().__init__(name, command, environ, port=port, keepalive=KEEPALIVE)
         self.body = msgspec.json.encode(system.encode(model.row))
 
     def check(self) -> None:

@@ -20,6 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SCRATCH = ROOT / ".bench"
 BIN = Path(sys.executable).parent
 
+KEEPALIVE = 256
+"""The idle connections that nginx keeps to a server, as conf/nginx/start.sh does, if the server keeps them, too."""
+
 FOREIGN = 0.12
 """A load does not count if other processes took a larger share of the machine than this."""
 
@@ -144,7 +147,7 @@ def service(
     port = free_port()
     command = [str(BIN / "gunicorn"), "-c", str(ROOT / "conf" / "gunicorn.py"), "-b", f"127.0.0.1:{port}"]
     variables = {"MODELS_DIR": str(models), "WEB_CONCURRENCY": str(workers), **(environ or {})}
-    return Stack(name, command, variables, port=port, keepalive=32, settings=settings)
+    return Stack(name, command, variables, port=port, keepalive=KEEPALIVE, settings=settings)
 
 
 def settle(server: Program, patience: float = 30.0) -> None:

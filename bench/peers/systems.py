@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.stack import ROOT
+from bench.stack import KEEPALIVE, ROOT
 
 WORKERS = 2
 SERVICE, SERVICE_V2, LIMIT = "service", "service-v2", "gunicorn"
@@ -87,7 +87,11 @@ _APP = "{bin}/python {app}/app.py"
 
 SYSTEMS = (
     System(
-        SERVICE, "this service", f"{_GUNICORN} -c {ROOT}/conf/gunicorn.py", "/v1/models/{model}:predict", keepalive=32
+        SERVICE,
+        "this service",
+        f"{_GUNICORN} -c {ROOT}/conf/gunicorn.py",
+        "/v1/models/{model}:predict",
+        keepalive=KEEPALIVE,
     ),
     System(
         SERVICE_V2,
@@ -96,7 +100,7 @@ SYSTEMS = (
         "/v2/models/{model}/infer",
         encode=_labels_alone,
         labels=_output,
-        keepalive=32,
+        keepalive=KEEPALIVE,
     ),
     System("flask", "Flask + gunicorn (tutorial)", f"{_GUNICORN} --chdir {{app}} app:app", "/predict", package="flask"),
     System(
@@ -104,7 +108,7 @@ SYSTEMS = (
         "FastAPI + uvicorn",
         "{bin}/uvicorn app:app --app-dir {app} --workers {workers} --port {port} --no-access-log",
         "/predict",
-        keepalive=32,
+        keepalive=KEEPALIVE,
         package="fastapi",
     ),
     System(
@@ -112,7 +116,7 @@ SYSTEMS = (
         "FastAPI + uvicorn + ONNX Runtime",
         "{bin}/uvicorn app:app --app-dir {app} --workers {workers} --port {port} --no-access-log",
         "/predict",
-        keepalive=32,
+        keepalive=KEEPALIVE,
         package="fastapi",
     ),
     System(
@@ -121,7 +125,7 @@ SYSTEMS = (
         "{bin}/granian --interface wsgi --workers {workers} --blocking-threads 1 --port {port} --no-ws --factory "
         "service.app:main",
         "/v1/models/{model}:predict",
-        keepalive=32,
+        keepalive=KEEPALIVE,
         package="granian",
         environ={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     ),
@@ -131,7 +135,7 @@ SYSTEMS = (
         "{bin}/bentoml serve app:Iris --working-dir {app} --host 127.0.0.1 --port {port}",
         "/predict",
         labels=_bare,
-        keepalive=32,
+        keepalive=KEEPALIVE,
         package="bentoml",
         environ={"BENTOML_DO_NOT_TRACK": "True"},
     ),
@@ -142,13 +146,13 @@ SYSTEMS = (
         "/v2/models/iris/infer",
         encode=_tensor,
         labels=_output,
-        keepalive=32,
+        keepalive=KEEPALIVE,
         package="mlserver",
     ),
-    System("litserve", "LitServe", _APP, "/predict", keepalive=32, package="litserve"),
+    System("litserve", "LitServe", _APP, "/predict", keepalive=KEEPALIVE, package="litserve"),
     # MLflow without keep-alive: it writes head and body apart, and takes 44 ms a request on a kept connection.
     System("mlflow", "MLflow models serve", _APP, "/invocations", encode=_inputs, package="mlflow"),
-    System("kserve", "KServe ModelServer", _APP, "/v1/models/iris:predict", keepalive=32, package="kserve"),
+    System("kserve", "KServe ModelServer", _APP, "/v1/models/iris:predict", keepalive=KEEPALIVE, package="kserve"),
     System(
         LIMIT,
         "gunicorn sync, a constant",

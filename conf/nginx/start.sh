@@ -7,7 +7,7 @@
 # docs/operations.md describes the variables. These are for use without compose.yaml (with their defaults):
 #   UPSTREAM            the address of the service (api:8000). nginx looks a name up again and again, by the first server in
 #                       /etc/resolv.conf
-#   UPSTREAM_KEEPALIVE  the number of idle connections to the service that each nginx worker keeps (32)
+#   UPSTREAM_KEEPALIVE  the number of idle connections to the service that each nginx worker keeps (256)
 #   LISTEN              the port, or the address and the port (8080)
 #   LISTEN_TLS          the same for HTTPS (8443)
 #   TLS_DIRECTORY       the directory of the certificate and its key (/mnt/tls)
@@ -55,7 +55,7 @@ read_settings() {
         "It must be * or origins in lower case, such as https://app.example.com, http://localhost:3000."
     setting UPSTREAM api:8000 '[A-Za-z0-9._-]+:[0-9]{1,5}|unix:/[A-Za-z0-9._/-]+' \
         "It must be a host and a port, or a socket, such as api:8000 or unix:/run/serving/api.sock."
-    setting UPSTREAM_KEEPALIVE 32 '[0-9]{1,4}' "It must be a number of connections, such as 32."
+    setting UPSTREAM_KEEPALIVE 256 '[0-9]{1,4}' "It must be a number of connections, such as 256."
     setting NGINX_VERSION "$(nginx -v 2>&1 | sed 's|.*nginx/\([0-9.]*\).*|\1|')" '[0-9]+[.][0-9]+[.][0-9]+' \
         "It must be a version, such as 1.30.0, or nginx must be installed."
     setting TLS '' 1 "It must be 1, or nothing."

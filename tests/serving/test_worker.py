@@ -342,21 +342,27 @@ def test_a_malformed_request_leaves_no_word_in_the_log(serve: Serve) -> None:
     assert [each for each in gunicorn.log.read_text().splitlines() if "Invalid" in each or "secret" in each] == []
 
 
+def listening(stack: ExitStack) -> tuple[Worker, int]:
+    """A worker in this process, whose turns the test calls, and its port."""
+    config = Config()
+    listener = stack.enter_context(socket())
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(64)
+    listener.setblocking(False)
+    worker = Worker(1, os.getpid(), [listener], None, 30, config, Logger(config))
+    worker.metrics, worker.most = Metrics(), 0
+    worker.prepare()
+    stack.callback(worker.poller.close)
+    stack.callback(worker.tmp.close)
+    worker.listen(True)
+    return worker, listener.getsockname()[1]
+
+
 def test_as_many_new_connections_are_taken_as_kept_ones_are_busy() -> None:
     """An idle worker accepts one connection at a time. A busy worker accepts one for every four that are busy."""
-    config = Config()
     with ExitStack() as stack:
-        listener = stack.enter_context(socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(64)
-        listener.setblocking(False)
-        worker = Worker(1, os.getpid(), [listener], None, 30, config, Logger(config))
-        worker.metrics, worker.most = Metrics(), 0
-        worker.prepare()
-        stack.callback(worker.poller.close)
-        stack.callback(worker.tmp.close)
-        worker.listen(True)
-        clients = [stack.enter_context(connect(listener.getsockname()[1])) for _ in range(64)]
+        worker, port = listening(stack)
+        clients = [stack.enter_context(connect(port)) for _ in range(64)]
 
         for taken in range(1, 17):
             worker.turn(5)
@@ -368,3 +374,19 @@ def test_as_many_new_connections_are_taken_as_kept_ones_are_busy() -> None:
 
         for kept in [*worker.arriving, *worker.idle]:
             worker.close(kept)
+
+
+def test_a_connection_is_not_closed_for_another_after_its_request_was_read() -> None:
+    """Requests are read before the first of them is answered. Other connections may be accepted between."""
+    with ExitStack() as stack:
+        worker, port = listening(stack)
+        client = stack.enter_context(connect(port))
+        worker.turn(5)
+        client.sendall(REQUEST)
+        worker._dispatch(5)  # noqa: SLF001 (the step of a turn that reads)
+        (connection,) = worker.idle
+
+        assert list(worker.complete) == [connection]
+        assert not worker.make_room()
+        worker.close(connection)
+        assert not worker.complete
