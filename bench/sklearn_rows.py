@@ -36,7 +36,7 @@ from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, PowerTransformer, QuantileTransformer, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, QuantileTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -119,8 +119,8 @@ KINDS: Mapping[str, Kind] = {
     "voting, hard": _flowers(Voting(_parts(_logistic(), GaussianNB(), DecisionTreeClassifier(random_state=0)))),
     "voting, soft": _columns(Voting(_parts(_logistic(), KNeighborsClassifier(), _forest()), voting="soft")),
     "stacking": _flowers(Stacking(_parts(KNeighborsClassifier(), _forest()), _logistic(), cv=3)),
-    "target by PowerTransformer": lambda: (
-        TransformedTargetRegressor(Ridge(), transformer=PowerTransformer()).fit(PATIENTS, PROGRESS),
+    "target by QuantileTransformer": lambda: (
+        TransformedTargetRegressor(Ridge(), transformer=QuantileTransformer(n_quantiles=50)).fit(PATIENTS, PROGRESS),
         PATIENTS,
     ),
     "boosting in bagging": _flowers(

@@ -35,7 +35,8 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
                             "self.alive =", "self.tmp ="),
         "workers/workertmp.py": ("def last_update(",),
     },
-    "joblib": {"parallel.py": ("_backend = threading.local()", "default_parallel_config = {")},
+    "joblib": {"parallel.py": ("_backend = threading.local()", "default_parallel_config = {",
+                               'getattr(_backend, "config", default_parallel_config)')},
     "narwhals": {
         "stable/v2/dependencies.py": ("def is_into_dataframe(", "def is_into_series("),
         # which are replaced (runtimes/sklearn_shortcuts.py, which does without them if they are missing)
@@ -80,6 +81,7 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "metrics/_scorer.py": ("def _get_pos_label(",),
         "model_selection/_classification_threshold.py": ("self._curve_scorer =",),
         "neighbors/_base.py": ("self._fit_X =", "self._tree =", "self._y ="),
+        "preprocessing/_data.py": ("self._scaler =",),
         "preprocessing/_encoders.py": ("self._n_features_outs =", "_drop_idx_after_grouping =",
                                        "self._infrequent_enabled =", "self._infrequent_indices =",
                                        "_default_to_infrequent_mappings ="),

@@ -32,6 +32,7 @@ from sklearn.preprocessing import (
     OneHotEncoder,
     OrdinalEncoder,
     PowerTransformer,
+    QuantileTransformer,
     RobustScaler,
     StandardScaler,
 )
@@ -121,6 +122,20 @@ MODELS: dict[str, Callable[[], tuple[Any, Any, Any]]] = {
         for scaler in (StandardScaler(), MinMaxScaler(), RobustScaler(), MaxAbsScaler())
     },
     **{
+        f"a target by powers: {name}": lambda scaler=scaler, target=target: (  # type: ignore[misc]
+            turned(Ridge(), transformer=scaler),
+            DIABETES,
+            target,
+        )
+        for name, scaler, target in (
+            ("Yeo-Johnson", PowerTransformer(), PROGRESS),
+            ("of both signs", PowerTransformer(), PROGRESS - PROGRESS.mean()),
+            ("below zero", PowerTransformer(), -np.exp(PROGRESS / 60)),
+            ("not scaled", PowerTransformer(standardize=False), PROGRESS),
+            ("Box-Cox", PowerTransformer(method="box-cox"), PROGRESS),
+        )
+    },
+    **{
         f"the function {function.__name__}": lambda function=function: (  # type: ignore[misc]
             make_pipeline(FunctionTransformer(function), Ridge()),
             POSITIVE,
@@ -194,7 +209,10 @@ def test_it_serves_as_onnx_and_answers_as_it_did(kind: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        (turned(Ridge(), transformer=PowerTransformer()), "targets transformed by a PowerTransformer"),
+        (
+            turned(Ridge(), transformer=QuantileTransformer(n_quantiles=50)),
+            "targets transformed by a QuantileTransformer",
+        ),
         (make_pipeline(FunctionTransformer(np.log, kw_args={"where": True}), Ridge()), "a function with arguments"),
     ],
 )

@@ -11,6 +11,7 @@ Converts an estimator to ONNX.
     composed.py                 voting, transformed targets, functions of NumPy
     several.py                  classifiers of several outputs
     ufuncs.py                   these functions
+    powers.py                   targets by PowerTransformer
     neighbours.py               finds neighbouring numbers between which something changes
     boosters.py                 XGBoost, LightGBM and CatBoost
     booster_trees.py            reads the trees of boosters

@@ -9,6 +9,7 @@ from onnx import TensorProto
 
 from service.packaging.conversion import ufuncs
 from service.packaging.conversion.nodes import cast_to_output, constant, labels, node, winners
+from service.packaging.conversion.powers import Powers
 
 
 def register(options: dict[str, Any]) -> None:
@@ -127,26 +128,36 @@ def _transformed(scope: Any, operator: Any, container: Any) -> None:
 
 def _turned_back(scope: Any, container: Any, transformer: Any, value: str) -> str:
     """The variable with the result of a transformer's inverse_transform."""
+    match type(transformer).__name__:
+        case "FunctionTransformer" if not transformer.inv_kw_args:
+            return ufuncs.apply(scope, container, transformer.inverse_func, value)
+        case "PowerTransformer":
+            if transformer.standardize:
+                value = _scaled_back(scope, container, transformer._scaler, value)  # noqa: SLF001 (it scales last)
+            return Powers(scope, container).turned_back(transformer, value)
+    return _scaled_back(scope, container, transformer, value)
+
+
+def _scaled_back(scope: Any, container: Any, scaler: Any, value: str) -> str:
+    """The same of a transformer that scales."""
 
     def computed(kind: str, given: str, numbers: Any) -> str:
         if numbers is None:
             return given
         return node(scope, container, kind, [given, constant(scope, container, np.asarray(numbers, np.float64))])
 
-    match type(transformer).__name__:
-        case "FunctionTransformer" if not transformer.inv_kw_args:
-            return ufuncs.apply(scope, container, transformer.inverse_func, value)
+    match type(scaler).__name__:
         case "StandardScaler":
-            scaled = computed("Mul", value, transformer.scale_)
-            return computed("Add", scaled, transformer.mean_ if transformer.with_mean else None)
-        case "MinMaxScaler" if not transformer.clip:
-            return computed("Div", computed("Sub", value, transformer.min_), transformer.scale_)
+            scaled = computed("Mul", value, scaler.scale_)
+            return computed("Add", scaled, scaler.mean_ if scaler.with_mean else None)
+        case "MinMaxScaler" if not scaler.clip:
+            return computed("Div", computed("Sub", value, scaler.min_), scaler.scale_)
         case "RobustScaler":
-            scaled = computed("Mul", value, transformer.scale_ if transformer.with_scaling else None)
-            return computed("Add", scaled, transformer.center_ if transformer.with_centering else None)
+            scaled = computed("Mul", value, scaler.scale_ if scaler.with_scaling else None)
+            return computed("Add", scaled, scaler.center_ if scaler.with_centering else None)
         case "MaxAbsScaler":
-            return computed("Mul", value, transformer.scale_)
-    raise NotImplementedError(f"targets transformed by a {type(transformer).__name__}")
+            return computed("Mul", value, scaler.scale_)
+    raise NotImplementedError(f"targets transformed by a {type(scaler).__name__}")
 
 
 def _function(scope: Any, operator: Any, container: Any) -> None:
