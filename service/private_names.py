@@ -14,7 +14,9 @@ from pathlib import Path
 
 NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "catboost": {
-        "core.py": ("def _get_tree_step_nodes(", "def _get_tree_node_to_leaf(", "self._object._is_oblivious()"),
+        "core.py": ("def _get_tree_step_nodes(", "def _get_tree_node_to_leaf(", "self._object._is_oblivious()",
+                    "def _get_float_feature_indices(", "def _get_cat_feature_indices(",
+                    "def _get_text_feature_indices(", "def _get_embedding_feature_indices("),
     },
     "gunicorn": {
         "arbiter.py": ("def manage_workers(", "def reap_workers(", "def murder_workers(", "SIG_QUEUE", "WORKERS = {}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from service.packaging.errors import PackagingError
+from service.packaging.errors import READING_SECONDS, PackagingError
 from service.packaging.inspection.final_estimator import split, unwrapped, with_last
+from service.repository import forked
+from service.repository.booster_checks import check, checked_content
 from service.repository.booster_files import INSTALL
 from service.repository.manifest import BOOSTERS, Booster
 from service.runtimes.boosters.load import MODULES, import_library
@@ -105,6 +108,8 @@ def read(file: Path, content: bytes) -> Any:
     """
     Read the estimator from a library's own file.
 
+    A child reads it first, and its trees are checked: a library crashes at some files that it did not write.
+
     Raises:
         PackagingError: the library is not installed, or cannot read the file.
     """
@@ -114,10 +119,24 @@ def read(file: Path, content: bytes) -> Any:
     except ImportError as ex:
         raise PackagingError(f"{file.name} needs {ex.name or library}, which is not installed: {INSTALL}.") from ex
     try:
-        return module.read(content)
+        return _tried(library, lambda: module.read(checked_content(library, content)))
     except Exception as ex:  # the libraries' errors have no common base
         reason = str(ex).partition("\n")[0]
         raise PackagingError(
             f"{file.name} is no model that {_NAMES[library]} {_version(library)} can read: {reason}. "
             f"Write it by the model's save_model."
         ) from ex
+
+
+def _tried(library: str, reads: Callable[[], Any]) -> Any:
+    """The estimator that a function reads, if a child can read it and its trees fit together."""
+
+    def checked() -> Any:
+        estimator = reads()
+        check(library, estimator)
+        return estimator
+
+    fault = forked.run(checked, READING_SECONDS)
+    if fault is not None:
+        raise ValueError(fault)
+    return checked()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+READING_SECONDS = 120.0
+"""A foreign file is read by a child first, which is ended after this time."""
+
 
 class PackagingError(Exception):
     """The model cannot be packaged; the message says why and what to do."""

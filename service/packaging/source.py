@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from service.packaging.errors import PackagingError
+from service.packaging.errors import READING_SECONDS, PackagingError
 from service.packaging.mlflow_model import read_mlflow, without_sample
+from service.repository import forked
 
 _BESIDE = ("sample", "X_train", "train", "training", "data")
 """Names of sample files beside a model. A file with the model's own name is preferred."""
@@ -95,7 +97,7 @@ def read_sample(file: Path) -> Any:
 
 def _read(file: Path, pd: Any) -> Any:
     if file.suffix == ".parquet":
-        return pd.read_parquet(file)
+        return _parquet(file, pd)
     if file.suffix != ".json":
         return pd.read_csv(file)
     example = msgspec.json.decode(file.read_bytes())
@@ -104,6 +106,17 @@ def _read(file: Path, pd: Any) -> Any:
     if isinstance(example, dict):
         return pd.DataFrame(example["data"], columns=example.get("columns"))
     return pd.DataFrame(example)
+
+
+def _parquet(file: Path, pd: Any) -> Any:
+    """The rows of a Parquet file. A child reads it first: a crafted file may crash or hang the reader."""
+    import_module("pyarrow")  # a missing package is told from a file that cannot be read
+    with file.open("rb"):
+        pass
+    fault = forked.run(lambda: pd.read_parquet(file), READING_SECONDS)
+    if fault is not None:
+        raise ValueError(fault.partition("\n")[0].rstrip("."))
+    return pd.read_parquet(file)
 
 
 def _inside(directory: Path) -> tuple[Path, Path | None]:

@@ -154,13 +154,17 @@ def _lightgbm_tree(tree: Mapping[str, str], width: int) -> None:
 
 def _catboost(estimator: Any) -> None:
     """
-    Trees whose nodes are of many depths: each says how far behind it its children are.
+    Check the features, and the trees whose nodes are of many depths: each says how far behind it its children are.
 
-    Of other trees CatBoost checks the sizes itself.
+    Of other trees CatBoost checks the sizes itself. It makes an array for each position of a row, and a position that
+    two features share would leave another feature without one.
     """
     if fault := private_names.missing("catboost"):
         raise Unsafe(fault)
     model = estimator.model
+    kinds = ("float", "cat", "text", "embedding")
+    positions = sorted(each for kind in kinds for each in getattr(model, f"_get_{kind}_feature_indices")())
+    _require(positions == list(range(len(positions))), "has features that share a position, or leave one out")
     if model._object._is_oblivious():  # noqa: SLF001 (its own plots ask so)
         return
     for tree, leaves in enumerate(model.get_tree_leaf_counts()):

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import xgboost
 
+from service.packaging import boosters
+from service.packaging.errors import PackagingError
 from service.repository import booster_checks, booster_files
 from service.repository.checking import Unsafe
 from service.repository.manifest import BOOSTERS, Booster
@@ -155,3 +157,48 @@ def test_a_crafted_tree_of_catboost_is_refused(policy: str, tmp_path: Path) -> N
 
     with pytest.raises(Refused, match=r"^the booster has a child that does not exist$"):
         booster_files.estimator(booster, {BOOSTERS["catboost"]: crafted}, [])
+
+
+@pytest.mark.parametrize("policy", ["SymmetricTree", "Lossguide", "Depthwise"])
+def test_features_of_catboost_that_share_a_position_are_refused(policy: str, tmp_path: Path) -> None:
+    """CatBoost would look for the values of the position that is left out, and crash at the first row."""
+    rows = NUMBERS[:, :4]
+    fitted = catboost.CatBoostRegressor(iterations=2, depth=3, grow_policy=policy, **models.QUIET)
+    file = tmp_path / "model.cbm"
+    fitted.fit(rows, rows[:, 3]).save_model(str(file))
+    content, four = file.read_bytes(), np.int32(3).tobytes()
+    places = [found.start() for found in re.finditer(re.escape(four), content)]
+    refusals = [refusal(file, content[:place] + bytes(4) + content[place + 4 :]) for place in places]
+
+    assert refusal(file, content) == ""
+    assert any("the booster has features that share a position, or leave one out" in each for each in refusals)
+
+
+def refusal(file: Path, content: bytes) -> str:
+    """Why a file is not read; empty if it is."""
+    try:
+        boosters.read(file, content)
+    except PackagingError as ex:
+        return str(ex)
+    return ""
+
+
+def far_parent(_: Document, tree: Document) -> None:
+    """Let a node have a parent far from all nodes, which XGBoost follows while it reads the file."""
+    tree["parents"][1] = 100_000_000
+
+
+def test_a_file_at_which_a_library_crashes_ends_in_a_sentence(tmp_path: Path) -> None:
+    """A child reads it first, so the command that adds the model goes on."""
+    file = tmp_path / "model.json"
+
+    with pytest.raises(PackagingError, match=r"^model.json is no model that XGBoost .* can read: it crashed \(SIG"):
+        boosters.read(file, xgboost_file(far_parent))
+
+
+def test_a_file_whose_trees_do_not_fit_together_ends_in_a_sentence(tmp_path: Path) -> None:
+    """Before its rows are predicted."""
+    content = lightgbm_file("left_child", 0, 1_000_000)
+
+    with pytest.raises(PackagingError, match=r"^model.txt is no model that LightGBM .* can read: the booster has "):
+        boosters.read(tmp_path / "model.txt", content)

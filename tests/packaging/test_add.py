@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import zipfile
 from pathlib import Path
@@ -123,6 +125,26 @@ def test_the_sample_is_found_beside_the_model(
 
     assert main(["add", "m", str(tmp_path / "m.joblib")]) == 0
     assert f"reading {beside}, found beside m.joblib" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["a crash", "half a file", "text"])
+def test_a_parquet_file_that_cannot_be_read_ends_in_a_sentence(
+    name: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child reads it first. If the reader crashes there, the command goes on."""
+    rows, sample = iris(tmp_path), tmp_path / "sample.parquet"
+    rows.to_parquet(sample)
+    if name == "a crash":
+        monkeypatch.setattr(pd, "read_parquet", lambda _: os.kill(os.getpid(), signal.SIGSEGV))
+    else:
+        sample.write_bytes(sample.read_bytes()[:1000] if name == "half a file" else b"PAR1 no PAR1")
+
+    assert main(["add", "m", str(tmp_path / "m.joblib")]) == 1
+    said = sentence(capsys)
+    assert said.startswith("sample.parquet cannot be read: ")
+    assert ("it crashed (SIGSEGV)" in said) == (name == "a crash")
+    assert said.endswith("Give a CSV file with a header.")
+    assert not root.exists()
 
 
 def test_without_a_sample_it_says_where_to_put_one(
