@@ -130,7 +130,7 @@ def _own_part(estimator: Any) -> str | None:
         library = kind.__module__.partition(".")[0]
         known = kind in sklearn_operator_name_map or library in ("sklearn", "service", *MODULES)
         if hasattr(part, "fit") and hasattr(part, "get_params") and not known:
-            return f"{kind.__name__}, which no converter knows"
+            return f"{kind.__module__}.{kind.__name__}, which no converter knows"
     return None
 
 
