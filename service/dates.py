@@ -104,13 +104,13 @@ def _unit(dtype: str) -> str:
 
 
 def _nanoseconds(text: str, dtype: str) -> int:
-    """Nanoseconds since 1970 of a date that is taken."""
+    """Nanoseconds since 1970 of a date that the column takes."""
     match = _match(text, dtype)
     return (match and _instant(match)) or 0
 
 
 def _match(text: str, dtype: str) -> re.Match[str] | None:
-    """The parts of a text that is written as a date of the column's kind; None if it is not."""
+    """The parts of a text that has the form of a date for this column; None if it has another form."""
     match = _DATE.fullmatch(text)
     return None if match is None or (match["zone"] is not None) != has_zone(dtype) else match
 

@@ -87,7 +87,7 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
 
     @property
     def wants(self) -> str:
-        """What a cell must be, as the end of a sentence."""
+        """The values that a cell may have, as the end of a sentence."""
         kind = _KINDS.get(self.type) or self._date
         if self.allowed is not None:
             kind = f"one of {_listed(self.allowed)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 READING_SECONDS = 120.0
-"""A foreign file is read by a child first, which is ended after this time."""
+"""A child process reads a file of unknown origin first. It is ended after this time."""
 
 
 class PackagingError(Exception):

@@ -110,7 +110,7 @@ def _read(file: Path, pd: Any) -> Any:
 
 def _parquet(file: Path, pd: Any) -> Any:
     """The rows of a Parquet file. A child reads it first: a crafted file may crash or hang the reader."""
-    import_module("pyarrow")  # a missing package is told from a file that cannot be read
+    import_module("pyarrow")  # so that a missing package is not taken for an unreadable file
     with file.open("rb"):
         pass
     fault = forked.run(lambda: pd.read_parquet(file), READING_SECONDS)

@@ -1,4 +1,4 @@
-"""Answers that are made and not sent yet: those to requests that arrived together are sent together."""
+"""The answers that are not sent yet. Answers to requests that arrived together are sent together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ costs little then, and the next long request goes to the first free worker. Only
 """
 
 _SHORT_REQUESTS = 64
-"""After a request that took long, so many short ones have to follow before an answer waits again."""
+"""After a long request, this many short requests must follow before an answer waits again."""
 
 
 class Answer(NamedTuple):

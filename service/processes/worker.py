@@ -29,7 +29,7 @@ _RETRY_SECONDS = 0.02
 _GIVEN_AT_ONCE = 16
 
 _SLOW_SECONDS = 0.02
-"""After a request that took longer, even if it only waited for something, answers do not wait for each other."""
+"""If a request took longer, even if it only waited, the next answers do not wait for each other."""
 
 
 class CrashedError(Exception):

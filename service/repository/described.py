@@ -1,4 +1,4 @@
-"""Compares what a manifest says of a model's answers with the answers themselves."""
+"""Compares the outputs that a manifest describes with the answers of the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KINDS = {"regressor": "biuf", "transformer": "f", "clusterer": "iu", "outlier_d
 
 def check(signature: Signature, prediction: Prediction) -> None:
     """
-    Check that a manifest describes the answers, so that no answer contradicts what is said of the model.
+    Check that a manifest describes the answers, so that no answer contradicts the model's description.
 
     Args:
         signature: the inputs and outputs, of the manifest.
@@ -59,7 +59,7 @@ def check_outputs(signature: Signature) -> None:
 
 
 def _check_width(output: Output, values: NDArray[Any] | None) -> None:
-    """Refuse an output of another shape than its description."""
+    """Refuse an output whose shape differs from its description."""
     _require(values is not None, f"promises {output.name}, which the model does not answer")
     if values is not None:
         given = values.shape[1:]
@@ -69,7 +69,7 @@ def _check_width(output: Output, values: NDArray[Any] | None) -> None:
 
 
 def _check_type(signature: Signature, labels: NDArray[Any]) -> None:
-    """Refuse labels or values of another type than the task has, and labels that are no positions of classes."""
+    """Refuse labels or values whose type does not fit the task, and labels that are not positions of classes."""
     kind = labels.dtype.kind
     strings = kind in "OSU"
     _require(signature.outputs[0].strings == strings, f"{'hides' if strings else 'promises'} strings as answers")

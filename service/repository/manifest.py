@@ -205,7 +205,7 @@ def read(directory: Path) -> Manifest:
 
 
 def _check_repeated(pairs: list[tuple[str, Any]]) -> None:
-    """Refuse an object that has a key twice: of two values, each reader would take another one."""
+    """Refuse an object that has a key twice: readers differ in which of the two values they take."""
     seen: set[str] = set()
     for name, _ in pairs:
         if name in seen:

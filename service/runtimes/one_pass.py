@@ -16,7 +16,7 @@ _SHARED = ("predict_proba", "decision_function", "kneighbors", "transform")
 """Methods whose answers other methods of the same estimator use."""
 
 _LIBRARIES = frozenset({"builtins", "numpy", "scipy", "sklearn"})
-"""Only estimators made of these libraries are computed so: code of others may change rows, or answer by chance."""
+"""Only estimators of these libraries are computed in one pass: other code may change rows, or answer by chance."""
 
 
 class OnePass:
@@ -28,14 +28,14 @@ class OnePass:
     """
 
     def __init__(self, transformers: Iterable[Any], final: Any) -> None:
-        """Ask `final`, after the transformers, each of which gives its rows to the next one."""
+        """Make a pass: each transformer gives its rows to the next one, and the last one to `final`."""
         self._transformers = list(transformers)
         self.final = final
         self._shared = [name for name in _SHARED if hasattr(final, name)]
 
     @classmethod
     def of(cls, estimator: Any) -> OnePass:
-        """Ask an estimator for which `fits` holds, by its steps if it is a Pipeline."""
+        """Make a pass of an estimator for which `fits` holds: of its steps, if it is a Pipeline."""
         transformers: list[Any] = []
         while _is_pipeline(estimator):
             steps = [step for _, step in estimator.steps]
@@ -68,7 +68,7 @@ class OnePass:
 
 
 class _Asked:
-    """A stand-in of an estimator for one request: it has the same attributes, and remembers what shared methods say."""
+    """Stands in for an estimator in one request: it has its attributes, and remembers answers of shared methods."""
 
     def __init__(self, estimator: Any, shared: Iterable[str]) -> None:
         kind = type(estimator)
@@ -100,7 +100,7 @@ class _Asked:
 
 
 def one_pass(estimator: Any) -> OnePass | None:
-    """One pass over an estimator; None if it has code of others."""
+    """One pass over an estimator; None if it has code of other libraries."""
     return OnePass.of(estimator) if fits(estimator) else None
 
 
@@ -110,7 +110,7 @@ def part_of(rows: Any, start: int, end: int) -> Any:
 
 
 def fits(estimator: Any) -> bool:
-    """Whether all of an estimator's code, that of its parts and functions, is scikit-learn's, NumPy's or SciPy's."""
+    """Whether all code of an estimator, its parts and its functions is of scikit-learn, NumPy or SciPy."""
     from sklearn import get_config
 
     if get_config()["enable_metadata_routing"] or not hasattr(estimator, "get_params"):
@@ -130,7 +130,7 @@ def _is_pipeline(estimator: Any) -> bool:
 
 
 def copied(value: Any) -> Any:
-    """A copy that shares no numbers: of an array or a table, or of those in a list or tuple."""
+    """A copy of an array or a table, or of a list or tuple of them. It shares no memory with the value."""
     if type(value) in (list, tuple):
         return type(value)(map(copied, value))
     return value.copy() if hasattr(value, "copy") else copy(value)

@@ -72,7 +72,7 @@ def _series(feature: Feature, column: NDArray[Any]) -> Any:
 
 @cache
 def _dtype(name: str | None) -> Any:
-    """The dtype of this name. To find it takes pandas longer than to make a short column of it."""
+    """The dtype of this name. It is kept, because pandas needs longer to find it than to make a short column."""
     import pandas as pd
 
     return None if name is None else pd.api.types.pandas_dtype(name)

@@ -1,9 +1,9 @@
 """
-Shortcuts past what scikit-learn does anew in each call, for rows of any number.
+Shortcuts past work that scikit-learn repeats in each call.
 
-A service predicts a few rows at a time in one thread. Then most of the time goes into what prepares work for several
-threads, and into the question whether an array is a table of one of many libraries. The shortcuts answer as the code
-that they replace does. If a release of a library has no such code, nothing is replaced.
+A service predicts a few rows at a time in one thread. Most of the time then goes into preparing work for several
+threads, and into asking if an array is a table of one of many libraries. The shortcuts give the same answers as the
+code that they replace. If a release of a library lacks that code, nothing is replaced.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def install() -> None:
 
 def _run_tasks_in_this_thread() -> None:
     """
-    Have sklearn's Parallel call tasks for one thread one after the other.
+    Have sklearn's Parallel call the tasks for one thread one after the other.
 
-    joblib does the same for `n_jobs=1`, but first it makes a pool, and sets warnings and configuration for each task as
-    they are. Whatever else is asked of Parallel is left to joblib.
+    joblib does the same for `n_jobs=1`, but it first makes a pool, and copies the settings for warnings and
+    configuration for each task. joblib still does all other work of Parallel.
     """
     try:
         from joblib import parallel as joblib
@@ -52,7 +52,7 @@ def _run_tasks_in_this_thread() -> None:
 
 
 class _Sequence:
-    """The methods of Parallel, replaced: nothing is prepared until more is asked of it than to be called."""
+    """The replaced methods of Parallel. They prepare nothing until more is asked of it than a call."""
 
     def __init__(self, kind: Any, wrapper: Any, by_default: Callable[[], bool]) -> None:
         """
@@ -87,7 +87,7 @@ class _Sequence:
         return self._enter(parallel)
 
     def attribute(self, parallel: Any, name: str) -> Any:
-        """Find an attribute that is not there, or not yet."""
+        """Prepare the Parallel if an attribute is missing, and find the attribute then."""
         if _LATER not in vars(parallel):
             raise AttributeError(name)
         self._complete(parallel)
@@ -99,7 +99,7 @@ class _Sequence:
 
 
 def _know_arrays() -> None:
-    """Say at once that an array or a list is no table of another library, and that a table of pandas is one."""
+    """Answer at once whether an array, a list or a table of pandas is a table of another library."""
     try:
         from scipy.sparse import csr_array, csr_matrix
 
@@ -116,7 +116,7 @@ def _know_arrays() -> None:
 
 
 def _by_type(ask: Callable[[Any], bool], never: frozenset[type], name: str) -> Callable[[Any], bool]:
-    """The question, with an answer by the value's exact type where it is known."""
+    """The same question. If the value's exact type is known, it decides; otherwise the library is asked."""
 
     def asked(value: Any) -> bool:
         kind = type(value)

@@ -12,7 +12,7 @@ from service.http.openapi.responses import JSON
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?"
 _ZONE = "(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])"
 _DAYS = "((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
-"""Months and days of a year that is no leap year."""
+"""The months and days of every year: all but 29 February."""
 
 
 def date(dtype: str) -> JSON:
@@ -28,7 +28,7 @@ def date(dtype: str) -> JSON:
 
 
 def date_or_nothing(dtype: str) -> JSON:
-    """The same for a query, in which the empty text stands for a missing date."""
+    """The members for a query, in which the empty text stands for a missing date."""
     return {"pattern": f"({date(dtype)['pattern']})|^$"}
 
 

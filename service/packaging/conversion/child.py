@@ -121,7 +121,7 @@ def _candidate(
 
 
 def _own_part(estimator: Any) -> str | None:
-    """The first part of a class that no converter knows, and that is no library's; None if there is none."""
+    """The first part whose class no converter and no library knows; None if there is no such part."""
     from skl2onnx._supported_operators import sklearn_operator_name_map
 
     parameters = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()

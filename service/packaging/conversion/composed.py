@@ -139,7 +139,7 @@ def _turned_back(scope: Any, container: Any, transformer: Any, value: str) -> st
 
 
 def _scaled_back(scope: Any, container: Any, scaler: Any, value: str) -> str:
-    """The same of a transformer that scales."""
+    """Nodes that undo a transformer which scales."""
 
     def computed(kind: str, given: str, numbers: Any) -> str:
         if numbers is None:

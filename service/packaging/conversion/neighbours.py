@@ -17,10 +17,10 @@ _BITS = 64
 """The number of halvings that leads from any two numbers of float64 to two neighbours: there are 2**64 numbers."""
 
 _GROWTH = 7
-"""The places around a guess that are tried are 0, 1, 8... 8**6 steps away."""
+"""Around a guess, places that are 0, 1, 8, ... 8**6 steps away are tried."""
 
 _SPREAD = 14
-"""This many places over the whole range are tried beside a guess."""
+"""The number of places over the whole range that are tried together with a guess."""
 
 Numbers = NDArray[np.float64]
 
@@ -110,7 +110,7 @@ def _around(
     high: Numbers,
     whole: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
-    """Places around a guess, ever farther from it, and places evenly spread in value; sorted from first to last."""
+    """Places at growing distances from a guess, and places evenly spread in value, sorted from first to last."""
     least, most = np.minimum(first, last), np.maximum(first, last)
     place = np.clip(_order(low if guess is None else guess, whole), least, most)
     below, above = (place - least).view(np.uint64), (most - place).view(np.uint64)

@@ -1,4 +1,4 @@
-"""What a PowerTransformer made of a target, turned back by ONNX nodes, in double."""
+"""ONNX nodes that turn a target of a PowerTransformer back, in double."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Powers:
         return self._node("Exp", self._node("Div", grown, power))
 
     def _above(self, value: str, power: float) -> str:
-        """Of Yeo and Johnson, for numbers from 0 on."""
+        """The inverse of Yeo-Johnson for numbers that are not negative."""
         if abs(power) < np.spacing(1.0):
             return self._node("Sub", self._node("Exp", value), 1.0)
         base = self._node("Add", self._node("Mul", value, power), 1.0)
         return self._node("Sub", self._node("Pow", base, 1 / power), 1.0)
 
     def _below(self, value: str, power: float) -> str:
-        """The same for numbers below 0."""
+        """The inverse of Yeo-Johnson for negative numbers."""
         rest = 2 - power
         if abs(rest) <= np.spacing(1.0):
             return self._node("Sub", 1.0, self._node("Exp", self._node("Neg", value)))

@@ -1,4 +1,4 @@
-"""Asks an estimator for each answer about the same rows once: a call costs some transformers time for each column."""
+"""Asks an estimator only once about the same rows: a call of some transformers takes time for each column."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service.runtimes.sklearn_runtime import call
 
 
 class Asked:
-    """Calls the methods of an estimator itself, and remembers the answers about containers of rows."""
+    """Calls the methods of an estimator, and remembers the answer for each container of rows."""
 
     def __init__(self, estimator: Any) -> None:
         self._estimator = estimator

@@ -18,10 +18,10 @@ POINTS = 15
 """If there are more than `WIDE` columns, this many numbers are tried at once on the way to a border."""
 
 FEW_POINTS = 3
-"""The same for a converted model, which takes a time for each row, and hardly any for a call."""
+"""The same for a converted model: its time depends on the rows, and hardly on the number of calls."""
 
 TURNS = 25
-"""With so many columns, this many rows are tried at once on the walk from one row to another."""
+"""If there are many columns, this many rows are tried at once on the walk from one row to another."""
 
 AROUND = 1000
 """The number of rows from the ranges of the features, and from ranges three times as wide, at which walks start."""
@@ -104,7 +104,7 @@ class BorderRows:
         turn = self._generator.permuted(np.tile(np.arange(len(self._moved)), (len(start), 1)), axis=1)
 
         def changed(taken: NDArray[np.intp]) -> NDArray[np.bool_]:
-            """For numbers of replacements, shape (points, rows): whether the labels are other ones."""
+            """For numbers of replacements, shape (points, rows): whether the labels have changed."""
             tables = [self._with(columns, np.where(turn < each[:, None], end, start)) for each in taken]
             return _differ(labels(concatenated(*tables)), np.concatenate([first] * len(taken))).reshape(taken.shape)
 

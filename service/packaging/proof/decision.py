@@ -18,7 +18,7 @@ from service.table import Table
 
 _MOVES = 4
 _TOGETHER = 20_000
-"""Up to so many moved rows are computed at once."""
+"""The most moved rows that are computed at once."""
 
 _LEAST_CHANGE = 1e-12
 """A row is on a border if each of four small moves, and its opposite, changes a difference by more than 1e-12."""

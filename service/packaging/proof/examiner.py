@@ -156,7 +156,7 @@ class Examiner:
         return None
 
     def _parts(self, runtime: Runtime, limits: Limits) -> Iterator[tuple[str, Columns, Prediction | None]]:
-        """The rows to compare, by kind, with the reference's answer if it is known. What needs most work comes last."""
+        """The rows to compare, by kind, with the reference's answer if it is known. The slowest kind comes last."""
         yield "sample", self._sample, self._expected
         kinds: dict[str, Callable[[], Columns]] = {
             "far": lambda: concatenated(
@@ -217,7 +217,7 @@ class Examiner:
         return runtime.predict(Table.unchecked(self._signature, columns)).predict
 
     def _answers(self, tables: list[Columns]) -> list[Prediction | None] | None:
-        """The reference's predictions for these tables; None if there are several, and each has to be asked alone."""
+        """The reference's predictions for these tables; None if each table has to be predicted alone."""
         return [self._answer(self._reference, tables[0])] if len(tables) == 1 else self._asked.answers(tables)
 
     def _compare(self, runtime: Runtime, columns: Columns, expected: Prediction | None = None) -> tuple[Agreement, int]:

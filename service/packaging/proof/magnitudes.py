@@ -29,7 +29,7 @@ POINTS = 7
 Columns = list[NDArray[Any]]
 
 Accepts = Callable[[list[Columns]], list[bool] | None]
-"""Tells which tables are accepted. None instead of an answer for several tables: each has to be asked about alone."""
+"""Tells which tables are accepted. If it returns None for several tables, ask about each table alone."""
 
 
 class Magnitudes:
@@ -107,7 +107,7 @@ class Magnitudes:
         return (accepts([self._maker.at_magnitude(limits)]) or [False])[0]
 
     def agreed(self, accepts: Accepts, limits: Limits) -> float:
-        """The same as `bisected`, where the largest magnitude is probably accepted: it is tried first."""
+        """The same as `bisected`, but the largest magnitude is tried first, because it is probably accepted."""
         if self._points > 1 and self._accepted(accepts, limits):
             return max(_MAGNITUDES)
         return self.bisected(accepts, limits)

@@ -1,4 +1,4 @@
-"""Asks the estimator that others are compared with, about several tables at once if that is possible."""
+"""Asks the estimator with which runtimes are compared, about several tables at once if that is possible."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Reference:
 
     @property
     def gathers(self) -> bool:
-        """Whether many tables take about the time of one."""
+        """Whether a call takes about the same time for many tables as for one."""
         has_transformers = self._one_pass is not None and self._one_pass.transforms
         return has_transformers and len(self._signature.features) > WIDE
 
