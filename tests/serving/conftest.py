@@ -82,6 +82,12 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
         time.sleep(0.02)
 
 
+def suspend(pid: int) -> None:
+    """Suspend a process, and wait until it is: SIGSTOP takes effect a moment after it is sent."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+
+
 def listens(port: int) -> bool:
     """Whether a port of the loopback interface takes connections."""
     with socket.socket() as client:

@@ -13,7 +13,7 @@ from socket import socket
 
 import pytest
 
-from tests.serving.conftest import Gunicorn, wait_until
+from tests.serving.conftest import Gunicorn, suspend, wait_until
 from tests.support.nginx import Nginx
 from tests.support.wire import assert_problem, connect, get, post, read_answer
 
@@ -174,7 +174,7 @@ def test_requests_that_arrive_together_with_a_long_one_are_answered(faulty: Faul
         for _ in range(25):  # after many short requests, answers wait for each other
             assert all(healthy(client) for client in others)
         (worker,) = server.workers()
-        os.kill(worker, signal.SIGSTOP)
+        suspend(worker)
         for client in others:
             client.sendall(HEALTH)
         long.sendall(HEALTH.replace(b"/healthz", b"/long"))

@@ -213,10 +213,11 @@ def test_probes_are_outside_every_limit(backend: socket.socket) -> None:
     """They reach the service when no other request does. A probe with a body does not, because a body may be slow."""
     with (
         Nginx(backend.getsockname()[1]) as nginx,
-        SlowClients(nginx.port, "300 bytes", 2100),
+        SlowClients(nginx.port, "300 bytes", 2100) as clients,
         ThreadPoolExecutor() as pool,
     ):
-        wait_until(lambda: get(nginx.port, "/prediction").status == 503)
+        wait_until(lambda: len(clients.refused()) >= 2100 - 2048)
+        assert get(nginx.port, "/prediction").status == 503
         assert_problem(post(nginx.port, "/healthz", b" "), 503, "/healthz")
         for path in ("/healthz", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready?x"):
             asked = pool.submit(get, nginx.port, path)

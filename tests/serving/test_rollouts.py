@@ -22,7 +22,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from service.errors import Fault
 from service.packaging import save_model
 from service.repository.manifest import PICKLE, SKOPS
-from tests.serving.conftest import GUNICORN, POLL_SECONDS, ROOT, Gunicorn, free_port, listens, wait_until
+from tests.serving.conftest import GUNICORN, POLL_SECONDS, ROOT, Gunicorn, free_port, listens, suspend, wait_until
 from tests.support import versions
 from tests.support.rollouts import all_serve, ask, put, serves
 
@@ -76,7 +76,7 @@ def test_a_killed_watcher_is_replaced(watching: Gunicorn, root: Path) -> None:
     """The new watcher finds the changes that happened in between."""
     for version in (2, 3):
         (watcher,) = watching.watchers()
-        os.kill(watcher, signal.SIGSTOP)
+        suspend(watcher)
         put(root, version)
         os.kill(watcher, signal.SIGKILL)
         wait_until(lambda: serves(watching, version))  # noqa: B023 (called here)
@@ -231,7 +231,7 @@ def test_while_a_model_hangs_the_master_does_its_work(serve: Serve, root: Path) 
 def starting(root: Path, tmp_path: Path) -> Iterator[Gunicorn]:
     """A service that is loading its models: one model takes long, and is refused later."""
     put(root, 2, hanging)
-    environ = {"MODELS_DIR": str(root), "ALLOW_PICKLE": "1", "TRIAL_SECONDS": "6", "WEB_CONCURRENCY": "1"}
+    environ = {"MODELS_DIR": str(root), "ALLOW_PICKLE": "1", "TRIAL_SECONDS": "10", "WEB_CONCURRENCY": "1"}
     server = Gunicorn(tmp_path / "log", environ)
     try:
         wait_until(lambda: bool(server.workers()))  # the model on trial

@@ -16,7 +16,7 @@ from socket import SO_RCVBUF, SOL_SOCKET, socket
 import pytest
 
 from service.settings import Settings
-from tests.serving.conftest import Gunicorn, wait_until
+from tests.serving.conftest import Gunicorn, suspend, wait_until
 from tests.support.wire import assert_problem, connect, get, post, read_answer
 
 BODY = b'{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
@@ -235,7 +235,7 @@ def test_a_request_that_waits_makes_no_room(serve: Serve) -> None:
     with ExitStack() as stack:
         clients = open_idle(stack, gunicorn.port, 19)
         assert get(gunicorn.port, "/healthz").status == 200  # so that all are accepted
-        os.kill(worker, signal.SIGSTOP)
+        suspend(worker)
         more = open_idle(stack, gunicorn.port, 10)
         for client in clients[:5]:
             client.sendall(REQUEST)
@@ -270,7 +270,7 @@ def test_small_requests_go_before_large_ones(serve: Serve) -> None:
     with ExitStack() as stack:
         large = [stack.enter_context(connect(gunicorn.port)) for _ in range(8)]
         small = stack.enter_context(connect(gunicorn.port))
-        os.kill(worker, signal.SIGSTOP)
+        suspend(worker)
         left = {
             client: send_what_is_taken(client, memoryview(POST + b"Content-Length: %d\r\n\r\n" % len(ROWS) + ROWS))
             for client in large

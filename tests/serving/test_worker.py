@@ -20,7 +20,7 @@ from gunicorn.glogging import Logger
 from service.monitoring.metrics import Metrics
 from service.processes.sending import LINGER_SECONDS
 from service.processes.worker import Worker
-from tests.serving.conftest import GUNICORN, ROOT, Gunicorn, listens, wait_until
+from tests.serving.conftest import GUNICORN, ROOT, Gunicorn, listens, suspend, wait_until
 from tests.support.wire import assert_problem, connect, exchange, get, read_answer
 
 BODY = b'{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
@@ -122,7 +122,7 @@ def test_what_waits_is_counted(serve: Serve) -> None:
     with ExitStack() as stack:
         clients = [stack.enter_context(kept(gunicorn.port)) for _ in range(6)]
         (worker,) = gunicorn.workers()
-        os.kill(worker, signal.SIGSTOP)
+        suspend(worker)
         for client in clients[1:]:
             client.sendall(REQUEST)
         clients[0].sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -197,7 +197,7 @@ def test_a_request_that_waits_when_time_is_over_is_answered(serve: Serve) -> Non
         (worker,) = gunicorn.workers()
         gunicorn.signal(signal.SIGHUP)
         wait_until(lambda: len(gunicorn.workers()) == 2)
-        os.kill(worker, signal.SIGSTOP)
+        suspend(worker)
         client.sendall(REQUEST)
         time.sleep(LINGER_SECONDS + 0.5)
         os.kill(worker, signal.SIGCONT)
