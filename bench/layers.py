@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import io
 import os
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,24 +18,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import falcon
 from falcon.testing import create_environ
 
+from bench.timing import microseconds
 from service.app import create_app, open_repository
 from service.http.context import Request
 from service.resources.prediction import Predict
 from service.settings import Settings
 
 BODY = b'{"instances":[[5.1,3.5,1.4,0.2]]}'
-ROUNDS, CALLS = 100, 250
-
-
-def microseconds(call: Callable[[], Any]) -> float:
-    """CPU microseconds a call, in the best round."""
-    best = float("inf")
-    for _ in range(ROUNDS):
-        start = time.process_time()
-        for _ in range(CALLS):
-            call()
-        best = min(best, time.process_time() - start)
-    return best / CALLS * 1e6
 
 
 class Empty:

@@ -17,7 +17,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import falcon
 from falcon.testing import create_environ
 
-from bench.layers import BODY, microseconds, post
+from bench.layers import BODY, post
+from bench.timing import microseconds
 from service.app import Service, create_app, open_repository
 from service.http.context import EXCHANGE, Request
 from service.http.inference import predict

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -42,6 +41,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from bench.layers import post
 from bench.report import table
+from bench.timing import microseconds
 from service.app import create_app, open_repository
 from service.packaging import save_model
 from service.packaging.inspection.inspect import inspect
@@ -134,17 +134,7 @@ KINDS: Mapping[str, Kind] = {
 }
 """Models of the kinds that usually have no exact conversion, with their sample rows."""
 
-
-def microseconds(run: Callable[[], Any], calls: int, rounds: int = 5) -> float:
-    """CPU microseconds a call, in the best round."""
-    run()
-    best = float("inf")
-    for _ in range(rounds):
-        start = time.process_time()
-        for _ in range(calls):
-            run()
-        best = min(best, time.process_time() - start)
-    return best / calls * 1e6
+ROUNDS = 5
 
 
 class Asked(NamedTuple):
@@ -161,7 +151,7 @@ def _own(name: str) -> Asked:
 
     def asked(count: int, calls: int) -> float:
         given = estimator_input(signature, _repeated(signature, rows.to_rows(signature), count))
-        return microseconds(lambda: [call(estimator, each.name, given) for each in signature.outputs], calls)
+        return microseconds(lambda: [call(estimator, each.name, given) for each in signature.outputs], calls, ROUNDS)
 
     return Asked(asked(1, 50), asked(1000, 3))
 
@@ -178,9 +168,10 @@ def _served(name: str, root: Path) -> tuple[Asked, float]:
     one, many = (_repeated(model.signature, plain, count) for count in (1, 1000))
     body = json.dumps({"instances": plain[:1]}).encode()
     runtime = Asked(
-        microseconds(lambda: model.runtime.predict(one), 50), microseconds(lambda: model.runtime.predict(many), 3)
+        microseconds(lambda: model.runtime.predict(one), 50, ROUNDS),
+        microseconds(lambda: model.runtime.predict(many), 3, ROUNDS),
     )
-    return runtime, microseconds(post(app, "/prediction", body), 50)
+    return runtime, microseconds(post(app, "/prediction", body), 50, ROUNDS)
 
 
 def _repeated(signature: Signature, rows: list[list[Any]], count: int) -> Table:

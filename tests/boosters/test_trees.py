@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from service.packaging.conversion.booster_trees import splits_of, trees_of
+from service.packaging.conversion.errors import NotConvertible
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def test_trees_that_are_too_deep_are_not_converted(chain: lightgbm.LGBMRegressor
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(len(inspect.stack()) + 30)
     try:
-        with pytest.raises(NotImplementedError, match="levels"):
+        with pytest.raises(NotConvertible, match="levels"):
             trees_of(chain)
         assert len(splits_of(chain)) == 0
     finally:

@@ -10,10 +10,11 @@ Converts an estimator to ONNX.
     parts.py                    estimators made of others, in a shape that converts
     composed.py                 voting, transformed targets, functions of NumPy
     several.py                  classifiers of several outputs
-    ufuncs.py                   these functions
-    powers.py                   targets by PowerTransformer
-    neighbours.py               finds neighbouring numbers between which something changes
+    ufuncs.py                   functions of NumPy
+    powers.py                   targets that a PowerTransformer transformed
+    neighbours.py               finds two neighbouring numbers between which an answer changes
     boosters.py                 XGBoost, LightGBM and CatBoost
     booster_trees.py            reads the trees of boosters
     nodes.py                    adds nodes, constants and labels to graphs
+    errors.py                   the error of a part that has no exact conversion
 """

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.packaging.boosters import library_of
+from service.packaging.conversion.errors import NotConvertible
 from service.packaging.conversion.forests import NODE
 
 Nodes = NDArray[Any]
@@ -38,20 +39,20 @@ def trees_of(model: Any) -> Trees:
     Read the trees of a booster.
 
     Raises:
-        NotImplementedError: a tree splits by categories or has other parts that cannot be converted, or is too deep.
+        NotConvertible: a tree splits by categories or has other parts that cannot be converted, or is too deep.
     """
     read = {"xgboost": _xgboost, "lightgbm": _lightgbm, "catboost": _catboost}[str(library_of(model))]
     try:
         return read(model)
     except RecursionError:
-        raise NotImplementedError("trees of so many levels") from None
+        raise NotConvertible("trees of so many levels") from None
 
 
 def splits_of(model: Any) -> NDArray[np.float64]:
     """The (feature, threshold) pairs of a booster, float64, shape (splits, 2); empty if it cannot be converted."""
     try:
         found = [nodes[nodes["is_leaf"] == 0] for nodes, _ in trees_of(model).nodes]
-    except NotImplementedError:
+    except NotConvertible:
         return np.empty((0, 2))
     pairs = [np.stack([each["feature_idx"], each["num_threshold"]], axis=1) for each in found]
     return np.concatenate(pairs).astype(np.float64)
@@ -63,7 +64,7 @@ def _xgboost(model: Any) -> Trees:
     learner = json.loads(bytes(booster.save_raw("json")))["learner"]
     boosted = learner["gradient_booster"]
     if boosted["name"] not in ("gbtree", "dart"):
-        raise NotImplementedError(f"a booster of the kind {boosted['name']}")
+        raise NotConvertible(f"a booster of the kind {boosted['name']}")
     forest = boosted.get("gbtree", boosted)["model"]
     best = booster.attr("best_iteration")
     count = len(forest["trees"]) if best is None else forest["iteration_indptr"][int(best) + 1]
@@ -82,7 +83,7 @@ def _xgboost(model: Any) -> Trees:
 
 def _xgboost_nodes(tree: Any, weight: np.float32) -> Nodes:
     if int(tree["tree_param"]["size_leaf_vector"]) > 1 or any(tree["split_type"]):
-        raise NotImplementedError("splits of categories, or leaves of several values")
+        raise NotConvertible("splits of categories, or leaves of several values")
     nodes = np.zeros(len(tree["left_children"]), dtype=NODE)
     nodes["left"], nodes["right"] = tree["left_children"], tree["right_children"]
     nodes["is_leaf"] = nodes["left"] < 0
@@ -106,10 +107,10 @@ def _lightgbm(model: Any) -> Trees:
 def _lightgbm_node(part: Any) -> tuple[Any, ...]:
     if "split_feature" not in part:
         if part.get("leaf_coeff"):
-            raise NotImplementedError("linear trees")
+            raise NotConvertible("linear trees")
         return (float(part["leaf_value"]),)
     if part["decision_type"] != "<=" or part["missing_type"] == "Zero":
-        raise NotImplementedError("splits of categories, or zeros for missing values")
+        raise NotConvertible("splits of categories, or zeros for missing values")
     threshold = float(part["threshold"])
     left = part["default_left"] if part["missing_type"] == "NaN" else threshold >= 0
     return part["split_feature"], threshold, left, part["left_child"], part["right_child"]
@@ -128,7 +129,7 @@ def _catboost(model: Any) -> Trees:
 
     def split(condition: Any) -> tuple[int, float, bool]:
         if condition["split_type"] != "FloatFeature":
-            raise NotImplementedError("splits of categories")
+            raise NotConvertible("splits of categories")
         place, gaps = places[condition["float_feature_index"]]
         return place, float(np.float32(condition["border"])), gaps != "AsTrue"
 

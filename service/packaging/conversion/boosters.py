@@ -15,6 +15,7 @@ from onnx import TensorProto
 
 from service.packaging.boosters import library_of
 from service.packaging.conversion.booster_trees import Trees, trees_of
+from service.packaging.conversion.errors import NotConvertible
 from service.packaging.conversion.hist_gradient_boosting import ensemble
 from service.packaging.conversion.nodes import cast_to_output, constant, labels, node, unique, winners
 from service.runtimes.boosters.load import MODULES
@@ -74,7 +75,7 @@ def _regressor(scope: Any, operator: Any, container: Any) -> None:
     elif objective in _LOGISTIC:
         value = node(scope, container, "Sigmoid", [value])
     elif objective not in _IDENTITY:
-        raise NotImplementedError(f"the objective {trees.objective}")
+        raise NotConvertible(f"the objective {trees.objective}")
     cast_to_output(operator, container, value, 0)
 
 
@@ -94,7 +95,7 @@ def _classifier(scope: Any, operator: Any, container: Any) -> None:
     elif not binary and objective in _EACH:
         probabilities = node(scope, container, "Sigmoid", [raw])
     else:
-        raise NotImplementedError(f"the objective {trees.objective}")
+        raise NotConvertible(f"the objective {trees.objective}")
     scores = node(scope, container, "Cast", [raw if binary else probabilities], to=TensorProto.DOUBLE)
     labels(scope, operator, container, winners(scope, container, scores, binary))
     cast_to_output(operator, container, probabilities, 1)

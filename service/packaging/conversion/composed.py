@@ -8,6 +8,7 @@ import numpy as np
 from onnx import TensorProto
 
 from service.packaging.conversion import ufuncs
+from service.packaging.conversion.errors import NotConvertible
 from service.packaging.conversion.nodes import cast_to_output, constant, labels, node, winners
 from service.packaging.conversion.powers import Powers
 
@@ -118,7 +119,7 @@ def _transformed(scope: Any, operator: Any, container: Any) -> None:
     """The regressor's value, turned back."""
     whole = operator.raw_operator
     if whole._training_dim != 1:  # noqa: SLF001 (predict reads it)
-        raise NotImplementedError("several transformed targets")
+        raise NotConvertible("several transformed targets")
     kind = type(operator.outputs[0].type)
     (value,) = _asked(scope, operator, whole.regressor_, [kind([None, 1])])
     column = constant(scope, container, np.array([-1, 1]))
@@ -157,14 +158,14 @@ def _scaled_back(scope: Any, container: Any, scaler: Any, value: str) -> str:
             return computed("Add", scaled, scaler.center_ if scaler.with_centering else None)
         case "MaxAbsScaler":
             return computed("Mul", value, scaler.scale_)
-    raise NotImplementedError(f"targets transformed by a {type(scaler).__name__}")
+    raise NotConvertible(f"targets transformed by a {type(scaler).__name__}")
 
 
 def _function(scope: Any, operator: Any, container: Any) -> None:
     """A function of NumPy, of each number."""
     transformer = operator.raw_operator
     if transformer.kw_args:
-        raise NotImplementedError("a function with arguments")
+        raise NotConvertible("a function with arguments")
     columns = [_doubles(scope, container, each.full_name) for each in operator.inputs]
     given = columns[0] if len(columns) == 1 else node(scope, container, "Concat", columns, axis=1)
     cast_to_output(operator, container, ufuncs.apply(scope, container, transformer.func, given), 0)

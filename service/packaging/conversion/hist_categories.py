@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from service.feature import is_missing
+from service.packaging.conversion.errors import NotConvertible
 from service.packaging.conversion.nodes import constant, node
 from service.packaging.conversion.parts import Codes
 
@@ -55,7 +56,7 @@ def _mask(preprocessor: Any) -> NDArray[np.bool_]:
     selected = next(columns for name, _, columns in preprocessor.transformers_ if name == "encoder")
     selected = np.asarray(selected)
     if selected.dtype != bool:
-        raise NotImplementedError("categories that are not chosen by a mask")
+        raise NotConvertible("categories that are not chosen by a mask")
     return selected
 
 

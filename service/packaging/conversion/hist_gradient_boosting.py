@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, numpy_helper
 
+from service.packaging.conversion.errors import NotConvertible
 from service.packaging.conversion.nodes import cast_to_output, constant, labels, node, unique, winners
 
 _LEQ, _SUM = 0, 1
@@ -60,7 +61,7 @@ def _regressor(scope: Any, operator: Any, container: Any) -> None:
         case "LogLink":
             value = node(scope, container, "Exp", [raw])
         case _:
-            raise NotImplementedError(f"the link {link}")
+            raise NotConvertible(f"the link {link}")
     cast_to_output(operator, container, value, 0)
 
 

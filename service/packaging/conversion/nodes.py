@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from service.packaging.conversion.errors import NotConvertible
+
 
 def node(scope: Any, container: Any, kind: str, inputs: list[str], **attributes: Any) -> str:
     """Add a node with one output, and return the output's name."""
@@ -39,7 +41,7 @@ def labels(scope: Any, operator: Any, container: Any, positions: str) -> None:
     elif classes.dtype.kind in "US":
         classes = classes.astype(object)
     else:
-        raise NotImplementedError(f"labels of the type {classes.dtype}")
+        raise NotConvertible(f"labels of the type {classes.dtype}")
     names = constant(scope, container, classes)
     container.add_node("Gather", [names, positions], operator.outputs[0].full_name, name=unique(scope, "Gather"))
 

@@ -13,6 +13,7 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from service.packaging.conversion import forests
+from service.packaging.conversion.errors import NotConvertible
 from service.packaging.conversion.nodes import cast_to_output, constant, node, unique
 
 
@@ -69,7 +70,7 @@ def _kind(classes: Any) -> Any:
     if all(isinstance(each, str) for each in np.asarray(classes).tolist()):
         return StringTensorType
     if np.asarray(classes).dtype.kind not in "iu":
-        raise NotImplementedError(f"labels such as {classes[0]!r} of several outputs")
+        raise NotConvertible(f"labels such as {classes[0]!r} of several outputs")
     return Int64TensorType
 
 
@@ -86,7 +87,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     columns = []
     for classes, probabilities in zip(classifier.classes_, found, strict=True):
         if _kind(classes) is not _kind(classifier.classes_[0]):
-            raise NotImplementedError("labels of several types")
+            raise NotConvertible("labels of several types")
         position = node(scope, container, "ArgMax", [probabilities], axis=1, keepdims=1)
         strings = isinstance(np.asarray(classes).tolist()[0], str)
         names = constant(scope, container, np.asarray(classes).astype(object if strings else np.int64))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from service.packaging.conversion.errors import NotConvertible
 from service.packaging.conversion.nodes import constant, node
 
 _NODES: dict[Any, str] = {
@@ -43,7 +44,7 @@ def apply(scope: Any, container: Any, function: Any, given: str) -> str:
         given: the name of the table, double.
 
     Raises:
-        NotImplementedError: there is no such operator.
+        NotConvertible: there is no such operator.
     """
 
     def of(kind: str, *inputs: str) -> str:
@@ -65,5 +66,5 @@ def apply(scope: Any, container: Any, function: Any, given: str) -> str:
         return of("Mul", given, given)
     kind = _NODES.get(function) if isinstance(function, np.ufunc) else None
     if kind is None:
-        raise NotImplementedError(f"the function {getattr(function, '__name__', function)}")
+        raise NotConvertible(f"the function {getattr(function, '__name__', function)}")
     return of(kind, given)
