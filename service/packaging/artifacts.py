@@ -52,9 +52,9 @@ def _check_functions(estimator: Any) -> None:
         name = function.__qualname__ if isinstance(function, FunctionType | MethodDescriptorType) else ""
         if "." in name and "<" not in name:
             raise PackagingError(
-                f"The model calls {name}, a method of a class, which no file for skops can name: use a "
-                f"ColumnTransformer with make_column_selector to choose columns, or define a function at the top level "
-                f"of a module, fit again with that, and give the module as code (--code)."
+                f"The model calls {name}, a method of a class. A skops file cannot name it. To choose columns, use a "
+                f"ColumnTransformer with make_column_selector. Otherwise define a function at the top level of a "
+                f"module, fit the model with that function, and give the module as code (--code)."
             )
 
 

@@ -84,7 +84,7 @@ def save_model(
     estimator = boosters.adapted(without_samplers(estimator))
     _check_kind(estimator)
     signature, table = inspect(estimator, sample, classes=classes, example=example)
-    examiner = Examiner(estimator, SklearnRuntime(estimator, signature), signature, table)
+    examiner = Examiner(estimator, SklearnRuntime(estimator, signature, in_one_pass=False), signature, table)
     report("converting to ONNX, and comparing with scikit-learn")
     limits, model, proof = _converted(estimator, signature, examiner)
     native = boosters.native(estimator)

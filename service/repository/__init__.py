@@ -7,7 +7,7 @@ The model repository: finds, verifies and loads model versions.
     manifest.py        manifest.json
     model.py           a loaded version, and the reasons for a refusal
     loader.py          verifies the files of a version and makes a model of them
-    described.py       compares what a manifest says of the answers with the answers
+    described.py       compares the outputs in the manifest with the answers
     fallback.py        lets the second file serve if the first cannot be loaded on this machine
     forked.py          runs the trial of a model in a forked child
     sandbox.py         gives up rights before a model's code runs

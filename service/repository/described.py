@@ -55,7 +55,7 @@ def check_outputs(signature: Signature) -> None:
         _require(classes is not None or several is not None, "has probabilities but no classes")
         counts = [len(classes)] if classes is not None else [len(each) for each in several or ()]
         width = signature.outputs[1].width
-        _require(sum(counts) == width, f"has {sum(counts)} classes, and {width} probabilities for each row")
+        _require(sum(counts) == width, f"has {sum(counts)} classes, but {width} probabilities for each row")
 
 
 def _check_width(output: Output, values: NDArray[Any] | None) -> None:
@@ -65,19 +65,21 @@ def _check_width(output: Output, values: NDArray[Any] | None) -> None:
         given = values.shape[1:]
         wanted = () if output.width is None else (output.width,)
         promised, found = _said(wanted), _said(given)
-        _require(given == wanted, f"promises {promised} for each row by {output.name}, and the model gives {found}")
+        _require(given == wanted, f"promises {promised} for each row by {output.name}, but the model gives {found}")
 
 
 def _check_type(signature: Signature, labels: NDArray[Any]) -> None:
     """Refuse labels or values whose type does not fit the task, and labels that are not positions of classes."""
     kind = labels.dtype.kind
     strings = kind in "OSU"
-    _require(signature.outputs[0].strings == strings, f"{'hides' if strings else 'promises'} strings as answers")
+    promised, found = ("strings", "numbers") if signature.outputs[0].strings else ("numbers", "strings")
+    fault = f"promises {promised} as answers, but the model answers {found}"
+    _require(signature.outputs[0].strings == strings, fault)
     allowed = "iu" if signature.classes is not None else _KINDS.get(signature.task, kind)
-    _require(kind in allowed, f"describes a {signature.task}, and the model answers {labels.dtype}")
+    _require(kind in allowed, f"describes a {signature.task}, but the model answers {labels.dtype}")
     if signature.classes is not None and labels.size:
         count = len(signature.classes)
-        _require(labels.min() >= 0 and labels.max() < count, f"has {count} classes, and the model answers others")
+        _require(labels.min() >= 0 and labels.max() < count, f"has {count} classes, but the model answers others")
 
 
 def _said(shape: tuple[int, ...]) -> str:

@@ -24,10 +24,19 @@ class SklearnRuntime:
 
     platform = "sklearn_skops"
 
-    def __init__(self, estimator: Any, signature: Signature) -> None:
+    def __init__(self, estimator: Any, signature: Signature, *, in_one_pass: bool = True) -> None:
+        """
+        Serve an estimator.
+
+        Args:
+            estimator: the fitted estimator.
+            signature: its inputs and outputs.
+            in_one_pass: whether the outputs share work, if that is possible. A reference, with which others are
+                compared, asks each method of the estimator by itself.
+        """
         self._estimator = estimator
         self._signature = signature
-        self._one_pass = one_pass(estimator) if len(signature.outputs) > 1 else None
+        self._one_pass = one_pass(estimator) if in_one_pass and len(signature.outputs) > 1 else None
         self._sorted: tuple[NDArray[Any], NDArray[np.intp]] | None = None
         if signature.classes is not None:
             classes = np.asarray(estimator.classes_)
@@ -105,12 +114,12 @@ def _positions(classes: NDArray[Any], order: NDArray[np.intp], labels: NDArray[A
 
 def call(estimator: Any, method: str, rows: Any, *, keep: bool = True) -> NDArray[Any]:
     """
-    What a method of an estimator says of these rows, in silence: what it would warn of is checked elsewhere.
+    The answer of a method of an estimator. Its warnings are hidden: the service checks their causes itself.
 
     Args:
-        estimator: what is asked.
-        method: which one.
-        rows: in the form that it takes.
+        estimator: the estimator.
+        method: the name of the method.
+        rows: the rows, in the form that the estimator takes.
         keep: whether the rows are needed afterwards: transformers may compute in place.
     """
     rows = copied(rows) if keep else rows

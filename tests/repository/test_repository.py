@@ -286,16 +286,16 @@ def _several(manifest: dict[str, Any], *counts: int) -> None:
 MISDESCRIBED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a class more": (
         lambda m: (m["classes"].append("Other"), m["outputs"][1].update(width=4)),
-        "promises a list of 4 for each row by predict_proba, and the model gives a list of 3",
+        "promises a list of 4 for each row by predict_proba, but the model gives a list of 3",
     ),
-    "a class less": (lambda m: m["classes"].pop(), "has 2 classes, and 3 probabilities for each row"),
+    "a class less": (lambda m: m["classes"].pop(), "has 2 classes, but 3 probabilities for each row"),
     "a class less, and a probability": (
         lambda m: (m["classes"].pop(), m["outputs"][1].update(width=2)),
         "classes",
     ),
     "a list of labels": (
         lambda m: m["outputs"][0].update(width=5),
-        "promises a list of 5 for each row by predict, and the model gives one value",
+        "promises a list of 5 for each row by predict, but the model gives one value",
     ),
     "strings": (lambda m: m["outputs"][0].update(strings=True), "promises strings as answers"),
     "another task": (

@@ -1,7 +1,8 @@
 """
 Compares a converted model with its estimator.
 
-    examiner.py          compares the answers and writes the proof
+    examiner.py          chooses the rows to compare, and writes the proof
+    comparison.py        compares the answers of two runtimes for some rows
     reference.py         asks the estimator, about several tables at once
     magnitudes.py        finds the largest numbers with which a model can compute
     generated_rows.py    makes rows that the model accepts

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from service.errors import InvalidInput
 from service.packaging.proof.border_rows import FEW_POINTS, BorderRows
+from service.packaging.proof.comparison import Comparison
 from service.packaging.proof.decision import Decision
 from service.packaging.proof.generated_rows import Limits, RowMaker, concatenated
 from service.packaging.proof.magnitudes import Magnitudes
 from service.packaging.proof.reference import Columns, Reference
 from service.packaging.proof.threshold_rows import Thresholds
-from service.prediction import Agreement, Prediction, compare
+from service.prediction import Prediction, compare
 from service.repository.manifest import METHOD, Golden, Proof
 from service.runtimes.runtime import Runtime
 from service.runtimes.sklearn_input import estimator_input
@@ -67,6 +68,7 @@ class Examiner:
         self._expected = reference.predict(Table.unchecked(signature, self._sample))
         self._borders: Columns | None = None
         self.scale = self._deviation() if scale is None else scale
+        self._comparison = Comparison(reference, signature, self.scale, lambda: self.decision)
 
     @cached_property
     def limits(self) -> Limits:
@@ -87,9 +89,7 @@ class Examiner:
         """Rows for a manifest, spread over the sample, with the reference's answers. Rows on a border are left out."""
         rows = self._maker.sample(_spread(len(self._sample[0]), GOLDEN_ROWS))
         example = [np.array([each], dtype=column.dtype) for each, column in zip(self._example(), rows, strict=True)]
-        answered = [
-            part for part in (example, self._maker.with_gaps(2)) if self._answer(self._reference, part) is not None
-        ]
+        answered = [part for part in (example, self._maker.with_gaps(2)) if self._comparison.expected(part) is not None]
         columns = concatenated(rows, *answered)
         clear = ~self.decision.tied(columns)
         table = Table.unchecked(self._signature, [column[clear] for column in columns] if clear.any() else columns)
@@ -102,7 +102,7 @@ class Examiner:
         Returns:
             The limit of each numeric feature, by its position, and the proof.
         """
-        first, _ = self._compare(runtime, self._sample, self._expected)
+        first, _ = self._comparison.compare(runtime, self._sample, self._expected)
         if not first.holds:
             return self.limits, Proof(False, len(self._sample[0]), reason=f"sample rows: {first}")
 
@@ -111,7 +111,7 @@ class Examiner:
             if found is None:
                 return None
             pairs = zip(tables, found, strict=True)
-            return [self._compare(runtime, table, expected)[0].holds for table, expected in pairs]
+            return [self._comparison.compare(runtime, table, expected)[0].holds for table, expected in pairs]
 
         limit = self._magnitudes.agreed(agree, self.limits)
         limits = {position: min(each, limit) for position, each in self.limits.items()}
@@ -133,7 +133,7 @@ class Examiner:
         borders, worst = 0, 0.0
         try:
             for name, columns, expected in self._parts(runtime, limits):
-                agreement, excused = self._compare(runtime, columns, expected)
+                agreement, excused = self._comparison.compare(runtime, columns, expected)
                 counts[name] = len(columns[0])
                 borders, worst = borders + excused, max(worst, agreement.difference)
                 if not agreement.holds:
@@ -147,7 +147,10 @@ class Examiner:
         for name, columns, _ in islice(self._parts(runtime, self.limits), 4):  # no thresholds and no borders
             for start in range(0, len(columns[0]), _FEW_ROWS):
                 part = [column[start : start + _FEW_ROWS] for column in columns]
-                answer, expected = self._answer(runtime, part), self._answer(self._reference, part)
+                answer, expected = (
+                    self._comparison.answer(runtime, part),
+                    self._comparison.expected(part),
+                )
                 if answer is None or expected is None:
                     if answer is not expected:
                         return f"{name} rows: one of them cannot compute"
@@ -193,7 +196,7 @@ class Examiner:
     def _random(self) -> tuple[Columns, Prediction | None]:
         """Random rows over the ranges of the features, and the reference's answer."""
         rows = self._maker.in_range(RANDOM_ROWS)
-        return rows, self._answer(self._reference, rows)
+        return rows, self._comparison.expected(rows)
 
     @cached_property
     def decision(self) -> Decision:
@@ -218,56 +221,7 @@ class Examiner:
 
     def _answers(self, tables: list[Columns]) -> list[Prediction | None] | None:
         """The reference's predictions for these tables; None if each table has to be predicted alone."""
-        return [self._answer(self._reference, tables[0])] if len(tables) == 1 else self._asked.answers(tables)
-
-    def _compare(self, runtime: Runtime, columns: Columns, expected: Prediction | None = None) -> tuple[Agreement, int]:
-        """
-        Return the agreement of a runtime with the reference, and the number of labels that differ by rounding only.
-
-        `expected` is the reference's answer; None to ask for it.
-        """
-        if not len(columns[0]):
-            return Agreement(0, 0.0), 0
-        answer, expected = self._answer(runtime, columns), expected or self._answer(self._reference, columns)
-        if answer is None or expected is None:
-            return self._compare_taken(runtime, columns)
-        agreement = compare(answer, expected, self.scale)
-        if agreement.holds or agreement.difference == np.inf or expected.predict.dtype.kind == "f":
-            return agreement, 0
-        wrong = int((~self.decision.near(columns, expected.predict, answer.predict)).sum())
-        difference, jumping = agreement.difference, self.decision.jumping(columns)
-        if jumping.all():
-            difference = 0.0
-        elif jumping.any():
-            difference = compare(_only(answer, ~jumping), _only(expected, ~jumping), self.scale).difference
-        return Agreement(wrong, difference), agreement.labels - wrong
-
-    def _compare_taken(self, runtime: Runtime, columns: Columns) -> tuple[Agreement, int]:
-        """The same for rows of which some are refused, as logarithms refuse negative numbers: both must do so."""
-        rows = len(columns[0])
-        taken, expected = self._taken(runtime, columns), self._taken(self._reference, columns)
-        if rows == 1 or not taken.any() or not np.array_equal(taken, expected) or taken.all():
-            same = np.array_equal(taken, expected) and not taken.any()
-            return Agreement(0 if same else rows, 0.0 if same else np.inf), 0
-        return self._compare(runtime, [column[taken] for column in columns])
-
-    def _taken(self, runtime: Runtime, columns: Columns) -> NDArray[np.bool_]:
-        """Which of these rows a runtime computes with, found by halves."""
-        rows = len(columns[0])
-        if rows == 0 or self._answer(runtime, columns) is not None:
-            return np.ones(rows, dtype=bool)
-        if rows == 1:
-            return np.zeros(1, dtype=bool)
-        halves = [column[: rows // 2] for column in columns], [column[rows // 2 :] for column in columns]
-        return np.concatenate([self._taken(runtime, half) for half in halves])
-
-    def _answer(self, runtime: Runtime, columns: Columns) -> Prediction | None:
-        """A runtime's prediction for these rows; None if it cannot compute with a row."""
-        try:
-            with np.errstate(over="ignore"):
-                return runtime.predict(Table.unchecked(self._signature, columns))
-        except Exception:  # noqa: BLE001 (a graph that fails may raise anything)
-            return None
+        return [self._comparison.expected(tables[0])] if len(tables) == 1 else self._asked.answers(tables)
 
     def _example(self) -> list[Any]:
         plain = zip(self._signature.features, self._signature.example, strict=True)
@@ -281,12 +235,6 @@ def described(proof: Proof) -> str:
     if proof.borders:
         labels = f"no label differs but on {proof.borders} rows at a border between two labels, where rounding decides"
     return f"{labels}; {proof.rows} rows compared ({parts}), largest other difference {proof.difference:.1e}"
-
-
-def _only(prediction: Prediction, rows: NDArray[np.bool_]) -> Prediction:
-    """The prediction for some of its rows."""
-    parts = (prediction.predict, prediction.probabilities, prediction.scores)
-    return Prediction(*(None if part is None else part[rows] for part in parts))  # type: ignore[arg-type]
 
 
 def _spread(rows: int, most: int) -> NDArray[Any]:

@@ -41,7 +41,7 @@ def prove_again(directory: Path, settings: Settings) -> Proof | str:
     signature = manifest.signature
     estimator = _estimator(directory, manifest, settings)
     sample = Table.from_rows(signature, manifest.golden.rows)
-    reference = SklearnRuntime(estimator, signature)
+    reference = SklearnRuntime(estimator, signature, in_one_pass=False)
     examiner = Examiner(estimator, reference, signature, sample, scale=manifest.golden.scale)
     limits = {position: feature.max_magnitude for position, feature in enumerate(signature.features) if feature.numeric}
     return examiner.prove(OnnxRuntime.load((directory / ONNX).read_bytes(), signature), limits)
