@@ -91,7 +91,9 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
         kind = _KINDS.get(self.type) or self._date
         if self.allowed is not None:
             kind = f"one of {_listed(self.allowed)}"
-        return f"{kind} or null" if self.missing else kind
+        if not self.missing:
+            return kind
+        return f"{kind}, or null" if self.type == "date" else f"{kind} or null"
 
     @property
     def _date(self) -> str:

@@ -192,7 +192,7 @@ def test_what_is_no_date_is_refused_with_an_example(kind: str, given: Any, sente
     )
     columns = client.simulate_post("/invocations", json={"inputs": {"km": [0.5], "when": [given]}})
 
-    assert problem["detail"].replace(" or null.", ".") == sentence
+    assert problem["detail"].replace(", or null.", ".") == sentence
     assert_problem(columns, 422, "/inputs/when/0")
     if isinstance(given, str) and given:
         assert_problem(client.simulate_get("/prediction", params={"km": "0.5", "when": given}), 422)
