@@ -40,7 +40,7 @@ _SCHEMES: JSON = {
 _DESCRIPTION = """
 Serves fitted scikit-learn models. Each model has its own paths and schemas here; a version's paths name its number.
 
-- Errors are problem documents (RFC 9457): `detail` names the fault in one sentence, and `pointer` its place in the body.
+- Errors are problem documents (RFC 9457). `detail` names the fault in one sentence, `pointer` its place in the body.
   `error` is the same sentence. Below `/v1` and `/v2` their type is `application/json`.
 - HEAD works where GET does. Each answer has an `X-Request-ID`: your own, if you send one.
 - A body may have at most {bytes} bytes and {rows} rows.
