@@ -8,6 +8,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,16 @@ from tests.support.app import Served, make_client
 from tests.support.conversion import convert_here
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# nohup ignores SIGHUP, and a shell ignores SIGINT and SIGQUIT for programs in the background. The servers that tests
+# start would ignore these signals, too.
+for number, default in {
+    signal.SIGHUP: signal.SIG_DFL,
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGQUIT: signal.SIG_DFL,
+}.items():
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, default)
 
 hypothesis.settings.register_profile("default", deadline=None)
 # Each test of bodies tries 2,000 examples for each of the four ways in which models are served.

@@ -231,7 +231,7 @@ def test_while_a_model_hangs_the_master_does_its_work(serve: Serve, root: Path) 
 def starting(root: Path, tmp_path: Path) -> Iterator[Gunicorn]:
     """A service that is loading its models: one model takes long, and is refused later."""
     put(root, 2, hanging)
-    environ = {"MODELS_DIR": str(root), "ALLOW_PICKLE": "1", "TRIAL_SECONDS": "10", "WEB_CONCURRENCY": "1"}
+    environ = {"MODELS_DIR": str(root), "ALLOW_PICKLE": "1", "TRIAL_SECONDS": "6", "WEB_CONCURRENCY": "1"}
     server = Gunicorn(tmp_path / "log", environ)
     try:
         wait_until(lambda: bool(server.workers()))  # the model on trial
