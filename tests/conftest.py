@@ -32,13 +32,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # nohup ignores SIGHUP, and a shell ignores SIGINT and SIGQUIT for programs in the background. The servers that tests
 # start would ignore these signals, too.
-for number, default in {
-    signal.SIGHUP: signal.SIG_DFL,
-    signal.SIGINT: signal.default_int_handler,
-    signal.SIGQUIT: signal.SIG_DFL,
-}.items():
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(number) == signal.SIG_IGN:
-        signal.signal(number, default)
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 hypothesis.settings.register_profile("default", deadline=None)
 # Each test of bodies tries 2,000 examples for each of the four ways in which models are served.
