@@ -24,7 +24,7 @@ import numpy as np
 
 from bench import machine
 from bench.http_client import BadAnswerError, post
-from bench.peers.environments import create
+from bench.peers.environments import create, requirements
 from bench.processes import orderly_end
 from bench.proxy import free_port
 from bench.report import say, table
@@ -89,7 +89,9 @@ def fit() -> list[Model]:
 def systems(model: Model) -> list[System]:
     """The servers of one model."""
     gunicorn = [sys.executable, "-m", "gunicorn", "--workers", "2", "--bind", "127.0.0.1:{port}"]
-    fastapi, mlserver = (create(PEERS / key, HOME / key) for key in ("fastapiboosters", "mlserverboosters"))
+    fastapi, mlserver = (
+        create(requirements(PEERS / key), HOME / key) for key in ("fastapiboosters", "mlserverboosters")
+    )
     app = ["--app-dir", str(ROOT / "bench/peers/fastapiboosters"), "--workers", "2", "--no-access-log"]
     return [
         System(

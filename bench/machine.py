@@ -5,17 +5,25 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import subprocess
 from pathlib import Path
 
 from bench import proxy, wrk
 
 
-def describe() -> str:
-    """The machine in a few words."""
+def describe(python: Path | None = None) -> str:
+    """The machine in a few words, with the version of a Python; of the one that runs this by default."""
     cpuinfo = Path("/proc/cpuinfo").read_text()
     names = [line.partition(":")[2].strip() for line in cpuinfo.splitlines() if line.startswith("model name")]
     cpus = len(os.sched_getaffinity(0))
-    return f"{cpus} CPUs ({names[0] if names else platform.machine()}), Python {platform.python_version()}"
+    return f"{cpus} CPUs ({names[0] if names else platform.machine()}), {_version(python)}"
+
+
+def _version(python: Path | None) -> str:
+    """The name and version of a Python."""
+    if python is None:
+        return f"Python {platform.python_version()}"
+    return subprocess.run([str(python), "--version"], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
 
 
 def require_tools() -> None:

@@ -44,6 +44,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     tolerated = "the share of the machine that other work may take during a load that counts (%(default)s)"
     parser.add_argument("--tolerate", type=float, default=FOREIGN, metavar="SHARE", help=tolerated)
+    parser.add_argument(
+        "--python", type=Path, metavar="FILE", help="a Python that runs all systems (default: this one)"
+    )
     parser.add_argument("--quick", action="store_true", help="one round of 2 s, 32 connections")
     parser.add_argument("--output", type=Path, default=ROOT / "bench", help="where results.json and the others go")
     chosen = parser.parse_args()
@@ -60,11 +63,11 @@ def cells(chosen: argparse.Namespace) -> Iterator[Cell]:
                 yield Cell(model, rows, connections)
 
 
-def start(stack: ExitStack, result: Result, models: list[str]) -> dict[str, Running]:
+def start(stack: ExitStack, result: Result, models: list[str], python: Path | None = None) -> dict[str, Running]:
     """Start a system once for each model. If it fails, the reason becomes a note in the result."""
     running: dict[str, Running] = {}
     try:
-        programs = prepare(BY_KEY[result.key])
+        programs = prepare(BY_KEY[result.key], python)
         result.version = version(BY_KEY[result.key], programs)
         for model in models:
             one = stack.enter_context(Running(BY_KEY[result.key], model, programs))
@@ -120,7 +123,7 @@ def compare(chosen: argparse.Namespace) -> Run:
     """Start all systems, load them, measure their memory, stop them."""
     results = {key: Result(key, BY_KEY[key].title) for key in dict.fromkeys(chosen.systems)}
     with ExitStack() as stack:
-        running = {key: start(stack, result, chosen.models) for key, result in results.items()}
+        running = {key: start(stack, result, chosen.models, chosen.python) for key, result in results.items()}
         for one in (one for started in running.values() for one in started.values()):
             stack.callback(one.server.signal, signal.SIGTERM)  # all at once, before each is waited for
         samples = rounds(chosen, results, running)
@@ -131,7 +134,9 @@ def compare(chosen: argparse.Namespace) -> Run:
         if kept:
             results[key].cells.append((cell, kept))
     date = datetime.now(UTC).strftime("%Y-%m-%d")
-    return Run(date, machine.describe(), chosen.seconds, chosen.rounds, chosen.tolerate, list(results.values()))
+    return Run(
+        date, machine.describe(chosen.python), chosen.seconds, chosen.rounds, chosen.tolerate, list(results.values())
+    )
 
 
 def main() -> None:

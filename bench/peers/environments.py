@@ -17,46 +17,64 @@ class NotInstalledError(Exception):
     """A peer's environment cannot be made; the message says why."""
 
 
-def prepare(system: System) -> Path:
+def home(system: System, python: Path | None = None) -> Path:
+    """The directory of a system's environment and models; each of the other Pythons has its own."""
+    key = "service" if system.own else system.key
+    return SCRATCH / (f"{key}-{python.resolve().name}" if python else key)
+
+
+def prepare(system: System, python: Path | None = None) -> Path:
     """
     The directory of a system's programs, its environment made and its models fitted.
+
+    Args:
+        system: the system.
+        python: the Python that runs it; the one that runs the benchmark by default.
 
     Raises:
         NotInstalledError: it cannot be made.
     """
+    place = home(system, python)
     if system.own:
         models.package(SCRATCH / "models")
-        return BIN
-    home = SCRATCH / system.key
-    programs = create(system.directory, home)
-    models_dir = home / "models"
+        return create([ROOT / "requirements.txt"], place, python) if python else BIN
+    programs = create(requirements(system.directory), place, python)
+    models_dir = place / "models"
     if not models_dir.exists():
         models_dir.mkdir()
         _run([str(programs / "python"), str(ROOT / "bench" / "peers" / "train.py"), str(models_dir)])
     return programs
 
 
-def create(directory: Path, home: Path) -> Path:
+def requirements(directory: Path) -> list[Path]:
     """
-    The programs of an environment with what the requirements.txt of a directory names.
+    The files of requirements in a directory, requirements.txt first.
 
     requirements-alone.txt, if there is one, names packages whose own requirements are left out.
+    """
+    return sorted(directory.glob("requirements*.txt"), key=lambda file: len(file.name))
+
+
+def create(files: list[Path], place: Path, python: Path | None = None) -> Path:
+    """
+    The programs of an environment, in a directory, with what some files of requirements name.
 
     Raises:
         NotInstalledError: it cannot be made.
     """
-    files = sorted(directory.glob("requirements*.txt"), key=lambda file: len(file.name))
-    wanted = hashlib.sha256(b"".join(each.read_bytes() for each in files)).hexdigest()
-    stamp, python = home / "installed", home / "venv" / "bin" / "python"
+    base = str(python.resolve()) if python else sys.executable
+    named = b"".join([each.read_bytes() for each in files] + ([base.encode()] if python else []))
+    wanted = hashlib.sha256(named).hexdigest()
+    stamp, own = place / "installed", place / "venv" / "bin" / "python"
     if not stamp.exists() or stamp.read_text() != wanted:
-        _run([sys.executable, "-m", "venv", "--clear", str(home / "venv")])
+        _run([base, "-m", "venv", "--clear", str(place / "venv")])
         for each in files:
             alone = ["--no-deps"] if each.stem.endswith("alone") else []
             options = ["--disable-pip-version-check", "--quiet", "--no-input", *alone]
-            _run([str(python), "-m", "pip", "install", *options, "-r", str(each)])
-        shutil.rmtree(home / "models", ignore_errors=True)  # fitted by what was installed before
+            _run([str(own), "-m", "pip", "install", *options, "-r", str(each)])
+        shutil.rmtree(place / "models", ignore_errors=True)  # fitted by what was installed before
         stamp.write_text(wanted)
-    return python.parent
+    return own.parent
 
 
 def _run(command: list[str]) -> None:

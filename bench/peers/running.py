@@ -28,7 +28,7 @@ class Running(Stack):
         command = [word.format(**fields) for word in system.command.split()]
         environ = {
             **system.environ,
-            "MODEL_FILE": str(SCRATCH / system.key / "models" / f"{model}.joblib"),
+            "MODEL_FILE": str(programs.parent.parent / "models" / f"{model}.joblib"),
             "MODELS_DIR": str(SCRATCH / "models"),
             "PORT": str(port),
             "PATH": os.pathsep.join([str(programs), os.environ.get("PATH", os.defpath)]),
