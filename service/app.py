@@ -38,6 +38,7 @@ class Service(falcon.App[Request, falcon.Response]):
         repository: the models that are served.
         metrics: counts the requests and the predictions.
         max_body_bytes: larger request bodies are refused.
+        may_be_late: whether answers may be late. An extension might look at the content earlier.
         gauges: the gauges of the versions that serve.
     """
 
@@ -53,6 +54,7 @@ class Service(falcon.App[Request, falcon.Response]):
         self.repository = repository
         self.metrics = metrics
         self.max_body_bytes = settings.max_body_bytes
+        self.may_be_late = not settings.extensions
         self.gauges = ModelGauges(repository)
         metrics.lives = self.gauges.serves
         metrics.registry.register(self.gauges)

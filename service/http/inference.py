@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from service.http.context import Request
+import falcon
+
+from service.http.context import LATER, Request
 from service.http.deadline import check_deadline
+from service.http.validation import Encode
 from service.monitoring.metrics import Inference
 from service.prediction import Prediction
 from service.repository.model import Model
-from service.table import Table
+from service.runtimes.onnx_runtime import OnnxRuntime
+from service.table import FEW, Table
 
 
 def predict(req: Request, model: Model, table: Table) -> Prediction:
@@ -25,3 +29,12 @@ def predict(req: Request, model: Model, table: Table) -> Prediction:
     prediction = model.runtime.predict(table)
     req.context.inference = Inference(model, table, prediction, perf_counter() - started)
     return prediction
+
+
+def respond(req: Request, resp: falcon.Response, model: Model, table: Table, encode: Encode) -> None:
+    """Answer with a prediction. If the server allows it, a few rows of a converted model are predicted late."""
+    later = req.env.get(LATER)
+    if later is not None and table.row_count <= FEW and isinstance(model.runtime, OnnxRuntime):
+        later.make, resp.stream = lambda: encode(model, predict(req, model, table)), ()
+    else:
+        resp.data = encode(model, predict(req, model, table))

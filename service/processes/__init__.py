@@ -8,7 +8,9 @@ Gunicorn's master and workers, and the watcher of the models directory.
     rollouts.py           loads new versions, and keeps the watcher running
     watcher.py            sends SIGHUP if models or keys are new
     extra_workers.py      adds workers while all others are busy
-    worker.py             the worker: calls the app for each request
+    worker.py             the worker: gives other connections away if one request takes long
+    answering.py          calls the app for the requests that arrived together, in steps
+    late.py               answers that the app makes after it has read other requests
     event_loop.py         reads and writes all connections of a worker
     accepting.py          takes new connections
     connection.py         one client's connection

@@ -250,6 +250,10 @@ class Connection:
         self._forget()
         return arrived
 
+    def put_back(self, arrived: Arrived) -> None:
+        """Undo `take`: the request is to be answered again."""
+        self._arrived = arrived
+
     def _take_body(self) -> bytes:
         if len(self.received) == self._length:
             body = bytes(self.received)

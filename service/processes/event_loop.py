@@ -77,7 +77,7 @@ class EventLoop(Accepting):
         Answer the small requests that have arrived.
 
         First all are read, then all are answered, then all answers are sent: the CPU's caches hold the code of one of
-        these steps, but not that of all three.
+        these steps, but not that of all.
         """
         complete, self.complete = self.complete, {}
         for connection in complete:
@@ -153,7 +153,7 @@ class EventLoop(Accepting):
         """Send the answers that were made."""
 
     @abstractmethod
-    def refuse(self, connection: Connection, status: int, error: Exception | None = None) -> None:
+    def refuse(self, connection: Connection, status: int, error: Exception | None = None, head: bytes = b"") -> None:
         """Answer a request with an error status, without the app."""
 
 

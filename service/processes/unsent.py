@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from service.processes.connection import Connection
+from service.processes.connection import Arrived, Connection
+from service.processes.gunicorn_patches import WholeResponse
+from service.processes.late import Late
 
-_WAIT_SECONDS = 0.002
-"""The time that an answer may wait for the others."""
+WAIT_SECONDS = 0.002
+"""The time that an answer may wait for others in each step: while requests are read, and while they are predicted."""
 
 _SHORT_SECONDS = 0.002
 """
@@ -18,6 +22,32 @@ costs little then, and the next long request goes to the first free worker. Only
 
 _SHORT_REQUESTS = 64
 """After a long request, this many short requests must follow before an answer waits again."""
+
+
+@dataclass(slots=True, eq=False)
+class Begun:
+    """
+    An answer that the app has begun.
+
+    Attributes:
+        connection: where it goes to.
+        arrived: the request.
+        environ: the WSGI environment of the request.
+        response: collects the answer.
+        body: what the app gave for the body.
+        late: the leave to answer late; None if the answer is not late.
+        key: the key of the request for `Crashes`; 0 if it has none.
+        seconds: the time that the app has taken so far.
+    """
+
+    connection: Connection
+    arrived: Arrived
+    environ: dict[str, Any]
+    response: WholeResponse
+    body: Any
+    late: Late | None
+    key: int
+    seconds: float
 
 
 class Answer(NamedTuple):
@@ -43,9 +73,13 @@ class Unsent:
 
     Attributes:
         may_wait: whether answers may wait for the others.
+        late: the answers that the app has begun, and has yet to make.
+        ready: the late answers that the app has made.
     """
 
     def __init__(self) -> None:
+        self.late: deque[Begun] = deque()
+        self.ready: deque[Begun] = deque()
         self._made: list[Answer] = []
         self._sent: list[Any] = []
         self._first = self._computed = 0.0
@@ -54,11 +88,11 @@ class Unsent:
 
     def are_late(self, now: float) -> bool:
         """Whether the first answer has waited for as long as it may."""
-        return bool(self._made) and now - self._first > _WAIT_SECONDS
+        return bool(self.late or self._made) and now - self._first > WAIT_SECONDS
 
     def start(self, now: float) -> None:
         """Note the clocks before a request, if no answer waits."""
-        if not self._made:
+        if not (self.late or self._made):
             self._first, self._computed = now, time.thread_time()
 
     def is_long(self, began: float) -> bool:
@@ -80,6 +114,13 @@ class Unsent:
         """Note whether a request took long."""
         self._short = 0 if long else self._short + 1
         self.may_wait = self._short >= _SHORT_REQUESTS
+
+    def take_late(self) -> list[Begun]:
+        """The late answers, made or not. Nobody sends them then."""
+        taken = [*self.late, *self.ready]
+        self.late.clear()
+        self.ready.clear()
+        return taken
 
     def take(self) -> list[Answer]:
         """The answers to be sent now."""

@@ -9,7 +9,7 @@ import falcon
 
 from service.codecs.rows.answers import csv_answer, json_lines_answer
 from service.http.context import Request
-from service.http.inference import predict
+from service.http.inference import respond
 from service.http.validation import Decode, Encode, RowResource
 from service.prediction import Prediction
 from service.repository.model import Model
@@ -48,7 +48,7 @@ class Invocations(RowResource):
         self, req: Request, resp: falcon.Response, model: Model, table: Table, encode: Encode, media_type: str
     ) -> None:
         """Predict every row."""
-        resp.data = encode(model, predict(req, model, table))
+        respond(req, resp, model, table, encode)
         # Without a charset, clients would decode the text as Latin-1.
         resp.content_type = f"{media_type}; charset=utf-8" if media_type == _CSV else media_type
 

@@ -14,7 +14,7 @@ from service.codecs.rows.answers import json_answer, rows
 from service.errors import InvalidInput, MalformedQuery
 from service.feature import Feature, Value
 from service.http.context import Request
-from service.http.inference import predict
+from service.http.inference import predict, respond
 from service.http.validation import RowResource, model_of
 from service.prediction import Prediction
 from service.repository.model import Model
@@ -38,7 +38,7 @@ class Predict(RowResource):
 
     def on_post(self, req: Request, resp: falcon.Response, model: Model, table: Table) -> None:
         """Predict every row."""
-        resp.data = answer(model, predict(req, model, table))
+        respond(req, resp, model, table, answer)
 
 
 class DefaultPredict(Predict):

@@ -129,10 +129,13 @@ def onnx_session(model: bytes) -> Any:
     """
     # A tensor names its file in an entry with the key "location". Most models do not have this word, so the slow search
     # is rare.
-    if b"location" in model and _keeps_data_elsewhere(model):
-        raise ValueError(
-            "it keeps data in other files, but a model must be one file: onnx.save(onnx.load(...)) writes it"
-        )
+    if b"location" in model:
+        from service.runtimes.external_data import keeps_data_elsewhere
+
+        if keeps_data_elsewhere(model):
+            raise ValueError(
+                "it keeps data in other files, but a model must be one file: onnx.save(onnx.load(...)) writes it"
+            )
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     # One thread: a fork would not copy a pool of threads, and several workers already use several cores.
@@ -141,9 +144,3 @@ def onnx_session(model: bytes) -> Any:
     options.log_severity_level = 4
     options.add_session_config_entry("session.load_model_format", "ONNX")  # the ORT format would skip the search
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def _keeps_data_elsewhere(model: bytes) -> bool:
-    from service.runtimes.external_data import keeps_data_elsewhere
-
-    return keeps_data_elsewhere(model)

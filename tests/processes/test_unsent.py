@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from service.processes.unsent import _SHORT_REQUESTS, _SHORT_SECONDS, _WAIT_SECONDS, Answer, Unsent
+from service.processes.unsent import _SHORT_REQUESTS, _SHORT_SECONDS, WAIT_SECONDS, Answer, Begun, Unsent
 
 
 def answer(body: str = "") -> Answer:
@@ -40,11 +40,11 @@ def test_answers_do_not_wait_after_a_long_request() -> None:
 def test_the_first_answer_limits_the_time_of_all() -> None:
     unsent = Unsent()
     assert not unsent.are_late(10.0)
-    for now in (10.0, 10.0 + 0.5 * _WAIT_SECONDS):
+    for now in (10.0, 10.0 + 0.5 * WAIT_SECONDS):
         unsent.start(now)
         unsent.add(answer())
-    assert not unsent.are_late(10.0 + 0.9 * _WAIT_SECONDS)
-    assert unsent.are_late(10.0 + 1.1 * _WAIT_SECONDS)
+    assert not unsent.are_late(10.0 + 0.9 * WAIT_SECONDS)
+    assert unsent.are_late(10.0 + 1.1 * WAIT_SECONDS)
     unsent.take()
     assert not unsent.are_late(11.0)
 
@@ -71,3 +71,13 @@ def test_each_answer_is_taken_once_and_then_told_once() -> None:
     assert unsent.take() == []
     assert unsent.take_sent() == ["a", "b"]
     assert unsent.take_sent() == []
+
+
+def test_late_answers_are_taken_whether_they_are_made_or_not() -> None:
+    unsent = Unsent()
+    nothing: Any = None
+    late, ready = (Begun(nothing, nothing, {}, nothing, body, None, 0, 0.0) for body in ("late", "ready"))
+    unsent.late.append(late)
+    unsent.ready.append(ready)
+    assert unsent.take_late() == [late, ready]
+    assert unsent.take_late() == []

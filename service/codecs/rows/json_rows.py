@@ -97,8 +97,6 @@ class Rows:
             start: the first byte after the opening bracket.
             end: the closing bracket.
             at: the JSON pointer to the array.
-
-        Args:
             checked: whether the syntax of the body is known to be right.
 
         Returns:
