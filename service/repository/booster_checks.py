@@ -2,7 +2,7 @@
 Checks the trees of a booster that was read from its library's own file.
 
 The libraries do not check the indices in a tree. An index past its array reads or writes foreign memory. If a child
-leads back to a node before it, a row that comes there never ends.
+leads back to an earlier node, the prediction of a row never ends.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def checked_content(library: str, content: bytes) -> bytes:
     """
     The content of a booster's file that its library may read.
 
-    LightGBM's text is checked first, since to ask LightGBM for its trees already follows them. It is read without the
-    sizes of its trees: LightGBM would read a tree wherever these say, and so past the text that was checked.
+    LightGBM's text is checked first, because LightGBM follows the trees as soon as it is asked for them. It is read
+    without the sizes of its trees: a wrong size would make LightGBM read a tree outside the text that was checked.
 
     Raises:
         Unsafe: the trees of a text do not fit together.
@@ -56,7 +56,7 @@ def check(library: str, estimator: Any) -> None:
 
     Args:
         library: its name.
-        estimator: as `runtimes.boosters.load` gives it.
+        estimator: the object that `runtimes.boosters.load` returns.
 
     Raises:
         Unsafe: its trees do not fit together.
@@ -72,7 +72,7 @@ def _require(holds: object, fault: str) -> None:
 
 
 def _reached(left: Ints, right: Ints, split: NDArray[np.bool_]) -> Ints:
-    """The nodes that are split, of those to which a row may come from the first one."""
+    """The nodes with a split that a row can reach from the first node."""
     level, met, found = np.zeros(1, dtype=np.int64), 0, []
     while level.size:
         _require(inside(level, 0, len(split)), "has a child that does not exist")
@@ -154,10 +154,10 @@ def _lightgbm_tree(tree: Mapping[str, str], width: int) -> None:
 
 def _catboost(estimator: Any) -> None:
     """
-    Check the features, and the trees whose nodes are of many depths: each says how far behind it its children are.
+    Check the features, and the trees that are not oblivious: their nodes say how far behind them their children are.
 
-    Of other trees CatBoost checks the sizes itself. It makes an array for each position of a row, and a position that
-    two features share would leave another feature without one.
+    CatBoost checks the sizes of oblivious trees itself. It makes an array for each position of a row: if two features
+    share a position, another feature has no array.
     """
     if fault := private_names.missing("catboost"):
         raise Unsafe(fault)

@@ -92,7 +92,7 @@ def _bisecting_k_means(part: Any) -> None:
 
 
 def _support_vectors(part: Any) -> None:
-    """LIBSVM takes the size of one array for the sizes of others, and does not compare them."""
+    """LIBSVM reads the size of one array, and assumes that other arrays have the same size."""
     if "support_vectors_" not in vars(part):
         return
     vectors, coefficients, sparse, width = part.support_vectors_, part._dual_coef_, part._sparse, width_of(part)

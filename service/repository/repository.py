@@ -72,8 +72,8 @@ class ModelRepository:
         """
         Look at the directory again and load the versions that are new or have changed.
 
-        If the directory cannot be read, or is empty, all models go on serving, because that is taken for an accident.
-        If a version is gone and other versions are there, the operator has removed it: it serves no more.
+        If the directory cannot be read, or is empty, all models go on serving: this is probably an accident. If a
+        version is gone and others are there, the operator has removed it, so it no longer serves.
 
         Args:
             heartbeat: is called between versions and files, and about once a second while a model is on trial.

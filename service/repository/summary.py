@@ -75,8 +75,8 @@ def summary(directory: Path, *, next_steps: bool = True, trusted: bool = False) 
     Return the summary of a version on disk. It predicts the example row to measure the time.
 
     Args:
-        directory: where it is.
-        next_steps: whether to say how to ask it.
+        directory: the directory of the version.
+        next_steps: whether to show a command that asks the model.
         trusted: whether its own code may run, although TRUST_CODE does not name it.
 
     Raises:
@@ -184,7 +184,7 @@ def _given(manifest: Manifest) -> tuple[str, ...]:
 
 
 def speeds(directory: Path, manifest: Manifest, *, trusted: bool = False) -> dict[str, float]:
-    """Milliseconds for the example row, by each runtime that there is an artifact for; code runs only if trusted."""
+    """Milliseconds for the example row, by each runtime that has a file; the version's code runs only if trusted."""
     signature = manifest.signature
     table = Table.from_rows(signature, [signature.example])
     runtimes: dict[str, Runtime] = {}
@@ -201,7 +201,7 @@ def speeds(directory: Path, manifest: Manifest, *, trusted: bool = False) -> dic
 
 
 def _own_runtime(directory: Path, manifest: Manifest) -> Mapping[str, Runtime]:
-    """The runtime of the model's own library, by its name; none of a pickle."""
+    """The runtime of the model's own library, by its name; empty if the model is a pickle."""
     if PICKLE in manifest.own_files or not set(manifest.own_files) <= set(manifest.files):
         return {}
     contents = {name: path_of(directory, name).read_bytes() for name in (*manifest.own_files, *manifest.code)}

@@ -139,7 +139,7 @@ def _preprocessor(part: Any, width: int) -> None:
 
 
 def _predictor(part: Any, width: int, categorical: Any) -> None:
-    """A single tree of histogram boosting. `width` is the number of features, `categorical` a bool for each."""
+    """A tree of histogram boosting. `width`: the number of features; `categorical`: a bool for each feature."""
     nodes, sets = part.nodes, part.raw_left_cat_bitsets
     require(nodes.ndim == 1 and len(nodes) >= 1, part, "has no nodes")
     split = np.flatnonzero(nodes["is_leaf"] == 0)

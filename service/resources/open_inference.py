@@ -193,7 +193,7 @@ class Indexed(Struct, frozen=True):
 
 
 class Rollout:
-    """POST /v2/repository/models/{name}/load and /unload: always refused, since models change only at a rollout."""
+    """POST /v2/repository/models/{name}/load and /unload: always refused, because only a rollout changes models."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Say how models are rolled out."""

@@ -45,11 +45,11 @@ class OnePass:
 
     def answers(self, methods: Iterable[str], rows: Any) -> list[Any]:
         """
-        Return what each method answers for the rows.
+        Return the answer of each method for the rows.
 
         Args:
             methods: names of the final estimator's methods.
-            rows: as the estimator takes them; transformers may change them.
+            rows: in the form that the estimator takes; transformers may change them.
         """
         rows = self.transformed(rows)
         asked = _Asked(self.final, self._shared)

@@ -223,7 +223,7 @@ def test_what_is_missing_for_packaging_is_named(
     monkeypatch.setattr("service.commands.packages._NEEDED", ("no_such_package",))
     monkeypatch.setattr("service.commands.packages.ROOT", tmp_path)
     assert main(["add", "m", str(tmp_path / "m.joblib"), "--data", "x.csv"]) == 1
-    assert sentence(capsys).startswith("To package a model, this environment lacks no_such_package. In a clone, `make")
+    assert sentence(capsys).startswith("This environment cannot package models: it lacks no_such_package. In a")
 
 
 def test_the_environment_of_make_gets_what_is_missing(
@@ -244,9 +244,9 @@ def test_the_environment_of_make_gets_what_is_missing(
     assert "--require-hashes" in commands[0]
     assert commands[0][-1] == str(tmp_path / "requirements-packaging.txt")
     assert capsys.readouterr().out.startswith(
-        "Installing, once, what packaging models needs (requirements-packaging.txt)"
+        "Installing, once, the packages that `add` needs (requirements-packaging.txt)"
     )
-    with pytest.raises(CommandError, match=r"That failed: see the lines above, or run `make install`\."):
+    with pytest.raises(CommandError, match=r"The installation failed: see the lines above, or run `make install`\."):
         packages.need_packaging()
 
 
