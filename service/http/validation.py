@@ -32,7 +32,7 @@ _FIELD = re.compile(r"\{model[}:]")
 
 @runtime_checkable
 class Predicting(Protocol):
-    """A resource whose `on_post` takes a model. Its method `read` reads the body for that model."""
+    """A resource whose `on_post` takes a model. Its method `read` reads the body for this model."""
 
     def read(self, req: Request, model: Model, most: int) -> Mapping[str, object]:
         """
@@ -111,7 +111,7 @@ class JSONValidation:
 
 def model_of(req: Request, repository: ModelRepository, name: str | None = None, version: str | None = None) -> Model:
     """
-    The model that a request asks for, noted for the metrics; the default model if it gives no name.
+    The model that a request asks for, noted for the metrics; the default model if the request names none.
 
     Raises:
         ModelNotFound: there is no such model or version.

@@ -1,8 +1,8 @@
 """
 Tries whether a service would load the files of a version, in a process of its own.
 
-What this process has imported or enabled, as scikit-learn's experiments or modules of one's own, a service does not
-know. `python -m service.packaging.fresh_load` reads the files from its standard input and writes why not to its output.
+This process may have imported modules that a service does not have, such as the user's own. So the trial needs a new
+process. `python -m service.packaging.fresh_load` reads the files from standard input, and writes why it refuses them.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _main() -> int:
 
 def check(content: bytes) -> None:
     """
-    Load what a job holds, and have it answer.
+    Load the estimator of a job, and let it answer the golden rows.
 
     Raises:
         Refused: a service would refuse it.

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 LONG_SECONDS = 2.0
-"""If one request takes longer, the worker's other requests go to other workers: see `ExtraWorkers` and `Relay`."""
+"""If one request takes longer, other workers answer the worker's other requests: see `ExtraWorkers` and `Relay`."""
 
 _log = logging.getLogger(__name__)
 

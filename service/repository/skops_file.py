@@ -110,8 +110,8 @@ def _unlisted(names: list[str]) -> str:
     listed = ", ".join(names)
     if any(name.startswith("__main__.") or "<" in name for name in names):
         return (
-            f"it needs what only a notebook or a script knows: {listed}; define it at the top level of a module, "
-            f"fit the model with that, and give the module to save_model (code=[...]) or add (--code)"
+            f"these functions or classes are not at the top level of a module: {listed}; move them there, "
+            f"fit the model again, and give the module to save_model (code=[...]) or add (--code)"
         )
     return (
         f"types that conf/skops-types.txt does not list: {listed}; give modules of your own to save_model (code=[...]) "

@@ -197,7 +197,7 @@ class Rollout:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Say how models are rolled out."""
-        raise Problem(400, "Models are not loaded or unloaded over HTTP: rollouts are SIGHUP to Gunicorn's master.")
+        raise Problem(400, "Models cannot be loaded over HTTP: send SIGHUP to Gunicorn's master to roll models out.")
 
 
 class _Filter(Struct):

@@ -153,7 +153,7 @@ def test_without_a_sample_it_says_where_to_put_one(
     """The command writes nothing."""
     iris(tmp_path)
     assert main(["add", "m", str(tmp_path / "m.joblib")]) == 1
-    assert sentence(capsys).startswith("There are no sample rows: add --data SAMPLE.csv, some hundred rows like those")
+    assert sentence(capsys).startswith("There are no sample rows: add --data SAMPLE.csv, a few hundred rows like those")
     assert not root.exists()
 
 
@@ -307,7 +307,7 @@ def test_an_mlflow_model_without_rows_names_its_columns(
     mlflow_model(tmp_path, SKLEARN.format(sklearn.__version__) + signature)
 
     assert main(["add", "m", str(tmp_path)]) == 1
-    assert "some hundred rows with the columns sepal length (cm), it's wide, or log the model with input_example" in (
+    assert "a few hundred rows with the columns sepal length (cm), it's wide, or log the model with input_example" in (
         capsys.readouterr().err
     )
 
@@ -320,7 +320,7 @@ def test_an_mlflow_model_of_another_scikit_learn_is_refused(
     (tmp_path / "model.pkl").write_bytes(b"no pickle")
 
     assert main(["add", "m", str(tmp_path)]) == 1
-    assert f"was made by scikit-learn 0.24.2, and this is {sklearn.__version__}" in capsys.readouterr().err
+    assert f"was made by scikit-learn 0.24.2, but this is {sklearn.__version__}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def _rollout(subject: Subject) -> JSON:
 
 _ROOT = Endpoint("server", {"get": _root})
 
-ALL_STATISTICS = reading("server", "Count requests and their time", _STATISTICS)
+ALL_STATISTICS = reading("server", "Read the number and the time of requests", _STATISTICS)
 """/v2/models/stats, which has no route of its own."""
 
 ENDPOINTS: Mapping[str, Endpoint] = {
@@ -146,6 +146,6 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "ModelMetadata": reading("model", "Describe the tensors", _METADATA, 404),
     "ModelReady": reading("model", "Check whether the model serves", _object(name=_STRING, ready=_TRUE), 404),
     "ModelConfig": reading("model", "Describe the tensors in the form of Triton", _CONFIG, 404),
-    "Statistics": reading("model", "Count requests and their time", _STATISTICS, 404),
+    "Statistics": reading("model", "Read the number and the time of requests", _STATISTICS, 404),
 }
 """By the name of the resource's class."""

@@ -105,7 +105,7 @@ def _mean(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _average(scope: Any, container: Any, summands: list[str], weights: Any) -> str:
-    """As np.average takes it: a sum, and one division."""
+    """The average, computed as by np.average: a sum, and one division."""
     if weights is not None:
         factors = [constant(scope, container, np.array([float(each)])) for each in weights]
         pairs = zip(summands, factors, strict=True)
