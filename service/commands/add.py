@@ -23,7 +23,7 @@ rows like the training data, as CSV or Parquet with a header. Without --data, `a
 the model's input example, or a .csv or .parquet file with the name of the model, sample, X_train, train, training or
 data.
 
-The model is converted to ONNX and compared with the original row by row; it serves as ONNX only if no label differs.
+The model is converted to ONNX, and the answers of both are compared row by row. ONNX serves only if no label differs.
 
 If the model needs modules of your own, name them with --code: `add` copies them beside the model. The service runs them
 only if its setting TRUST_CODE names the model."""

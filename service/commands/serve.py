@@ -24,7 +24,7 @@ _PORT = 8000
 def register(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add("serve", run, "serve the models over HTTP", _ABOUT, "--port 9000 --workers 4")
-    parser.add_argument("--port", metavar="N", help="the port on 127.0.0.1; default: PORT (all addresses), else 8000")
+    parser.add_argument("--port", metavar="N", help="the port on 127.0.0.1; default: PORT on all addresses, else 8000")
     workers = "worker processes; default: WEB_CONCURRENCY, else one for each CPU if memory suffices"
     parser.add_argument("--workers", metavar="N", help=workers)
     add_models(parser)

@@ -125,7 +125,7 @@ def _expiry(text: str, where: str) -> float:
         else:
             moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
-        raise KeyFileError(f"{where}: the expiry must be a date such as 2027-01-31, or a moment in ISO 8601") from None
+        raise KeyFileError(f"{where}: the expiry must be a date such as 2027-01-31, or a time in ISO 8601") from None
     return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
 
 

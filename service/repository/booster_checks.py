@@ -90,12 +90,12 @@ def _xgboost(estimator: Any) -> None:
     width = int(sizes["num_feature"])
     groups = max(1, int(sizes["num_class"]), int(sizes.get("num_target", 1)))
     if booster["name"] == "gblinear":
-        _require(len(booster["model"]["weights"]) == (width + 1) * groups, "has other weights than features")
+        _require(len(booster["model"]["weights"]) == (width + 1) * groups, "does not have one weight for each feature")
         return
     dart = booster["name"] == "dart"
     model = booster["gbtree"]["model"] if dart else booster["model"]
     trees, ends = model["trees"], np.asarray(model.get("iteration_indptr", [0]), dtype=np.int64)
-    _require(not dart or len(booster["weight_drop"]) == len(trees), "has weights of other trees")
+    _require(not dart or len(booster["weight_drop"]) == len(trees), "does not have one weight for each tree")
     _require(
         inside(np.asarray(model["tree_info"], dtype=np.int64), 0, groups),
         "adds a tree to an output that does not exist",
@@ -109,22 +109,22 @@ def _xgboost_tree(tree: Mapping[str, Any], width: int) -> None:
     left, right, features = (
         np.asarray(tree[name], dtype=np.int64) for name in ("left_children", "right_children", "split_indices")
     )
-    _require(len(left) == len(right) == len(features), "has a tree with arrays of other lengths")
+    _require(len(left) == len(right) == len(features), "has a tree whose arrays differ in length")
     found = _reached(left, right, left != -1)
     _require(inside(features[found], 0, width), "asks for a feature that it does not take")
 
 
 def _lightgbm(text: str) -> None:
-    _require("\r" not in text and "\0" not in text, "has lines that end otherwise than LightGBM writes them")
+    _require("\r" not in text and "\0" not in text, "has line ends that LightGBM does not write")
     head, *trees = text.partition("\nend of trees")[0].split("\nTree=")
     facts = _facts(head)
     width, classes, each_round = (
         int(facts[name]) for name in ("max_feature_idx", "num_class", "num_tree_per_iteration")
     )
-    _require(width >= 0 and 1 <= each_round <= classes, "gives other values than classes")
+    _require(width >= 0 and 1 <= each_round <= classes, "does not give one value for each class")
     _require(len(trees) % each_round == 0, "has a round without all its trees")
     named = [each.partition(":")[2] for each in facts.get("objective", "").split() if each.startswith("num_class:")]
-    _require(all(int(each) == classes for each in named), "has an objective of other classes")
+    _require(all(int(each) == classes for each in named), "has an objective for another number of classes")
     for tree in map(_facts, trees):
         _lightgbm_tree(tree, width + 1)
 
@@ -140,7 +140,7 @@ def _lightgbm_tree(tree: Mapping[str, str], width: int) -> None:
         _ints(tree, name) for name in ("left_child", "right_child", "split_feature", "decision_type")
     )
     lengths = {len(each) for each in (left, right, features, kinds)}
-    _require(lengths == {inner}, "has a tree with arrays of other lengths")
+    _require(lengths == {inner}, "has a tree whose arrays differ in length")
     left, right = (np.where(child < 0, inner + ~child, child) for child in (left, right))  # leaves stand behind
     found = _reached(left, right, np.arange(inner + leaves) < inner)
     _require(inside(features[found], 0, width), "asks for a feature that it does not take")
@@ -164,13 +164,13 @@ def _catboost(estimator: Any) -> None:
     model = estimator.model
     kinds = ("float", "cat", "text", "embedding")
     positions = sorted(each for kind in kinds for each in getattr(model, f"_get_{kind}_feature_indices")())
-    _require(positions == list(range(len(positions))), "has features that share a position, or leave one out")
+    _require(positions == list(range(len(positions))), "has features that share a position, or an unused position")
     if model._object._is_oblivious():  # noqa: SLF001 (its own plots ask so)
         return
     for tree, leaves in enumerate(model.get_tree_leaf_counts()):
         steps = np.array(model._get_tree_step_nodes(tree), dtype=np.int64).reshape(-1, 2)  # noqa: SLF001
         values = np.array(model._get_tree_node_to_leaf(tree), dtype=np.int64)  # noqa: SLF001
-        _require(len(values) == len(steps), "has a tree with arrays of other lengths")
+        _require(len(values) == len(steps), "has a tree whose arrays differ in length")
         ends = np.arange(len(steps))[:, None] + steps
         _require(inside(ends, 0, len(steps)), "has a child that does not exist")
         _require(inside(values[(steps == 0).any(axis=1)], 0, leaves), "has a node without a value")
