@@ -30,7 +30,7 @@ only if its setting TRUST_CODE names the model."""
 
 _NEXT = """Serve it
   {program} serve           starts the service
-  {program} reload          tells a running service; with MODELS_POLL_SECONDS it looks by itself
+  {program} reload          tells a running service (not needed with MODELS_POLL_SECONDS)
   docker compose kill -s HUP api      tells a service that runs in containers"""
 
 

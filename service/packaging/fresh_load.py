@@ -38,8 +38,8 @@ def refusal(
 
     Args:
         artifacts: the files of its version.
-        signature: what it takes and gives.
-        golden: rows that it is to answer there.
+        signature: its inputs and outputs.
+        golden: rows that it must answer in the new process.
     """
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     job = pickle.dumps(_Job(artifacts, types_of_environment(), signature, golden))

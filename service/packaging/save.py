@@ -80,7 +80,7 @@ def save_model(
     """
     home, number = place(root, name, version)
     modules = code if isinstance(code, Mapping) else gather(code)
-    report("trying what the model takes")
+    report("finding inputs and outputs")
     estimator = boosters.adapted(without_samplers(estimator))
     _check_kind(estimator)
     signature, table = inspect(estimator, sample, classes=classes, example=example)

@@ -87,7 +87,7 @@ class Worker(EventLoop):
 
     def answer(self, connection: Connection) -> None:
         """
-        Make the answer to a request. It is sent with those of the other requests that arrived together with it.
+        Make the answer to a request. It is sent together with the answers to the other requests of the same turn.
 
         The next request on this connection waits until other connections had their turn.
         """

@@ -99,7 +99,7 @@ class OwnCode:
 
     def types(self, schema: Any) -> list[str]:
         """
-        The names of those classes and functions in a mapped schema that these modules define.
+        The names of the classes and functions in a mapped schema that these modules define.
 
         Raises:
             Unsafe: the schema names another object of a module, or calls a function as if it were a class.

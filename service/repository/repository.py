@@ -112,7 +112,7 @@ class ModelRepository:
                 _log.error("models directory of %s cannot be read; %s", label, _KEPT)
                 versions.update({each: self._versions[each] for each in self._versions if _name(each) == label})
         for label in self._versions.keys() - versions.keys():
-            _log.info("%s was removed, so it serves no more", label)
+            _log.info("%s was removed, so it no longer serves", label)
         self._warn_of_slower(versions)
         self._versions = versions
         self._entries = {name: _entry({each: versions[each] for each in of}) for name, of in groupby(versions, _name)}

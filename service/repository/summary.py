@@ -104,7 +104,7 @@ def size_of(directory: Path) -> int:
 
 
 def code_lines(manifest: Manifest) -> tuple[str, ...]:
-    """The files of a version's own code, and what a service needs to run it."""
+    """The files of a version's own code, and the setting by which a service runs it."""
     shown = ", ".join(manifest.code[:_FEW]) + (" and more" if len(manifest.code) > _FEW else "")
     if manifest.runtime == "onnx":
         return shown, f"not needed to serve; `check --prove` runs it if TRUST_CODE={manifest.name} is set"

@@ -16,7 +16,7 @@ _SHARED = ("predict_proba", "decision_function", "kneighbors", "transform")
 """Methods whose answers other methods of the same estimator use."""
 
 _LIBRARIES = frozenset({"builtins", "numpy", "scipy", "sklearn"})
-"""Only estimators of these libraries are computed in one pass: other code may change rows, or answer by chance."""
+"""Only estimators of these libraries are computed in one pass: other code may change rows, or answer at random."""
 
 
 class OnePass:

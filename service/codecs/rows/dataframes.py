@@ -212,7 +212,7 @@ class _Column:
             return np.empty(0)
         parts = self._pieces.decode_pieces(body, start, end, self._max_rows, partial(self._walk, body, at))
         if parts is None:
-            raise InvalidInput("The body is not what this model takes.", "")
+            raise InvalidInput("This model does not take the body.", "")
         return np.concatenate(parts)
 
     def _fits(self, text: bytes) -> NDArray[Any] | None:

@@ -126,7 +126,7 @@ class Rows:
             raise InvalidInput(f"{_name(at)} must be an array of rows.", at)
         table = self.decode_range(bytes(reader.data), *reader.array(), at, checked=True)
         if table is None:
-            raise InvalidInput("The body is not what this model takes.", "")
+            raise InvalidInput("This model does not take the body.", "")
         return table
 
     def _too_many(self, body: bytes, start: int, end: int) -> bool:

@@ -60,7 +60,7 @@ def cut_lines(body: bytes, at: int, target: int, end: int) -> int:
 def _cut(separator: re.Pattern[bytes], body: bytes, at: int, target: int, end: int) -> int:
     if body.find(b"\\", at, target) >= 0:
         before = body[at:target]
-        target += (len(before) - len(before.rstrip(b"\\"))) % 2  # not between a backslash and what it escapes
+        target += (len(before) - len(before.rstrip(b"\\"))) % 2  # not between a backslash and its character
     if strings(body[at:target]) % 1:
         rest = _REST.match(body, target, end)
         target = rest.end() if rest else end

@@ -14,7 +14,7 @@ from service.packaging.conversion.powers import Powers
 
 
 def register(options: dict[str, Any]) -> None:
-    """Make skl2onnx use these converters; `options` are those of its classifiers."""
+    """Make skl2onnx use these converters. `options`: the options of its classifiers."""
     from skl2onnx import update_registered_converter
     from skl2onnx.common._registration import get_converter, get_shape_calculator
     from skl2onnx.common.shape_calculator import (

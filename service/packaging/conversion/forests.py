@@ -130,7 +130,7 @@ def means(scope: Any, container: Any, given: str, forest: Any, leaves: list[tupl
 
 
 def _nodes(tree: Any, output: int, label: int) -> NDArray[Any]:
-    """The nodes of a tree, with the share of one label, or the number, for the value of each leaf."""
+    """The nodes of a tree. The value of a leaf is the share of the label; in a regressor, the predicted number."""
     nodes = np.zeros(tree.node_count, dtype=NODE)
     nodes["is_leaf"] = tree.children_left < 0
     nodes["value"] = tree.value[:, output, label]

@@ -242,5 +242,5 @@ def _with_example(feature: Feature, value: Any) -> Feature:
         plain = number(value) if number else str(value)
     refusal = feature.refusal(plain)
     if refusal:
-        raise PackagingError(f"The example is not what the model takes: {refusal}")
+        raise PackagingError(f"The model does not take the example: {refusal}")
     return replace(feature, example=plain)
