@@ -95,7 +95,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 def _wanted(name: str) -> str | None:
-    """A sentence on the values that a setting takes; None if msgspec's own message is clear enough."""
+    """A sentence on the values that a setting takes; None if every text is a value."""
     kind = get_type_hints(Settings, include_extras=True).get(name)
     if kind is bool:
         return "It must be 1 or 0"
@@ -107,7 +107,12 @@ def _wanted(name: str) -> str | None:
         return "It must be * or origins in lower case, such as https://app.example.com, http://localhost:3000"
     if Route in get_args(kind):
         return "It must be a path, such as /predict"
-    return None
+    return _number(*get_args(kind)) if get_origin(kind) is Annotated else None
+
+
+def _number(kind: type, limits: Meta) -> str:
+    least = f"{limits.ge} or more" if limits.gt is None else f"more than {limits.gt}"
+    return f"It must be a {'whole ' * (kind is int)}number, {least}{f', up to {limits.le}' * bool(limits.le)}"
 
 
 OTHERS = frozenset(

@@ -180,9 +180,9 @@ def test_show_tells_what_a_model_takes(root: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["show", "none"], "show: There is no model none in {root}; there is iris."),
+        (["show", "none"], "show: There is no model none in {root}; its models: iris."),
         (["show", "iris", "--version", "7"], "show: iris has no version 7; it has 1."),
-        (["predict", "none", "x.csv"], "predict: There is no model none in {root}; there is iris."),
+        (["predict", "none", "x.csv"], "predict: There is no model none in {root}; its models: iris."),
         (["predict", "iris", "x.csv"], "predict: x.csv cannot be read: No such file or directory."),
         (["predict", "iris", "x.doc"], f"predict: x.doc: its suffix names no format; add --format {ANY}."),
         (["remove", "iris"], "remove: To remove iris/1, add --yes: without a terminal nobody can confirm it."),

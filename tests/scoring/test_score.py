@@ -177,7 +177,7 @@ def test_refused_rows_are_told_and_the_others_scored(jobs: int, chunk_rows: int,
     assert [line.split(",")[4] for line in text.splitlines()] == ["prediction", "Setosa", "Virginica"]
     assert errors == [
         {"line": 3, "pointer": "/sepal_width", "detail": "sepal_width must be a number."},
-        {"line": 4, "pointer": "", "detail": "Line 4 has 2 values, but it must have 4."},
+        {"line": 4, "pointer": "", "detail": "The row has 2 values, but needs 4."},
         {
             "line": 6,
             "pointer": "/sepal_length",

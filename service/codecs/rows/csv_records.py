@@ -80,4 +80,4 @@ def _check_width(line: int, start: bytes, width: int) -> None:
         return
     start = start.rpartition(b",")[0]  # cut after a whole cell, not within a character
     if len(next(csv.reader([start.decode()]), ())) > width:
-        raise InvalidInput(f"Line {line} has more than {width} values.")
+        raise InvalidInput(f"Line {line}: The row has more than {width} values.")
