@@ -100,7 +100,7 @@ _INDEX = _list(
 
 
 def _root(subject: Subject) -> JSON:
-    page = {"type": "string", "description": "The page, if the header Accept prefers it."}
+    page = {"type": "string", "description": "The page, if the header Accept prefers HTML."}
     content = {_JSON: media(_ALIVE), "text/html": media(page)}
     return operation(subject, "Check that the service is alive", success("The answer.", content))
 
@@ -112,7 +112,7 @@ def _metrics(subject: Subject) -> JSON:
 
 
 def _index(subject: Subject) -> JSON:
-    ready = {"type": ["boolean", "null"], "description": "true leaves out the versions that do not serve."}
+    ready = {"type": ["boolean", "null"], "description": "If true, the answer leaves out versions that do not serve."}
     asked = media({"type": "object", "properties": {"ready": ready}}, {"serving": {"ready": True}})
     response = success("The versions.", {_JSON: media(_INDEX)})
     body = {"required": False, "content": {_JSON: asked}}
