@@ -31,7 +31,7 @@ def register(commands: Commands) -> None:
     parser.add_argument("--version", metavar="N", type=int, help="the model's version; default: the highest verified")
     parser.add_argument("--format", choices=FORMATS, help="the input's format; default: by its suffix")
     parser.add_argument("--output-format", choices=FORMATS, help="default: by the output's suffix, else the input's")
-    parser.add_argument("--keep", metavar="A,B", help='the columns to keep; default: all; "" keeps none')
+    parser.add_argument("--keep", metavar="A,B", help='the columns to keep; default: all; "" keeps no column')
     parser.add_argument(
         "--errors", metavar="FILE", help="write a JSON line for each refused row to FILE: its line and the reason"
     )

@@ -205,7 +205,7 @@ class Authentication:
 
 
 def _given(req: Request) -> str:
-    """The key in a request; empty if there is none."""
+    """The key in a request; empty if there is no key."""
     scheme, _, key = req.env.get("HTTP_AUTHORIZATION", "").partition(" ")
     bearer: str = key.strip() if scheme.lower() == "bearer" else ""
     api_key: str = req.env.get("HTTP_X_API_KEY", "").strip()

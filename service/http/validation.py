@@ -100,7 +100,7 @@ class JSONValidation:
         self._predicting[id(resource)] = resource
 
     def process_resource(self, req: Request, resp: falcon.Response, resource: object, params: dict[str, Any]) -> None:
-        """Find the model first, since this is cheap; then read the body."""
+        """Find the model first, because this is cheap; then read the body."""
         predicting = self._predicting.get(id(resource))
         if predicting is None or req.method != "POST":
             return

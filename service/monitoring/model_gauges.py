@@ -64,7 +64,7 @@ class ModelGauges:
 
 
 def _version_in(labels: Mapping[str, str]) -> tuple[str, str]:
-    """The model and the version in the labels of a series; empty strings if it has none."""
+    """The model and the version in the labels of a series; empty strings if it has no such labels."""
     model = labels.get("model", "")
     return model, labels.get("version", "") if model else ""
 

@@ -153,7 +153,7 @@ def _converted(estimator: Any, signature: Signature, examiner: Examiner) -> tupl
 
 
 def _artifacts(estimator: Any, modules: Files, report: Callable[[str], object], *, required: bool) -> dict[str, bytes]:
-    """The estimator's files; none if ONNX serves and the estimator cannot be written."""
+    """The estimator's files; empty if ONNX serves and the estimator cannot be written."""
     try:
         return artifacts_of(estimator, modules)
     except PackagingError as ex:

@@ -20,7 +20,7 @@ _CANDIDATES = 16
 
 
 class Accepting(Sending):
-    """Accepts connections while there is room. If there is none, it closes the least useful connection first."""
+    """Accepts connections while there is room. Without room, it closes the least useful connection first."""
 
     def count(self) -> int:
         """The number of open connections."""

@@ -53,7 +53,7 @@ class ExtraWorkers:
 
 
 def _last_sign(worker: Any) -> float:
-    """The time of a worker's last heartbeat. A worker that is busy with one long request sends none."""
+    """The time of a worker's last heartbeat. A worker that is busy with one long request sends no heartbeat."""
     try:
         seconds: float = worker.tmp.last_update()
     except (OSError, ValueError):  # it has just ended

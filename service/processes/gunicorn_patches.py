@@ -67,7 +67,7 @@ class Head:
         return content
 
     def unread(self, data: bytes) -> None:
-        """Take back bytes that follow the head. There are none."""
+        """Take back bytes that follow the head. There are no such bytes."""
 
 
 class Request(message.Request):  # type: ignore[misc]

@@ -44,7 +44,7 @@ class OwnCode:
 
     def __init__(self, files: Mapping[str, bytes], *, by_own_names: bool = False) -> None:
         """
-        Take the modules; none is executed before it is imported.
+        Take the modules. A module is executed only when it is imported.
 
         Args:
             files: their text, by their path: `clip.py`, `features/__init__.py`.
@@ -56,7 +56,7 @@ class OwnCode:
 
     @classmethod
     def of(cls, contents: Mapping[str, bytes]) -> OwnCode | None:
-        """The code among a version's files; None if it has none."""
+        """The code among a version's files; None if the version has no code."""
         files = {name.removeprefix(f"{CODE}/"): each for name, each in contents.items() if name.startswith(f"{CODE}/")}
         return cls(files) if files else None
 

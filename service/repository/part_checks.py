@@ -199,4 +199,4 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "_VectorizerMixin": _text_reader,
     "_spbase": _sparse,
 }
-"""The checks, by names of classes and not by classes: so no library is imported that the model does not need."""
+"""The checks, by names of classes: a class itself would need an import, even if the model does not need its library."""

@@ -21,7 +21,7 @@ from service.repository.model import Incomplete, Model, Refused
 
 _log = logging.getLogger(__name__)
 
-REWRITTEN = "it was rewritten, but a version never changes: give it a new number; what was loaded first goes on serving"
+REWRITTEN = "it was rewritten, but a version never changes: give it a new number; the files loaded first go on serving"
 
 
 def nothing() -> None:

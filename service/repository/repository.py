@@ -17,7 +17,7 @@ from service.repository.reconciler import Load, Observer, Reconciler, Version, n
 _log = logging.getLogger(__name__)
 
 _FALLBACK = "iris"
-_KEPT = "what served goes on serving"
+_KEPT = "the loaded models go on serving"
 
 
 class Entry(Struct, frozen=True):
@@ -85,7 +85,7 @@ class ModelRepository:
         try:
             _ = self.default
         except ModelNotFound as ex:
-            _log.warning("/prediction is 404: %s DEFAULT_MODEL names it.", ex.detail)
+            _log.warning("/prediction answers 404: %s DEFAULT_MODEL must name a model.", ex.detail)
 
     def _scan(self) -> Mapping[str, State]:
         try:

@@ -191,7 +191,7 @@ def speeds(directory: Path, manifest: Manifest, *, trusted: bool = False) -> dic
     if ONNX in manifest.files and fallback(directory, manifest) is None:
         runtimes["ONNX Runtime"] = OnnxRuntime.load((directory / ONNX).read_bytes(), signature)
     if not manifest.code or trusted or Settings.from_environ(os.environ).trusts(manifest.name):
-        # It may be of types that are not listed, and its library need not be installed.
+        # Its types may be unlisted, or its library may be missing.
         with suppress(Refused, ImportError):
             runtimes |= _own_runtime(directory, manifest)
     return {
