@@ -24,9 +24,9 @@ pyproject.toml states the rule.
     runtimes/     turns a Table into a Prediction, one module for each model format; no HTTP and no JSON
     static/       the page: HTML, CSS and JavaScript modules, without a build step
 
-The modules that all share: settings.py, errors.py, wording.py (parts of sentences), signature.py, table.py,
+The modules that all share: settings.py, errors.py, wording.py (parts of sentences), feature.py, signature.py, table.py,
 prediction.py, several_outputs.py (probabilities of several outputs) and dates.py. private_names.py lists the private
-names of other libraries that are used.
+names of other libraries that the service uses.
 """
 
 __version__ = "0.1.0"

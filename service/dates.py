@@ -1,8 +1,8 @@
 """
 Dates as ISO 8601 strings: checks them, and turns them into the values of a column.
 
-A column without a time zone takes dates without one, and a column with a time zone takes dates with any, for pandas
-compares only like with like. Nothing imports this module before a model takes dates.
+A column without a time zone takes only dates without a zone. A column with a time zone takes only dates with a zone,
+any zone: pandas cannot compare the two kinds. This module is imported only if a model takes dates.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def years(dtype: str) -> tuple[int, int]:
 
 def instants(dtype: str, column: Sequence[str | None] | NDArray[Any]) -> NDArray[Any]:
     """
-    The dates of a column, each of which is taken or None, as a NumPy array of its unit, in UTC if it has a time zone.
+    Turn a checked column of dates and None into a NumPy array of its unit, in UTC if the column has a time zone.
 
     Parts of a date that are smaller than the unit are cut off.
     """
@@ -72,14 +72,14 @@ def instants(dtype: str, column: Sequence[str | None] | NDArray[Any]) -> NDArray
 
 
 def isoformat(dates: NDArray[Any], *, zone: bool) -> list[str | None]:
-    """NumPy's dates as short strings; those of a column with a time zone are in UTC, and say so."""
+    """NumPy's dates as short strings. With `zone`, the dates are in UTC, and the strings end in Z."""
     midnights = not zone and bool((np.isnat(dates) | (dates == dates.astype("M8[D]"))).all())
     texts = np.datetime_as_string(dates.astype("M8[D]") if midnights else dates).tolist()
     return [None if text == "NaT" else _plain(text) + "Z" * zone for text in texts]
 
 
 def period(dtype: str, column: NDArray[Any]) -> tuple[str, str] | None:
-    """The first and the last date of a column; None if it has none."""
+    """The first and the last date of a column; None if it has no date."""
     dates = instants(dtype, column)
     known = np.flatnonzero(~np.isnat(dates))
     if not len(known):

@@ -17,7 +17,7 @@ class Fault(StrEnum):
     """
 
     MANIFEST = "Its manifest is not valid."
-    FILES = "A file is missing, or is not the one in its manifest."
+    FILES = "A file is missing, or differs from its manifest."
     NEEDS = "It needs a library or a setting that this service does not have."
     MODEL = "Its model could not be loaded, or did not answer its golden rows as expected."
     REWRITTEN = "Its files were changed after it was loaded; a version never changes."
@@ -61,7 +61,7 @@ class MalformedTensor(ServiceError):
 
 class InvalidInput(ServiceError):
     """
-    The input can be read, but is not what the model takes.
+    The input can be read, but the model does not take it.
 
     Attributes:
         feature: the name of the feature whose value is at fault; None if the fault is not in a value.

@@ -50,12 +50,12 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
         example: a value that the model takes.
         missing: whether null is taken.
         categories: the values that the model knows, strings or numbers; None if there is no such list.
-        accepts_unknown: whether values outside `categories` are taken, too.
+        accepts_unknown: whether values outside `categories` are taken, too; `open` in JSON.
         range: smallest and largest value of the sample, for numbers.
         period: first and last date of the sample, for dates.
-        max_magnitude: the largest magnitude that the model's arithmetic takes (float32's for bare trees).
+        max_magnitude: the largest magnitude of the model's arithmetic (float32's for bare trees); `limit` in JSON.
         dtype: the column's dtype; None if the estimator wants no DataFrame.
-        missing_is_none: whether a missing string is None for the estimator; otherwise it is NaN.
+        missing_is_none: whether a missing string is None for the estimator, not NaN; `none` in JSON.
     """
 
     name: str

@@ -32,19 +32,19 @@ class Settings(Struct, frozen=True, kw_only=True):
         default_model: the model behind /prediction. If unset: the only model, or iris if there are several.
         max_body_bytes: larger request bodies are answered 413.
         max_rows: requests with more rows are answered 413.
-        ready: whether the service is ready if all models serve, or if any does.
+        ready: "all": the service is ready once all models serve; "any": once one model serves.
         models_poll_seconds: how often the watcher looks for new models; 0 is never.
-        api_keys_file: a file of API keys, one a line; without it, no key is asked for.
+        api_keys_file: a file of API keys, one key a line. If unset, requests need no key.
         allow_pickle: whether a model may be unpickled, which runs code from its file.
         trust_code: names of models, joined by commas, whose versions may run code of their own.
-        skops_types_file: a file of types that skops may build, beside those of conf/skops-types.txt.
-        runtime: serve through this runtime only; "auto" takes the one that each manifest names.
+        skops_types_file: a file of types that skops may build, in addition to conf/skops-types.txt.
+        runtime: serve through this runtime only; "auto" takes the runtime that each manifest names.
         trial_seconds: how long a model may take to load and to answer its golden rows.
-        slow_request_seconds: requests that take as long are logged.
-        request_seconds: how long a request may take; the proxy answers 504 then, and soon after its worker is replaced.
+        slow_request_seconds: requests that take this long or longer are logged.
+        request_seconds: how long a request may take. Then the proxy answers 504; 5 s later the worker is replaced.
         log_level: the least severe level that is logged.
         arrow: True if /invocations takes Parquet files and Arrow streams. This needs pyarrow.
-        cors_origins: the origins whose pages may call the service, joined by commas, or *. If unset, no page may.
+        cors_origins: the origins whose pages may call the service, joined by commas, or *. Its own page always may.
         extensions: your own modules, joined by commas. The function `extend` of each module gets the app.
         docs: True if the page, the API browser and the OpenAPI document are served.
         aip_predict_route: a second path for the predictions of the default model. Vertex AI sets it.
@@ -95,7 +95,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 def _wanted(name: str) -> str | None:
-    """A sentence on the values that a setting takes; None if msgspec's own message is clear enough."""
+    """A sentence on the values that a setting takes; None if every text is a value."""
     kind = get_type_hints(Settings, include_extras=True).get(name)
     if kind is bool:
         return "It must be 1 or 0"
@@ -107,7 +107,12 @@ def _wanted(name: str) -> str | None:
         return "It must be * or origins in lower case, such as https://app.example.com, http://localhost:3000"
     if Route in get_args(kind):
         return "It must be a path, such as /predict"
-    return None
+    return _number(*get_args(kind)) if get_origin(kind) is Annotated else None
+
+
+def _number(kind: type, limits: Meta) -> str:
+    least = f"{limits.ge} or more" if limits.gt is None else f"more than {limits.gt}"
+    return f"It must be a {'whole ' * (kind is int)}number, {least}{f', up to {limits.le}' * bool(limits.le)}"
 
 
 OTHERS = frozenset(

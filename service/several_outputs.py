@@ -23,14 +23,14 @@ def in_columns(signature: Signature, probabilities: NDArray[Any]) -> NDArray[Any
 
     Args:
         signature: a signature with `output_classes`.
-        probabilities: shape (rows, all classes): they are in columns already; (outputs, rows, classes); or
-            (rows, outputs), if each output has two classes: these are the probabilities of the second class.
+        probabilities: shape (rows, all classes), which are in columns already; or (outputs, rows, classes); or
+            (rows, outputs), the probabilities of the second class, if each output has two classes.
 
     Returns:
         The probabilities, shape (rows, all classes). Two outputs of 2 and 3 classes have 5 columns.
 
     Raises:
-        InvalidInput: they are in another shape.
+        InvalidInput: the probabilities have another shape.
     """
     outputs = signature.output_classes or ()
     if probabilities.ndim == 3:
@@ -39,7 +39,7 @@ def in_columns(signature: Signature, probabilities: NDArray[Any]) -> NDArray[Any
     if probabilities.shape[1] == len(outputs) != width:
         probabilities = np.stack([1 - probabilities, probabilities], axis=2).reshape(len(probabilities), -1)
     if probabilities.shape[1] != width:
-        raise InvalidInput("The model gives another number of probabilities than it has classes.")
+        raise InvalidInput("The model does not give one probability for each of its classes.")
     return probabilities
 
 

@@ -24,7 +24,7 @@ Task = Literal["classifier", "regressor", "clusterer", "outlier_detector", "tran
 Form = Literal["matrix", "frame", "objects", "texts", "dicts"]
 """
 How the estimator wants its table: a float64 matrix, a DataFrame, an array of objects, one 1-D array of texts, or a list
-of dicts that lack what is missing.
+of dicts without the keys of missing values.
 """
 
 

@@ -211,7 +211,7 @@ def _matrix(signature: Signature, rows: Sequence[Row]) -> NDArray[np.float64]:
 
 
 def _few(signature: Signature, rows: Sequence[Row]) -> Table | None:
-    """A table of a few numbers that are taken without a look at each feature; None if they have to be looked at."""
+    """A table of a few numbers that all features take; None if each feature must check its numbers."""
     limit, numbers = signature.common_limit, [*chain.from_iterable(rows)]
     if limit is None or not numbers or None in numbers:
         return None

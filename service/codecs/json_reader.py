@@ -103,9 +103,9 @@ class Reader:
 
     def array(self) -> tuple[int, int]:
         """
-        Pass over the array that comes next; where what is between its brackets begins and ends.
+        Pass over the array that comes next. It must not be inside another array.
 
-        It is in objects alone, and in no other array.
+        Returns: the positions of its first byte after `[`, and of its `]`.
         """
         self.peek()
         start, data = self.at + 1, bytes(self.data)
@@ -128,7 +128,7 @@ class Reader:
             return
         known = self.known.get(self._key)
         if known is not None and bytes(self.data).startswith(memoryview(known), self.at):
-            self.at += len(memoryview(known))  # an array or an object says where it ends
+            self.at += len(memoryview(known))  # its last bracket shows that the array or object ends here
             return
         try:
             _value.decode(memoryview(self.data)[self.at :])
@@ -155,11 +155,11 @@ _gap = re.compile(rb"(?:NaN|nan|Infinity|inf|None)\b")
 
 def json_text(body: bytes, what: str = "The body", *, checked: bool = False) -> bytes:
     """
-    A JSON document (RFC 8259), its syntax checked.
+    Check the syntax of a JSON document (RFC 8259), and return the document.
 
     Args:
-        what: what the sentences call it.
-        checked: whether its syntax is known to be right; then it is only seen that it is UTF-8.
+        what: the name of the document in sentences.
+        checked: whether its syntax is known to be right. Then only its encoding, UTF-8, is checked.
 
     Raises:
         NotJSON: the document is empty, not UTF-8, or not JSON; the sentence names the byte.

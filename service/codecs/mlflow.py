@@ -122,7 +122,7 @@ class MLflowDecoder:
 
 
 def _refuse(body: bytes, known: Mapping[str, Raw] | None = None) -> NoReturn:
-    """Say what is wrong with a body, its rows aside. The texts of its members are known if its syntax is right."""
+    """Raise the fault of a body outside its rows. The texts of its members are known if its syntax is right."""
     reader = Reader(json_text(body, checked=known is not None), known=known)
     if reader.peek() != "{":
         raise InvalidInput(_FORM, "")

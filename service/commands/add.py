@@ -15,21 +15,22 @@ from service.repository.summary import summary
 from service.settings import Settings
 
 _ABOUT = """Package a fitted model for serving. FILE is a .joblib, .pkl, .skops or .onnx file, a booster's own file
-(.ubj, .json, .txt, .cbm), or the directory of an MLflow model. Loading a pickle runs its code, so package only
-pickles that you trust.
+(.ubj, .json, .txt, .cbm), or the directory of an MLflow or skops model. Loading a pickle runs its code, so package
+only pickles that you trust.
 
-The features, their types and the classes are read from the model and from sample rows. The sample has some hundred rows
-like the training data, as CSV or Parquet with a header. Without --data, `add` looks for a sample beside the model: the
-input example of an MLflow model, or a .csv or .parquet file named like the model, or sample, X_train or train.
+The features, their types and the classes are read from the model and from sample rows. The sample has a few hundred
+rows like the training data, as CSV or Parquet with a header. Without --data, `add` looks for a sample beside the model:
+the model's input example, or a .csv or .parquet file with the name of the model, sample, X_train, train, training or
+data.
 
-The model is converted to ONNX and compared with the original row by row; it serves as ONNX only if no label differs.
+The model is converted to ONNX, and the answers of both are compared row by row. ONNX serves only if no label differs.
 
-Modules of your own that the model needs are named with --code and copied beside the model. The service runs them only
-if its setting TRUST_CODE names the model."""
+If the model needs modules of your own, name them with --code: `add` copies them beside the model. The service runs them
+only if its setting TRUST_CODE names the model."""
 
 _NEXT = """Serve it
   {program} serve           starts the service
-  {program} reload          tells a running service; with MODELS_POLL_SECONDS it looks by itself
+  {program} reload          tells a running service (not needed with MODELS_POLL_SECONDS)
   docker compose kill -s HUP api      tells a service that runs in containers"""
 
 

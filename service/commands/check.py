@@ -67,7 +67,7 @@ def _print(found: list[dict[str, object]]) -> None:
         if "refused" in each:
             print(f"{label}: {painted('refused', 'red')}: {each['refused']}")
         else:
-            old = "; proven by an older method, which check --prove does again" if "proven_before" in each else ""
+            old = "; proven by an older method: check --prove proves it again" if "proven_before" in each else ""
             print(
                 f"{label}: {painted('ok', 'green')}, serves through {each['platform']}{'' if 'proof' in each else old}"
             )

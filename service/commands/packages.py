@@ -31,10 +31,10 @@ def need_packaging() -> None:
         return
     if not _may_install():
         raise CommandError(
-            f"To package a model, this environment lacks {', '.join(missing)}. In a clone, `make install` brings all; "
-            f"elsewhere: pip install -r {_PACKAGING}. Containers serve models that were added outside."
+            f"This environment cannot package models: it lacks {', '.join(missing)}. In a clone, run `make install`; "
+            f"elsewhere, run pip install -r {_PACKAGING}. For a container, add the model on the host."
         )
-    _install(_PACKAGING, "packaging models needs")
+    _install(_PACKAGING, "the packages that `add` needs")
 
 
 def need_serving(settings: Settings) -> None:
@@ -45,7 +45,7 @@ def need_serving(settings: Settings) -> None:
         CommandError: scikit-learn cannot be installed.
     """
     if find_spec("sklearn") is None and _may_install() and _needs_sklearn(settings):
-        _install(_SERVING, "a model needs that is served by scikit-learn")
+        _install(_SERVING, "scikit-learn, because a model needs it")
 
 
 def _needs_sklearn(settings: Settings) -> bool:
@@ -61,10 +61,10 @@ def _may_install() -> bool:
     return Path(sys.prefix).resolve() == (ROOT / ".venv").resolve() and find_spec("pip") is not None
 
 
-def _install(requirements: str, reason: str) -> None:
-    print(f"Installing, once, what {reason} ({requirements}):", flush=True)
+def _install(requirements: str, what: str) -> None:
+    print(f"Installing, once, {what} ({requirements}):", flush=True)
     options = ["--disable-pip-version-check", "--no-compile", "--require-hashes", "-r", str(ROOT / requirements)]
     command = [sys.executable, "-m", "pip", "install", *options]
     if subprocess.run(command, check=False).returncode:  # noqa: S603 (the command is ours)
-        raise CommandError("That failed: see the lines above, or run `make install`.")
+        raise CommandError("The installation failed: see the lines above, or run `make install`.")
     invalidate_caches()

@@ -28,12 +28,12 @@ def register(commands: Commands) -> None:
     parser.add_argument("name", metavar="NAME", help="the model")
     parser.add_argument("input", metavar="INPUT", help=".csv, .jsonl, .parquet or .arrow; - is standard input")
     parser.add_argument("-o", "--output", metavar="FILE", default=STANDARD, help="default: standard output")
-    parser.add_argument("--version", metavar="N", type=int, help="the model's version; default: the highest")
+    parser.add_argument("--version", metavar="N", type=int, help="the model's version; default: the highest verified")
     parser.add_argument("--format", choices=FORMATS, help="the input's format; default: by its suffix")
     parser.add_argument("--output-format", choices=FORMATS, help="default: by the output's suffix, else the input's")
-    parser.add_argument("--keep", metavar="A,B", help='the columns to keep; default: all; "" keeps none')
+    parser.add_argument("--keep", metavar="A,B", help='the columns to keep; default: all; "" keeps no column')
     parser.add_argument(
-        "--errors", metavar="FILE", help="write the refused rows' lines, pointers and sentences to FILE"
+        "--errors", metavar="FILE", help="write a JSON line for each refused row to FILE: its line and the reason"
     )
     parser.add_argument("--strict", action="store_true", help="end at the first refused row, and write nothing")
     parser.add_argument("--jobs", metavar="N", type=_positive, help="processes; default: one for each core")

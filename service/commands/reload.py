@@ -35,7 +35,7 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     try:
         os.kill(before.pid, signal.SIGHUP)
     except PermissionError:
-        raise CommandError(f"The service (process {before.pid}) is another user's: sudo is needed.") from None
+        raise CommandError(f"The service (process {before.pid}) belongs to another user: use sudo.") from None
     state = _after(before)
     if given.json:
         print_json({"serves": state.serves, "refused": state.refused, "waiting": state.waiting})

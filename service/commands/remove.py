@@ -15,7 +15,7 @@ from service.commands.terminal import is_terminal
 from service.settings import Settings
 
 _ABOUT = """Remove a version of a model from the disk; without --version, all its versions. A running service keeps
-its loaded versions until the next reload. A model that has no version left is then no longer served."""
+its loaded versions until the next reload. At that reload, a model without versions stops serving."""
 
 
 def register(commands: Commands) -> None:

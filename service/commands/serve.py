@@ -24,8 +24,9 @@ _PORT = 8000
 def register(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add("serve", run, "serve the models over HTTP", _ABOUT, "--port 9000 --workers 4")
-    parser.add_argument("--port", metavar="N", help="the port on 127.0.0.1; default: PORT (all addresses), else 8000")
-    parser.add_argument("--workers", metavar="N", help="worker processes; default: WEB_CONCURRENCY, else the CPUs")
+    parser.add_argument("--port", metavar="N", help="the port on 127.0.0.1; default: PORT on all addresses, else 8000")
+    workers = "worker processes; default: WEB_CONCURRENCY, else one for each CPU if memory suffices"
+    parser.add_argument("--workers", metavar="N", help=workers)
     add_models(parser)
     parser.add_argument("gunicorn", metavar="...", nargs="*", help="Gunicorn's own options, after --")
 
@@ -76,4 +77,4 @@ def _check_free(port: int) -> None:
         try:
             listener.bind((_HOST, port))
         except OSError as ex:
-            raise CommandError(f"Port {port} cannot be used ({ex.strerror}): take another one, --port N.") from None
+            raise CommandError(f"Port {port} cannot be used ({ex.strerror}): choose another port, --port N.") from None

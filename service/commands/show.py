@@ -13,8 +13,8 @@ from service.repository.manifest import Manifest
 from service.repository.summary import fallback, summary
 from service.settings import Settings
 
-_ABOUT = """Show a model's features and outputs, its runtime and why, its time for one row, and an example request.
-Without --version, show the highest version."""
+_ABOUT = """Show a model's features and outputs, its runtime with the reason, its time for one row, and an example
+request. Without --version, show the highest version."""
 
 
 def register(commands: Commands) -> None:

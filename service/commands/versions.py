@@ -50,7 +50,7 @@ def find(root: Path, name: str, version: int | None) -> list[Path]:
     there = numbers(root, name) if NAME.fullmatch(name) else []
     if not there:
         known = ", ".join(names(root)) or "none"
-        raise CommandError(f"There is no model {name} in {root}; there is {known}.")
+        raise CommandError(f"There is no model {name} in {root}; its models: {known}.")
     if version is not None and version not in there:
         raise CommandError(f"{name} has no version {version}; it has {', '.join(map(str, there))}.")
     return [root / name / str(number) for number in (there if version is None else [version])]

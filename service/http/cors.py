@@ -13,7 +13,7 @@ _ALLOWED = (
     "X-Request-Timeout-Ms, traceparent"
 )
 _SECONDS = "7200"
-"""The longest time for which Chromium keeps the answer to a preflight."""
+"""How long browsers keep the answer to a preflight. Chromium keeps it no longer than this."""
 
 
 class CrossOrigin:

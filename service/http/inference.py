@@ -21,7 +21,7 @@ def predict(req: Request, model: Model, table: Table) -> Prediction:
     Let a model predict a table, and note the prediction for the metrics.
 
     Raises:
-        Problem: 504 if the client's deadline is past; 400 if its header is no whole number.
+        Problem: 504 if the client's deadline is past; 400 if the header with the deadline is no whole number.
         InvalidInput: the model cannot compute with these values.
     """
     check_deadline(req)

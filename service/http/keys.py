@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 
 class KeyFileError(Exception):
-    """A file of API keys cannot be used. The message says why, and quotes no key, since it goes to the log."""
+    """A file of API keys cannot be used. The message gives the reason. It quotes no key, because it goes to the log."""
 
 
 class Key(Struct, frozen=True):
@@ -114,7 +114,7 @@ def _parsed(words: list[str], where: str) -> Key:
     """The key that the words of one line describe."""
     found = _DIGEST.fullmatch(words[1]) if len(words) in (2, 3) else None
     if not found or not _NAME.fullmatch(words[0]):
-        raise KeyFileError(f"{where} must be: name sha256:DIGEST [expiry]; a name has letters, digits and ._-")
+        raise KeyFileError(f"{where} must be: name sha256:DIGEST [expiry]; a name may have letters, digits and ._-")
     return Key(words[0], bytes.fromhex(found[1]), _expiry(words[2], where) if len(words) == 3 else float("inf"))
 
 
@@ -125,7 +125,7 @@ def _expiry(text: str, where: str) -> float:
         else:
             moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
-        raise KeyFileError(f"{where}: the expiry must be a date such as 2027-01-31, or a moment in ISO 8601") from None
+        raise KeyFileError(f"{where}: the expiry must be a date such as 2027-01-31, or a time in ISO 8601") from None
     return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
 
 
@@ -199,13 +199,13 @@ class Authentication:
         try:
             self._keys = read_keys(self._path)
         except KeyFileError as ex:
-            _log.error("API_KEYS_FILE: %s; the keys of before stay", ex)
+            _log.error("API_KEYS_FILE: %s; the old keys stay valid", ex)
             return False
         return True
 
 
 def _given(req: Request) -> str:
-    """The key in a request; empty if there is none."""
+    """The key in a request; empty if there is no key."""
     scheme, _, key = req.env.get("HTTP_AUTHORIZATION", "").partition(" ")
     bearer: str = key.strip() if scheme.lower() == "bearer" else ""
     api_key: str = req.env.get("HTTP_X_API_KEY", "").strip()

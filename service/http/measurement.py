@@ -30,7 +30,7 @@ class MeasuredResponse:
         return iter(self.body)
 
     def close(self) -> None:
-        """Count the request after its answer was sent: a worker that is killed earlier counts no unsent answer."""
+        """Count the request after its answer was sent, so that no unsent answer is counted if the worker is killed."""
         self._measurement.finish(self)
 
 
@@ -62,7 +62,7 @@ class Measurement:
         seconds = perf_counter() - exchange.started
         self._metrics.progress(-1)
         req, resp = exchange.req, exchange.resp
-        if req is None or resp is None:  # Falcon does not know its method
+        if req is None or resp is None:  # Falcon does not know the request's method
             self._metrics.answered(None, None, 400, seconds)
             return
         exchange.req = None  # breaks the cycle exchange, request, environment: memory would wait for the collector

@@ -32,7 +32,7 @@ _FIELD = re.compile(r"\{model[}:]")
 
 @runtime_checkable
 class Predicting(Protocol):
-    """A resource whose `on_post` takes a model. Its method `read` reads the body for that model."""
+    """A resource whose `on_post` takes a model. Its method `read` reads the body for this model."""
 
     def read(self, req: Request, model: Model, most: int) -> Mapping[str, object]:
         """
@@ -100,7 +100,7 @@ class JSONValidation:
         self._predicting[id(resource)] = resource
 
     def process_resource(self, req: Request, resp: falcon.Response, resource: object, params: dict[str, Any]) -> None:
-        """Find the model first, since this is cheap; then read the body."""
+        """Find the model first, because this is cheap; then read the body."""
         predicting = self._predicting.get(id(resource))
         if predicting is None or req.method != "POST":
             return
@@ -111,7 +111,7 @@ class JSONValidation:
 
 def model_of(req: Request, repository: ModelRepository, name: str | None = None, version: str | None = None) -> Model:
     """
-    The model that a request asks for, noted for the metrics; the default model if it gives no name.
+    The model that a request asks for, noted for the metrics; the default model if the request names none.
 
     Raises:
         ModelNotFound: there is no such model or version.

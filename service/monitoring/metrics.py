@@ -212,7 +212,7 @@ def _described(registry: Any) -> dict[str, tuple[str, set[str]]]:
 
 
 class _Duration:
-    """A histogram of which the values are known, so that nothing is looked up or checked at each request."""
+    """A histogram whose counters are looked up once, so that a request needs no lookup and no check."""
 
     def __init__(self, histogram: Histogram) -> None:
         self._sum = histogram._sum.inc  # noqa: SLF001
@@ -232,7 +232,7 @@ def _adder(counter: Counter) -> Callable[[float], None]:
 
 
 class _ModelCounters:
-    """What adds to the counters of one version. Each is looked up once in each worker."""
+    """The counters of one version. Each worker looks them up once."""
 
     def __init__(self, metrics: Metrics, model: Model) -> None:
         labels = (model.name, str(model.version))

@@ -24,7 +24,7 @@ class ModelGauges:
         self._before = self._now = self._versions()
 
     def rotate(self) -> None:
-        """Note the versions that serve after a rollout. Old workers may still show the versions of before."""
+        """Note the versions that serve after a rollout. Old workers may still show the previous versions."""
         self._before, self._now = self._now, self._versions()
 
     def serves(self, labels: Mapping[str, str]) -> bool:
@@ -64,7 +64,7 @@ class ModelGauges:
 
 
 def _version_in(labels: Mapping[str, str]) -> tuple[str, str]:
-    """The model and the version in the labels of a series; empty strings if it has none."""
+    """The model and the version in the labels of a series; empty strings if it has no such labels."""
     model = labels.get("model", "")
     return model, labels.get("version", "") if model else ""
 
@@ -74,7 +74,7 @@ def _build() -> GaugeMetricFamily:
     """The versions of the libraries. Cached, because reading them takes milliseconds."""
     versions = {name.replace("-", "_"): _version(name) for name in _PACKAGES}
     labels = {"version": __version__, "python": platform.python_version(), **versions}
-    family = GaugeMetricFamily("service_build_info", "What the service is made of.", labels=list(labels))
+    family = GaugeMetricFamily("service_build_info", "The versions of service and libraries.", labels=list(labels))
     family.add_metric(list(labels.values()), 1)
     return family
 

@@ -40,7 +40,7 @@ def add(
     """
     Package the model in a file (.joblib, .pkl, .pickle, .skops, .onnx, or a booster's own) with its sample rows.
 
-    A pickle runs what is in it: to name it here is to trust it. So are the modules that it needs, in `code`.
+    Loading a pickle runs its code, so give only pickles that you trust. The modules in `code` run, too.
 
     Raises:
         PackagingError: a file cannot be used; the message says why and what to do.
@@ -114,11 +114,11 @@ def _not_loaded(file: str, ex: Exception) -> str:
         if (library := str(ex.name).partition(".")[0]) in MODULES:
             return f"{file} needs {library}, which is not installed: {INSTALL}."
         path = str(ex.name).replace(".", "/")
-        return f"{file} needs the module {ex.name}: if it is yours, give it by --code {path}.py, else install it."
+        return f"{file} needs the module {ex.name}: if it is yours, add --code {path}.py; otherwise install it."
     if isinstance(ex, AttributeError) and "__main__" in str(ex):
         return (
-            f"{file} needs what only the notebook or script knows in which it was fitted: {ex}. Define it at the top "
-            f"level of a module, fit the model with that, and give the module by --code."
+            f"{file} needs a class or function of the notebook or script in which it was fitted: {ex}. Move it to the "
+            f"top level of a module, fit the model again, and name the module with --code."
         )
     return f"{file} cannot be loaded: {type(ex).__name__}: {ex}."
 

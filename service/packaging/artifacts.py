@@ -1,4 +1,4 @@
-"""An estimator as the files of a version, with the modules of one's own that it needs."""
+"""An estimator as the files of a version, with the user's own modules that it needs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def artifacts_of(estimator: Any, modules: Files) -> dict[str, bytes]:
     If skops cannot hold the estimator, it becomes a pickle, which a service reads only with ALLOW_PICKLE=1.
 
     Raises:
-        PackagingError: it can be written in neither way, or a module cannot be served.
+        PackagingError: the estimator cannot be written in either way, or a module cannot be served.
     """
     import skops.io
 
@@ -47,7 +47,7 @@ def artifacts_of(estimator: Any, modules: Files) -> dict[str, bytes]:
 
 def _check_functions(estimator: Any) -> None:
     """
-    Refuse a method of a class in the place of a function: skops writes its name without that of the class.
+    Refuse a method of a class in the place of a function: skops writes its name without the name of the class.
 
     The service knows some methods of pandas' DataFrame.
     """
@@ -65,12 +65,12 @@ def _check_functions(estimator: Any) -> None:
 
 def check_fresh(artifacts: dict[str, bytes], signature: Signature | None = None, golden: Golden | None = None) -> None:
     """
-    See that a service would take the files, in a process that knows nothing else.
+    Check in a new process that a service would take the files. If golden rows are given, the process answers them.
 
-    With golden rows they are answered there, too. A pickle without code is not opened.
+    A pickle without code is not opened.
 
     Raises:
-        PackagingError: it would refuse them.
+        PackagingError: a service would refuse the files.
     """
     if SKOPS not in artifacts and OwnCode.of(artifacts) is None:
         return
@@ -84,13 +84,13 @@ def _hint(refusal: str) -> str:
     if "golden rows" in refusal:
         return "; give the modules that the model was fitted with"
     return (
-        "; what the classes keep in attributes are to be numbers, texts, arrays, lists, dictionaries and estimators, "
-        "and their modules import others by import statements"
+        "; the attributes of its classes must be numbers, texts, arrays, lists, dictionaries or estimators, "
+        "and its modules must import other modules by import statements"
     )
 
 
 def loaded(artifacts: dict[str, bytes]) -> Any:
-    """The estimator in the files of a version, as a service has it that trusts its code."""
+    """The estimator in the files of a version, loaded as by a service that trusts its code."""
     code = OwnCode.of(artifacts)
     if SKOPS in artifacts:
         return load_skops(artifacts[SKOPS], types_of_environment(), code)
@@ -107,13 +107,13 @@ def _pickled(estimator: Any) -> bytes:
         content = pickle.dumps(estimator)
     except Exception as ex:  # an attribute of the estimator may raise any exception
         raise PackagingError(
-            f"The model cannot be written: {ex}. If it holds a lambda or a function in a function, define that at the "
+            f"The model cannot be written: {ex}. If it holds a lambda or a function in a function, move that to the "
             f"top level of a module, fit again, and give the module as code (--code)."
         ) from ex
     if "__main__" in _modules_of(content):
         raise PackagingError(
-            "The model needs what only this notebook or script knows: define its classes and functions at the top "
-            "level of a module, fit again with that, and give the module as code (--code)."
+            "The model needs classes or functions of this notebook or script: move them to the top level of a module, "
+            "fit again, and give the module as code (--code)."
         )
     return content
 

@@ -124,7 +124,7 @@ def read(file: Path, content: bytes) -> Any:
         reason = str(ex).partition("\n")[0]
         raise PackagingError(
             f"{file.name} is no model that {_NAMES[library]} {_version(library)} can read: {reason}. "
-            f"Write it by the model's save_model."
+            f"Write the file by the model's method save_model."
         ) from ex
 
 

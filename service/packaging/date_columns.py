@@ -14,8 +14,8 @@ def with_dates(estimator: Any, rows: Any) -> Any:
     """
     The sample, with dates in its columns of ISO 8601 strings if the estimator does not take them as strings.
 
-    They are of the unit and the time zone that pandas gives them when it reads them: a Parquet file keeps those of the
-    fit.
+    pandas chooses the unit and the time zone when it reads the strings. A Parquet file keeps the unit and the time zone
+    of the fit.
     """
     if not hasattr(rows, "columns"):
         return rows

@@ -28,7 +28,7 @@ def as_dicts(vectorizer: Any, sample: Any) -> Rows:
     The rows as dicts with the keys that the vectorizer knows. The vectorizer ignores all other keys.
 
     Raises:
-        PackagingError: the rows are neither dicts nor a DataFrame, or lack what the vectorizer knows.
+        PackagingError: the rows are neither dicts nor a DataFrame, or lack a key that the vectorizer knows.
     """
     records = sample.to_dict("records") if hasattr(sample, "iloc") and sample.ndim == 2 else list(sample)
     if not records or not all(isinstance(each, Mapping) for each in records):
@@ -49,7 +49,7 @@ def dict_columns(rows: Rows) -> list[Column]:
     The columns of rows that are dicts: one column for each key. If a row lacks a key, its value is missing.
 
     Raises:
-        PackagingError: a key has values of several kinds, or of one that a request cannot have.
+        PackagingError: a key has values of several kinds, or of a kind that a request cannot have.
     """
     names = list(dict.fromkeys(key for each in rows for key in each))
     return [_column(name, [each.get(name, _ABSENT) for each in rows]) for name in names]
@@ -68,14 +68,14 @@ def _column(name: str, values: list[Any]) -> Column:
     if any(map(is_missing, present)):
         raise PackagingError(
             f"{name} is None or NaN in some rows, which a DictVectorizer takes for a number: "
-            f"leave the key out of these rows, also to fit the model."
+            f"leave the key out of these rows, in the sample and in the fit."
         )
     if all(isinstance(each, str) for each in present):
         strings = np.array([*(None if each is _ABSENT else str(each) for each in values), None], dtype=object)[:-1]
         return Column(name, "string", strings)
     if not all(isinstance(each, int | float | np.number | np.bool_) for each in present):
         raise PackagingError(
-            f"{name} must be a string in all rows, or a number in all: give each value of a list a key of its own."
+            f"{name} must be a string in all rows, or a number in all: give each item of a list a key of its own."
         )
     flags = all(isinstance(each, bool | np.bool_) for each in present)
     numbers = np.array([np.nan if each is _ABSENT else each for each in values], dtype=np.float64)

@@ -1,8 +1,8 @@
 """
 Tries whether a service would load the files of a version, in a process of its own.
 
-What this process has imported or enabled, as scikit-learn's experiments or modules of one's own, a service does not
-know. `python -m service.packaging.fresh_load` reads the files from its standard input and writes why not to its output.
+This process may have imported modules that a service does not have, such as the user's own. So the trial needs a new
+process. `python -m service.packaging.fresh_load` reads the files from standard input, and writes why it refuses them.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def refusal(
 
     Args:
         artifacts: the files of its version.
-        signature: what it takes and gives.
-        golden: rows that it is to answer there.
+        signature: its inputs and outputs.
+        golden: rows that it must answer in the new process.
     """
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     job = pickle.dumps(_Job(artifacts, types_of_environment(), signature, golden))
@@ -65,7 +65,7 @@ def _main() -> int:
 
 def check(content: bytes) -> None:
     """
-    Load what a job holds, and have it answer.
+    Load the estimator of a job, and let it answer the golden rows.
 
     Raises:
         Refused: a service would refuse it.

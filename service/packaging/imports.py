@@ -1,4 +1,4 @@
-"""Reads which modules a module imports, and refuses what would find them in a way that a service does not have."""
+"""Reads which modules a module imports, and refuses code that finds modules in a way that fails in a service."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _FINDERS = {"pkgutil", "runpy", "zipimport", "imp"}
 
 def imported(files: Mapping[str, bytes], module: str, name: str) -> list[str]:
     """
-    The names of the modules that the import statements of a module name, those in functions included.
+    The names of the modules that a module imports, in functions, too.
 
     Args:
         files: all modules, by their path.
-        module: whose imports they are.
-        name: its path.
+        module: the name of the module.
+        name: the path of the module.
 
     Raises:
-        PackagingError: it is no Python, or finds modules or files by other means.
+        PackagingError: the module is not valid Python, or finds modules or files by other means.
     """
     try:
         tree = ast.parse(files[name], name)
     except (SyntaxError, ValueError) as ex:
-        raise PackagingError(f"--code: {name} is not Python as this interpreter reads it: {ex}.") from ex
+        raise PackagingError(f"--code: {name} is not valid Python for this interpreter: {ex}.") from ex
     package = module if name.endswith("__init__.py") else module.rpartition(".")[0]
     found: list[str] = []
     for node in ast.walk(tree):
@@ -44,7 +44,7 @@ def imported(files: Mapping[str, bytes], module: str, name: str) -> list[str]:
 
 
 def _from(node: ast.ImportFrom, package: str, files: Mapping[str, bytes]) -> Iterator[str]:
-    """The module that names come from, and those of the names that may be modules themselves."""
+    """The module from which names are imported, and the names that may be modules themselves."""
     base = node.module or ""
     if node.level:
         parts = package.split(".")
@@ -79,7 +79,7 @@ def _check(node: ast.AST, files: Mapping[str, bytes], name: str) -> None:
 
 
 def _used(node: ast.AST) -> str | None:
-    """The name of what finds modules by other means than an import statement."""
+    """The name of a function or variable that finds modules by other means than an import statement."""
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
         found = node.attr in _FINDS.get(node.value.id, ())
         return f"{node.value.id}.{node.attr}" if found else None

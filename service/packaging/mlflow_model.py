@@ -65,16 +65,16 @@ def read_mlflow(directory: Path) -> MLflowModel:
         )
     raise PackagingError(
         f"{directory}: the MLflow model has none of the flavors {', '.join(_FLAVORS)}: "
-        f"save it by the module of mlflow that is called like its library, such as mlflow.sklearn."
+        f"save the model by MLflow's module for its library, such as mlflow.sklearn."
     )
 
 
 def without_sample(model: MLflowModel) -> PackagingError:
-    """The error of a model that has a signature and no rows: types alone say neither ranges nor categories."""
+    """The error for a model with a signature and without rows: types alone tell neither ranges nor categories."""
     columns = ", ".join(model.columns or ())
     return PackagingError(
         f"The MLflow model has a signature and no input example, and there are no sample rows: add --data SAMPLE.csv, "
-        f"some hundred rows with the columns {columns}, or log the model with input_example=rows."
+        f"a few hundred rows with the columns {columns}, or log the model with input_example=rows."
     )
 
 
@@ -84,12 +84,12 @@ def _check_version(directory: Path, library: str, recorded: str) -> None:
     made, have = _minor(recorded), _minor(here or recorded)
     if library == "scikit-learn" and made != have:
         raise PackagingError(
-            f"{directory} was made by scikit-learn {recorded}, and this is {here}: pickles do not pass from one to the "
-            f"other. Fit the model again with this version, or package it with that one (docs/add-a-model.md)."
+            f"{directory} was made by scikit-learn {recorded}, but this is {here}, which cannot read it safely. "
+            f"Fit the model again with {here}, or package it with {recorded} (docs/add-a-model.md)."
         )
     if library != "scikit-learn" and made > have:
         raise PackagingError(
-            f"{directory} was made by {library} {recorded}, and this is {here}: install {library} {recorded} or later."
+            f"{directory} was made by {library} {recorded}, but this is {here}: install {library} {recorded} or later."
         )
 
 
@@ -107,11 +107,11 @@ def _minor(number: str) -> tuple[int, ...]:
 
 
 def _columns(text: str) -> tuple[str, ...] | None:
-    """The names in a signature; None without one, or if its columns have no names."""
+    """The names in a signature; None if there is no signature, or if its columns have no names."""
     inputs = re.search(r"^signature:\n(?:  .*\n)*?  inputs: '((?:[^']|'')*)'$", text, re.MULTILINE)
     if inputs is None:
         return None
-    written = re.sub(r"\n *", " ", inputs[1].replace("''", "'"))  # as YAML folds long lines
+    written = re.sub(r"\n *", " ", inputs[1].replace("''", "'"))  # YAML folds long lines
     try:
         return tuple(str(each["name"]) for each in msgspec.json.decode(written))
     except (msgspec.DecodeError, RecursionError, KeyError, TypeError):

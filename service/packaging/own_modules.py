@@ -1,4 +1,4 @@
-"""Finds the modules of one's own that an estimator needs, in the files and directories that `--code` names."""
+"""Finds the user's own modules that an estimator needs, in the files and directories that `--code` names."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Files = Mapping[str, bytes]
 
 def gather(paths: Sequence[str | os.PathLike[str]]) -> dict[str, bytes]:
     """
-    The modules in files and directories, by their path as an import statement has it.
+    The modules in files and directories, by the path that an import statement gives them.
 
-    A directory with an `__init__.py` is a package; of another directory, the modules and packages in it are taken.
+    A directory with an `__init__.py` is a package. In another directory, all modules and packages are taken.
 
     Raises:
         PackagingError: a file does not exist, or cannot be served.
@@ -74,10 +74,10 @@ def _content(file: Path, name: str) -> bytes:
 
 def needed(files: Files, modules: Iterable[str]) -> dict[str, bytes]:
     """
-    The files of some modules, and of all that these import.
+    The files of some modules, and of all modules that they import.
 
     Raises:
-        PackagingError: one cannot be served.
+        PackagingError: a module cannot be served.
     """
     found: dict[str, bytes] = {}
     pending, seen = list(modules), set()
@@ -114,7 +114,7 @@ def _top(name: str) -> str:
 
 @contextmanager
 def importable(files: Files) -> Iterator[None]:
-    """Have the modules be imported by their own names, here and in child processes, from copies of these bytes."""
+    """Make the modules importable by their own names, here and in child processes, from copies of these bytes."""
     own = {name: content for name, content in files.items() if _top(name) not in _RESERVED}
     tops = set(map(_top, own))
     with tempfile.TemporaryDirectory() as directory:
@@ -134,6 +134,6 @@ def importable(files: Files) -> Iterator[None]:
 
 
 def _taken(tops: set[str]) -> dict[str, ModuleType]:
-    """Take the modules below some names out of those that are loaded."""
+    """Remove the modules with these names, and all below them, from `sys.modules`, and return them."""
     names = [name for name in sys.modules if name.partition(".")[0] in tops]
     return {name: sys.modules.pop(name) for name in names}

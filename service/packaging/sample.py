@@ -19,11 +19,11 @@ class Column(NamedTuple):
     One column of the sample.
 
     Attributes:
-        name: what it is called.
-        kind: what its values are.
-        values: float64 with NaN, or objects that are str (of dates, in ISO 8601) or None.
-        dtype: what pandas calls its type, where it came in a DataFrame.
-        categories: the categories of its dtype, where that has any.
+        name: its name.
+        kind: the kind of its values.
+        values: float64 with NaN, or objects that are str (dates in ISO 8601) or None.
+        dtype: the name of its dtype in pandas; None if the sample is no DataFrame.
+        categories: the categories of its dtype, if the dtype has categories.
         none: whether a missing string was None, and not NaN.
         mixed: whether some missing values were None, and others NaN.
     """

@@ -68,7 +68,7 @@ def save_model(
             the sample without gaps.
         root: the models directory.
         description: what the model is for, for the people who try it on the page.
-        report: is told what is being done; `print` will do.
+        report: called with a sentence at the start of each step, such as `print`.
         code: files and directories of the modules of your own that the estimator needs; or their content by their path.
             The service runs them, if its setting TRUST_CODE names the model.
 
@@ -80,7 +80,7 @@ def save_model(
     """
     home, number = place(root, name, version)
     modules = code if isinstance(code, Mapping) else gather(code)
-    report("trying what the model takes")
+    report("finding inputs and outputs")
     estimator = boosters.adapted(without_samplers(estimator))
     _check_kind(estimator)
     signature, table = inspect(estimator, sample, classes=classes, example=example)
@@ -120,7 +120,7 @@ def save_model(
 
 
 def _check_kind(estimator: Any) -> None:
-    """Refuse a class of one's own that does not say whether it classifies."""
+    """Refuse a user's own class that does not say whether it is a classifier or a regressor."""
     from sklearn.base import is_classifier
 
     try:
@@ -153,7 +153,7 @@ def _converted(estimator: Any, signature: Signature, examiner: Examiner) -> tupl
 
 
 def _artifacts(estimator: Any, modules: Files, report: Callable[[str], object], *, required: bool) -> dict[str, bytes]:
-    """The estimator's files; none if ONNX serves and the estimator cannot be written."""
+    """The estimator's files; empty if ONNX serves and the estimator cannot be written."""
     try:
         return artifacts_of(estimator, modules)
     except PackagingError as ex:
@@ -164,22 +164,22 @@ def _artifacts(estimator: Any, modules: Files, report: Callable[[str], object], 
 
 
 def _check_loaded(artifacts: dict[str, bytes], signature: Signature, examiner: Examiner) -> None:
-    """See that a service would take the files, and if they have code, that the estimator answers as it did."""
+    """Check that a service would take the files, and if they have code, that the estimator still answers the same."""
     if OwnCode.of(artifacts) is None:
         check_fresh(artifacts)
         return
     check_fresh(artifacts, signature, examiner.golden())
     if difference := examiner.differs(SklearnRuntime(loaded(artifacts), signature)):
         raise PackagingError(
-            f"With the modules given as code, the model answers differently: {difference}. Give those that it was "
-            f"fitted with."
+            f"With the modules given as code, the model answers differently: {difference}. Give the modules that it "
+            f"was fitted with."
         )
 
 
 def _native_artifacts(
     native: Native, modules: Files, report: Callable[[str], object], *, required: bool
 ) -> dict[str, bytes]:
-    """The booster's own file, and the steps before it as a file for skops; what skops cannot hold is left out."""
+    """The booster's own file, and the steps before it as a file of skops. Empty if skops cannot hold optional steps."""
     if native.before is None:
         return {native.file: native.content}
     steps = _artifacts(native.before, modules, report, required=required)
@@ -194,7 +194,7 @@ def _native_artifacts(
 
 
 def _compared(native: Native, files: dict[str, bytes], signature: Signature, examiner: Examiner) -> Limits:
-    """The limits up to which a booster, read again from its own file, answers as it did."""
+    """The limits up to which a booster, read again from its own file, gives the same answers as before."""
     library, types = native.booster.library, types_of_environment()
     model = booster_files.estimator(native.booster, files, types, OwnCode.of(files))
     runtime = BoosterRuntime(model, signature, library)

@@ -97,10 +97,10 @@ def _parsed(content: bytes) -> ModelProto:
 
 def loadable(content: bytes) -> bytes:
     """
-    A graph whose outputs have the types that its nodes give them, without which ONNX Runtime does not load it.
+    Read a graph, and declare its outputs with the types that its nodes compute: ONNX Runtime refuses other types.
 
     Raises:
-        PackagingError: it is no graph.
+        PackagingError: the content is no graph.
     """
     written: bytes = _parsed(content).SerializeToString()
     return written

@@ -28,7 +28,7 @@ class Source(NamedTuple):
     Attributes:
         model: the file that the model is in.
         data: the file that the sample rows are in.
-        found: how that was found; None if the user named it.
+        found: where the sample was found; None if the user named it.
         code: a directory of modules that the model needs, as MLflow keeps it.
     """
 
@@ -68,7 +68,7 @@ def find(file: Path, data: Path | None) -> Source:
     if mlflow is not None and mlflow.columns:
         raise without_sample(mlflow)
     raise PackagingError(
-        "There are no sample rows: add --data SAMPLE.csv, some hundred rows like those that the model was fitted on, "
+        "There are no sample rows: add --data SAMPLE.csv, a few hundred rows like those that the model was fitted on, "
         f"or put them beside {model.name} as {stem}.csv, sample.csv or train.csv."
     )
 

@@ -98,7 +98,10 @@ def place(root: str | os.PathLike[str], name: str, version: int | None) -> tuple
         PackagingError: the name or the number is invalid, the version exists, or the directory cannot be written.
     """
     if not NAME.fullmatch(name):
-        raise PackagingError(f"A model's name matches {NAME.pattern}; {name!r} does not.")
+        raise PackagingError(
+            f"A model's name has up to 63 letters, digits, - and _, and begins with a letter or a digit: "
+            f"{name!r} does not fit."
+        )
     home = Path(root) / name
     _check_writable(home)
     if version is None:

@@ -16,11 +16,11 @@ _SLOW_SECONDS = 5.0
 """A request that takes longer to arrive may be closed if a new connection needs its place."""
 
 _CANDIDATES = 16
-"""The number of idle connections that are checked. One without a new request on it can be closed."""
+"""The number of idle connections that are checked. A connection without a new request can be closed."""
 
 
 class Accepting(Sending):
-    """Accepts connections while there is room. If there is none, it closes the least useful connection first."""
+    """Accepts connections while there is room. Without room, it closes the least useful connection first."""
 
     def count(self) -> int:
         """The number of open connections."""

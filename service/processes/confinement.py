@@ -24,7 +24,7 @@ def tell(counters: Path | None) -> None:
         )
     elif sys.platform.startswith("linux"):
         _log.warning(
-            "Landlock is not available here: a model's code could write what this user may write, "
+            "Landlock is not available here: a model's code could write all files that this user may write, "
             "so give the service a user of its own, and read-only files"
         )
 
@@ -36,7 +36,7 @@ def confine(cfg: Any, counters: Path | None, *, connects: bool) -> None:
     Args:
         cfg: Gunicorn's configuration.
         counters: the directory of the counters, if there is one.
-        connects: True if the operator's own modules run there, which may open connections. Tracing may always do so.
+        connects: True if the operator's own modules run in the worker: they may open connections. Tracing always may.
     """
     try:
         enforced = sandbox.enter(_writable(cfg, counters), connects=connects or tracing.switched_on())

@@ -154,12 +154,12 @@ class Connection:
 
     def advance(self, piece: bytes = b"") -> bool:
         """
-        Add a piece that has arrived, and look at all that has; whether there is a request to be answered.
+        Add a piece that has arrived, and return whether there is a request to be answered.
 
-        A body that is too long is answered without it: the app refuses it by its length alone.
+        If a body is too long, the request is answered before the body arrives: the app refuses it by its length.
 
         Raises:
-            ParseException: what has arrived is no request.
+            ParseException: the bytes that have arrived are no request.
         """
         if self._request is not None:
             self.received += piece

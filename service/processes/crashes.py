@@ -123,4 +123,4 @@ def _is_gone(pid: int) -> bool:
     try:
         return not (directory / "cmdline").read_bytes()
     except OSError:
-        return directory.parent.exists()  # without /proc (not Linux), only crashes count that the master has remembered
+        return directory.parent.exists()  # without /proc (not Linux), only the crashes that the master remembered count

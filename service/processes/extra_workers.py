@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 LONG_SECONDS = 2.0
-"""If one request takes longer, the worker's other requests go to other workers: see `ExtraWorkers` and `Relay`."""
+"""If one request takes longer, other workers answer the worker's other requests: see `ExtraWorkers` and `Relay`."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class ExtraWorkers:
 
 
 def _last_sign(worker: Any) -> float:
-    """The time of a worker's last heartbeat. A worker that is busy with one long request sends none."""
+    """The time of a worker's last heartbeat. A worker that is busy with one long request sends no heartbeat."""
     try:
         seconds: float = worker.tmp.last_update()
     except (OSError, ValueError):  # it has just ended

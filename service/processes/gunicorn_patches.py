@@ -27,7 +27,7 @@ from service.http.problems import document
 _DETAILS = {
     408: "The request did not arrive in time.",
     414: "The URL is too long.",
-    417: "The header Expect asks for what is not known here.",
+    417: "The header Expect has a value that is not known here.",
     431: "The headers are too large.",
     500: "The service failed. Its log says why.",
     501: "The body has a transfer coding that is not known here.",
@@ -67,7 +67,7 @@ class Head:
         return content
 
     def unread(self, data: bytes) -> None:
-        """Take back bytes that follow the head. There are none."""
+        """Take back bytes that follow the head. There are no such bytes."""
 
 
 class Request(message.Request):  # type: ignore[misc]

@@ -55,6 +55,6 @@ def _common(connection: Connection, cfg: Any) -> dict[str, Any]:
 
 
 def _named(host: str) -> dict[str, str]:
-    """The server's name and port. A Unix socket has none, so they come from the header Host."""
+    """The server's name and port. A Unix socket has neither, so they come from the header Host."""
     name, _, port = host.partition(":")
     return {"SERVER_NAME": name, "SERVER_PORT": port.partition(":")[0] if ":" in host else "80"}

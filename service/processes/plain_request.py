@@ -56,7 +56,7 @@ class PlainRequest:
         self._expected_100_continue = False
 
     def should_close(self) -> bool:
-        """Whether the connection ends with this request: never, for no plain request has `Connection: close`."""
+        """Whether the connection ends with this request: never, as no plain request has `Connection: close`."""
         return False
 
     @property

@@ -41,7 +41,7 @@ class Relay:
         return True
 
     def take(self) -> tuple[socket.socket, bytes] | None:
-        """Take a connection of another worker, and the bytes that have arrived on it. Returns None if none waits."""
+        """Take a connection of another worker, and the bytes that have arrived on it; None if no connection waits."""
         with contextlib.suppress(OSError):
             _, descriptors, _, _ = socket.recv_fds(self._taker, 1, 2)
             if descriptors:

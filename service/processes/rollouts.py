@@ -18,7 +18,7 @@ from service.settings import Settings
 _log = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[2]
-_COMMAND = [sys.executable, "-S", "-E", "-m", "service.processes.watcher"]  # without site and what it imports
+_COMMAND = [sys.executable, "-S", "-E", "-m", "service.processes.watcher"]  # without the module site and its imports
 _LEAST_SECONDS_BETWEEN_STARTS = 1.0
 
 
@@ -29,8 +29,8 @@ class Watch:
     """
     The watcher's process.
 
-    It is a new program, not a fork: a fork would keep the models in memory that the master had then, even if they are
-    replaced later.
+    It is a new program, not a fork: a fork would keep the master's present models in memory, even after a rollout
+    replaces them.
     """
 
     def __init__(self, settings: Settings, master: int) -> None:
@@ -51,7 +51,7 @@ class Watch:
 
     def start(self, seen: Mapping[str, object], files: Sequence[tuple[str, object]] = ()) -> None:
         """
-        Start the watcher, or start it again. From now on it reports whatever differs from the given state.
+        Start the watcher, or start it again. From now on it reports each difference from the given state.
 
         Args:
             seen: the versions in the models directory: `ModelRepository.seen`.

@@ -129,7 +129,7 @@ class Sending(base.Worker, ABC):  # type: ignore[misc]
             self.to_proceed[connection] = None
 
     def _end(self, connection: Connection) -> None:
-        """Send no more, and close the connection after the client does, which may still be sending."""
+        """Send no more. Close the connection after the client closes its side, because it may still be sending."""
         try:
             connection.sock.shutdown(SHUT_WR)
         except OSError:  # the client has gone

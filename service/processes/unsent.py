@@ -55,10 +55,10 @@ class Answer(NamedTuple):
     The answer to a request.
 
     Attributes:
-        connection: where it goes to.
-        content: its head and body.
+        connection: the connection to the client.
+        content: the bytes of its head and body.
         keeps: whether another request may follow on the connection.
-        body: what the app gave for the body. Its method `close` tells the app that the answer was sent.
+        body: the iterable that the app returned. Its method `close` tells the app that the answer was sent.
     """
 
     connection: Connection
@@ -99,8 +99,9 @@ class Unsent:
         """
         Whether a request that `began` at this time has computed for long.
 
-        The CPU clock is slow, so it is read once for all requests of a turn. The requests before this one computed for
-        no longer than they took, so this one computed for at least what is left.
+        The CPU clock is slow, so it is read once for all requests of a turn. The earlier requests of the turn computed
+        for no longer than they took. Example: the turn has computed for 12 ms, and this request began after 5 ms, so it
+        computed for at least 7 ms.
         """
         if time.monotonic() - began <= _SHORT_SECONDS:
             return False

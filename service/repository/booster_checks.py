@@ -2,7 +2,7 @@
 Checks the trees of a booster that was read from its library's own file.
 
 The libraries do not check the indices in a tree. An index past its array reads or writes foreign memory. If a child
-leads back to a node before it, a row that comes there never ends.
+leads back to an earlier node, the prediction of a row never ends.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def checked_content(library: str, content: bytes) -> bytes:
     """
     The content of a booster's file that its library may read.
 
-    LightGBM's text is checked first, since to ask LightGBM for its trees already follows them. It is read without the
-    sizes of its trees: LightGBM would read a tree wherever these say, and so past the text that was checked.
+    LightGBM's text is checked first, because LightGBM follows the trees as soon as it is asked for them. It is read
+    without the sizes of its trees: a wrong size would make LightGBM read a tree outside the text that was checked.
 
     Raises:
         Unsafe: the trees of a text do not fit together.
@@ -56,7 +56,7 @@ def check(library: str, estimator: Any) -> None:
 
     Args:
         library: its name.
-        estimator: as `runtimes.boosters.load` gives it.
+        estimator: the object that `runtimes.boosters.load` returns.
 
     Raises:
         Unsafe: its trees do not fit together.
@@ -72,7 +72,7 @@ def _require(holds: object, fault: str) -> None:
 
 
 def _reached(left: Ints, right: Ints, split: NDArray[np.bool_]) -> Ints:
-    """The nodes that are split, of those to which a row may come from the first one."""
+    """The nodes with a split that a row can reach from the first node."""
     level, met, found = np.zeros(1, dtype=np.int64), 0, []
     while level.size:
         _require(inside(level, 0, len(split)), "has a child that does not exist")
@@ -90,12 +90,12 @@ def _xgboost(estimator: Any) -> None:
     width = int(sizes["num_feature"])
     groups = max(1, int(sizes["num_class"]), int(sizes.get("num_target", 1)))
     if booster["name"] == "gblinear":
-        _require(len(booster["model"]["weights"]) == (width + 1) * groups, "has other weights than features")
+        _require(len(booster["model"]["weights"]) == (width + 1) * groups, "does not have one weight for each feature")
         return
     dart = booster["name"] == "dart"
     model = booster["gbtree"]["model"] if dart else booster["model"]
     trees, ends = model["trees"], np.asarray(model.get("iteration_indptr", [0]), dtype=np.int64)
-    _require(not dart or len(booster["weight_drop"]) == len(trees), "has weights of other trees")
+    _require(not dart or len(booster["weight_drop"]) == len(trees), "does not have one weight for each tree")
     _require(
         inside(np.asarray(model["tree_info"], dtype=np.int64), 0, groups),
         "adds a tree to an output that does not exist",
@@ -109,22 +109,22 @@ def _xgboost_tree(tree: Mapping[str, Any], width: int) -> None:
     left, right, features = (
         np.asarray(tree[name], dtype=np.int64) for name in ("left_children", "right_children", "split_indices")
     )
-    _require(len(left) == len(right) == len(features), "has a tree with arrays of other lengths")
+    _require(len(left) == len(right) == len(features), "has a tree whose arrays differ in length")
     found = _reached(left, right, left != -1)
     _require(inside(features[found], 0, width), "asks for a feature that it does not take")
 
 
 def _lightgbm(text: str) -> None:
-    _require("\r" not in text and "\0" not in text, "has lines that end otherwise than LightGBM writes them")
+    _require("\r" not in text and "\0" not in text, "has line ends that LightGBM does not write")
     head, *trees = text.partition("\nend of trees")[0].split("\nTree=")
     facts = _facts(head)
     width, classes, each_round = (
         int(facts[name]) for name in ("max_feature_idx", "num_class", "num_tree_per_iteration")
     )
-    _require(width >= 0 and 1 <= each_round <= classes, "gives other values than classes")
+    _require(width >= 0 and 1 <= each_round <= classes, "does not give one value for each class")
     _require(len(trees) % each_round == 0, "has a round without all its trees")
     named = [each.partition(":")[2] for each in facts.get("objective", "").split() if each.startswith("num_class:")]
-    _require(all(int(each) == classes for each in named), "has an objective of other classes")
+    _require(all(int(each) == classes for each in named), "has an objective for another number of classes")
     for tree in map(_facts, trees):
         _lightgbm_tree(tree, width + 1)
 
@@ -140,7 +140,7 @@ def _lightgbm_tree(tree: Mapping[str, str], width: int) -> None:
         _ints(tree, name) for name in ("left_child", "right_child", "split_feature", "decision_type")
     )
     lengths = {len(each) for each in (left, right, features, kinds)}
-    _require(lengths == {inner}, "has a tree with arrays of other lengths")
+    _require(lengths == {inner}, "has a tree whose arrays differ in length")
     left, right = (np.where(child < 0, inner + ~child, child) for child in (left, right))  # leaves stand behind
     found = _reached(left, right, np.arange(inner + leaves) < inner)
     _require(inside(features[found], 0, width), "asks for a feature that it does not take")
@@ -154,23 +154,23 @@ def _lightgbm_tree(tree: Mapping[str, str], width: int) -> None:
 
 def _catboost(estimator: Any) -> None:
     """
-    Check the features, and the trees whose nodes are of many depths: each says how far behind it its children are.
+    Check the features, and the trees that are not oblivious: their nodes say how far behind them their children are.
 
-    Of other trees CatBoost checks the sizes itself. It makes an array for each position of a row, and a position that
-    two features share would leave another feature without one.
+    CatBoost checks the sizes of oblivious trees itself. It makes an array for each position of a row: if two features
+    share a position, another feature has no array.
     """
     if fault := private_names.missing("catboost"):
         raise Unsafe(fault)
     model = estimator.model
     kinds = ("float", "cat", "text", "embedding")
     positions = sorted(each for kind in kinds for each in getattr(model, f"_get_{kind}_feature_indices")())
-    _require(positions == list(range(len(positions))), "has features that share a position, or leave one out")
+    _require(positions == list(range(len(positions))), "has features that share a position, or an unused position")
     if model._object._is_oblivious():  # noqa: SLF001 (its own plots ask so)
         return
     for tree, leaves in enumerate(model.get_tree_leaf_counts()):
         steps = np.array(model._get_tree_step_nodes(tree), dtype=np.int64).reshape(-1, 2)  # noqa: SLF001
         values = np.array(model._get_tree_node_to_leaf(tree), dtype=np.int64)  # noqa: SLF001
-        _require(len(values) == len(steps), "has a tree with arrays of other lengths")
+        _require(len(values) == len(steps), "has a tree whose arrays differ in length")
         ends = np.arange(len(steps))[:, None] + steps
         _require(inside(ends, 0, len(steps)), "has a child that does not exist")
         _require(inside(values[(steps == 0).any(axis=1)], 0, leaves), "has a node without a value")

@@ -29,11 +29,11 @@ def builder(
     Return a function that makes the runtime of a booster. The libraries that it needs are imported here.
 
     Args:
-        manifest: of its version.
-        booster: which one.
-        contents: its files.
-        types: the names of the types that may be in the steps before it.
-        code: the modules that these need.
+        manifest: the manifest of the booster's version.
+        booster: the booster.
+        contents: the files of the booster and of the steps before it.
+        types: the names of the types that may be in the steps.
+        code: the modules that the steps need.
 
     Raises:
         Unloadable: a library is not installed.
@@ -66,7 +66,7 @@ def estimator(booster: Booster, contents: Mapping[str, bytes], types: list[str],
     Raises:
         ImportError: its library is not installed.
         Refused: its trees do not fit together, or the steps hold types that are not listed.
-        ValueError: the file is not one of its library.
+        ValueError: its library cannot read the file.
     """
     try:
         content = checked_content(booster.library, contents[BOOSTERS[booster.library]])

@@ -23,7 +23,7 @@ def check(signature: Signature, prediction: Prediction) -> None:
         prediction: the runtime's answer to some rows.
 
     Raises:
-        Refused: the widths of outputs, the classes or the types are not those of the answers.
+        Refused: the widths of outputs, the classes or the types differ from those of the answers.
     """
     first = signature.outputs[0]
     _check_width(first, prediction.predict)
@@ -37,7 +37,7 @@ def check_outputs(signature: Signature) -> None:
     Check that the task, the outputs and the classes of a manifest fit together.
 
     Raises:
-        Refused: there are outputs that no such task has, or classes of other tasks or of another number.
+        Refused: the task has no such outputs or classes, or the number of classes is wrong.
     """
     names = tuple(output.name for output in signature.outputs)
     task, classes, several = signature.task, signature.classes, signature.output_classes
@@ -79,7 +79,7 @@ def _check_type(signature: Signature, labels: NDArray[Any]) -> None:
     _require(kind in allowed, f"describes a {signature.task}, but the model answers {labels.dtype}")
     if signature.classes is not None and labels.size:
         count = len(signature.classes)
-        _require(labels.min() >= 0 and labels.max() < count, f"has {count} classes, but the model answers others")
+        _require(labels.min() >= 0 and labels.max() < count, f"has {count} classes, but the model gives other labels")
 
 
 def _said(shape: tuple[int, ...]) -> str:

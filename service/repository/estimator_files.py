@@ -1,4 +1,4 @@
-"""From the files of a version to the runtime of its own library, for what ONNX Runtime does not serve."""
+"""From the files of a version to the runtime of its own library, for models that ONNX Runtime does not serve."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def builder(file: str, manifest: Manifest, contents: Mapping[str, bytes], settin
     The function that makes the runtime. The libraries are imported here once, so that trials do not import them again.
 
     Args:
-        file: what predicts.
-        manifest: of the version.
-        contents: that file and those that it needs, its own code among them.
-        settings: say if pickles and own code are allowed.
+        file: the file that predicts.
+        manifest: the manifest of the version.
+        contents: that file, and the files that it needs, with its own code.
+        settings: they say if pickles and own code are allowed.
 
     Raises:
         Unloadable: a library is not installed.
-        Refused: a setting does not allow it, or the library is another release than it needs.
+        Refused: a setting does not allow the file, or the file needs another release of the library.
     """
     install()
     code = _own_code(file, manifest, contents, settings) if manifest.code else None

@@ -11,7 +11,7 @@ _MISSING = ("Fail", "NotImplemented", "InvalidGraph")
 
 
 def fallback_sentence(file: str, other: str) -> str:
-    """The sentence that tells people that a version serves by its other file."""
+    """The sentence for people if a version serves by its other file."""
     return f"{file} cannot be loaded on this machine, so {other} serves."
 
 

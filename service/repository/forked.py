@@ -142,7 +142,7 @@ def _read(source: int, seconds: float, heartbeat: Callable[[], object]) -> bytes
 
 
 def _ended(pid: int) -> int | None:
-    """Kill the child and return its wait status; None if other code of this process, as Gunicorn's, has reaped it."""
+    """Kill the child and return its wait status; None if other code of this process, such as Gunicorn, reaped it."""
     try:
         os.kill(pid, signal.SIGKILL)
         return os.waitpid(pid, 0)[1]

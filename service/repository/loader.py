@@ -56,7 +56,7 @@ class Loader:
 
         Raises:
             Refused: the version does not verify.
-            Incomplete: a file is missing, or does not have its checksum, or the system cannot start the child now.
+            Incomplete: a file is missing or has a wrong checksum, or the system cannot start the child now.
         """
         manifest = _manifest(directory)
         signature = manifest.signature
@@ -121,7 +121,7 @@ class Loader:
         return build()
 
     def _builder(self, file: str, manifest: Manifest, contents: Mapping[str, bytes]) -> Callable[[], Runtime]:
-        """What makes the runtime; all that it imports is imported here, once, and not in each trial."""
+        """The function that makes the runtime. Its imports are made here, once, and not in each trial."""
         if file != ONNX:
             from service.repository.estimator_files import builder
 
@@ -178,7 +178,7 @@ def verify(directory: Path, heartbeat: Callable[[], object] = lambda: None) -> M
     Check the checksum of every file of a version and return its manifest. `heartbeat` is called before each file.
 
     Raises:
-        Refused: manifest.json is no manifest, or that of another version.
+        Refused: manifest.json is no manifest, or the manifest of another version.
         Incomplete: a file is missing, or does not have the checksum in the manifest.
     """
     manifest = _manifest(directory)

@@ -138,9 +138,9 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
     Attributes:
         created: when, in ISO 8601, UTC.
         files: the sha256 of each artifact, by file name; those of code begin with code/.
-        runtime: what serves it.
+        runtime: the runtime that serves it.
         booster: the booster in its files, if there is one.
-        importances: how much its columns weigh, if it says so.
+        importances: the weights of its columns, if it has any.
         description: what the model is for, in its maker's words.
     """
 
@@ -205,7 +205,7 @@ def read(directory: Path) -> Manifest:
 
 
 def _check_repeated(pairs: list[tuple[str, Any]]) -> None:
-    """Refuse an object that has a key twice: readers differ in which of the two values they take."""
+    """Refuse an object that has a key twice: some readers take the first value, others the second."""
     seen: set[str] = set()
     for name, _ in pairs:
         if name in seen:

@@ -1,8 +1,8 @@
 """
 The modules of a version's own code, which its estimator needs: made from the bytes that were verified.
 
-They are in a package that has its name from these bytes, so that versions with other code under the same names do not
-meet in one process. Nothing is read from a path, and no compiled file is used.
+They are in a package whose name is a hash of these bytes. So in one process, two versions can have different modules of
+the same name. Nothing is read from a path, and no compiled file is used.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from service.repository.checking import Unsafe
 from service.repository.directory import CODE
 
 PREFIX = "_model_code_"
-"""What the names of the packages begin with."""
+"""The beginning of the packages' names."""
 
 FILE = re.compile(r"([^\W\d]\w*/)*[^\W\d]\w*\.py")
 """The paths of modules that an import statement can name."""
@@ -39,12 +39,12 @@ class OwnCode:
     Modules in a package of their own.
 
     Attributes:
-        package: the package's name; empty if the modules go by their own names.
+        package: the package's name; empty if the modules are imported by their own names.
     """
 
     def __init__(self, files: Mapping[str, bytes], *, by_own_names: bool = False) -> None:
         """
-        Take the modules; none is executed before it is imported.
+        Take the modules. A module is executed only when it is imported.
 
         Args:
             files: their text, by their path: `clip.py`, `features/__init__.py`.
@@ -56,12 +56,12 @@ class OwnCode:
 
     @classmethod
     def of(cls, contents: Mapping[str, bytes]) -> OwnCode | None:
-        """The code among a version's files; None if it has none."""
+        """The code among a version's files; None if the version has no code."""
         files = {name.removeprefix(f"{CODE}/"): each for name, each in contents.items() if name.startswith(f"{CODE}/")}
         return cls(files) if files else None
 
     def owns(self, module: str) -> bool:
-        """Whether a module's name, as the estimator has it, is that of one of these."""
+        """Whether a module's name in the estimator is the name of one of these modules."""
         return module.partition(".")[0] in self._tops
 
     def name_of(self, module: str) -> str:
@@ -69,7 +69,7 @@ class OwnCode:
         return f"{self.package}.{module}" if self.package and self.owns(module) else module
 
     def file_of(self, module: str) -> str | None:
-        """The path of a module's text; a directory without a file for itself is a package, and has none."""
+        """The path of a module's text; None for a package that is a directory without `__init__.py`."""
         path = module.replace(".", "/")
         return next((each for each in (f"{path}/{_INIT}", f"{path}.py") if each in self._files), None)
 
@@ -89,7 +89,7 @@ class OwnCode:
             sys.meta_path.insert(0, _Finder(self))
 
     def mapped(self, schema: Any) -> Any:
-        """The schema of a skops file with the names of these modules as they are here."""
+        """The schema of a skops file, with the names of these modules replaced by their names here."""
         if isinstance(schema, dict):
             inner = {key: self.mapped(value) for key, value in schema.items()}
             if isinstance(module := schema.get("__module__"), str):
@@ -99,10 +99,10 @@ class OwnCode:
 
     def types(self, schema: Any) -> list[str]:
         """
-        The names of those classes and functions in a mapped schema that these modules define.
+        The names of the classes and functions in a mapped schema that these modules define.
 
         Raises:
-            Unsafe: it names something else of a module, or calls a function as if it were a class.
+            Unsafe: the schema names another object of a module, or calls a function as if it were a class.
         """
         self.install()
         found = set()
@@ -138,7 +138,7 @@ def untrusted(model: str, trusted: str | None) -> str:
 
 
 def names_in(schema: Any) -> Iterator[tuple[str, str, str]]:
-    """The module, the name and the node of all that the schema of a skops file names."""
+    """The module, the name and the node of each object that the schema of a skops file names."""
     pending = [schema]
     while pending:
         each = pending.pop()
@@ -209,7 +209,7 @@ class _Loader(InspectLoader):
         return decode_source(self._code.text_of(fullname.partition(".")[2]))
 
     def exec_module(self, module: ModuleType) -> None:
-        """Execute it; all code in it, functions included, imports by the builtins that it has from here."""
+        """Execute the module. All code in it, functions included, imports through the builtins that it gets here."""
         text = self._code.text_of(module.__name__.partition(".")[2])
         module.__dict__["__builtins__"] = {**vars(builtins), "__import__": self._import}
         exec(compile(text, f"{module.__name__}.py", "exec", dont_inherit=True), module.__dict__)  # noqa: S102 (trusted)
@@ -221,5 +221,5 @@ class _Loader(InspectLoader):
         if level or not self._code.owns(name):
             return builtins.__import__(name, globals_, locals_, fromlist, level)
         here = builtins.__import__(self._code.name_of(name), globals_, locals_, fromlist or (), 0)
-        # Without a list of names, `import a.b` gives a, as the package that all are in has it.
+        # Without a list of names, `import a.b` gives `a`: here, the module `a` of this package.
         return here if fromlist else sys.modules[self._code.name_of(name.partition(".")[0])]

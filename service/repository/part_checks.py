@@ -50,12 +50,12 @@ def _neighbors(part: Any) -> None:
     if "_fit_X" not in vars(part):
         return
     points, tree = part._fit_X, part._tree
-    require(points.ndim == 2 and points.shape[1] == width_of(part), part, "has neighbors of another width")
-    require(part.n_samples_fit_ == points.shape[0], part, "has another number of neighbors")
-    require(tree is None or np.shape(tree.data) == points.shape, part, "has a tree of other neighbors")
+    require(points.ndim == 2 and points.shape[1] == width_of(part), part, "has neighbors of a wrong shape")
+    require(part.n_samples_fit_ == points.shape[0], part, "has a wrong number of neighbors")
+    require(tree is None or np.shape(tree.data) == points.shape, part, "has a tree that does not fit its neighbors")
     if derives(part, "ClassifierMixin"):
         labels = np.asarray(part._y)
-        require(len(labels) == points.shape[0], part, "has labels of other neighbors")
+        require(len(labels) == points.shape[0], part, "does not have one label for each neighbor")
         require((vars(part).get("n_neighbors") or 1) <= len(labels), part, "asks for more neighbors than there are")
         if not part.outputs_2d_:
             require(labels.ndim == 1 and inside(labels, 0, len(part.classes_)), part, "has a label that is no class")
@@ -64,7 +64,7 @@ def _neighbors(part: Any) -> None:
 def _iterative_imputer(part: Any) -> None:
     """Each step of the imputation has a regressor, which is called, and the features that it reads and writes."""
     for step in vars(part).get("imputation_sequence_", ()):
-        require(type(step).__name__ == "_ImputerTriplet", part, "has a step of another kind")
+        require(type(step).__name__ == "_ImputerTriplet", part, "has a step that is no imputation")
         require(derives(step.estimator, "BaseEstimator"), part, "has a step without an estimator")
         features = np.append(step.neighbor_feat_idx, step.feat_idx)
         require(inside(features, 0, width_of(part)), part, "imputes a feature that does not exist")
@@ -73,7 +73,7 @@ def _iterative_imputer(part: Any) -> None:
 def _k_means(part: Any) -> None:
     if "cluster_centers_" in vars(part):
         shape = np.shape(part.cluster_centers_)
-        require(len(shape) == 2 and shape[1] == width_of(part), part, "has centers of another width")
+        require(len(shape) == 2 and shape[1] == width_of(part), part, "has centers with another number of features")
     if "_n_threads" in vars(part):
         part._n_threads = 1  # `fit` stored the number of threads of its own machine
 
@@ -86,13 +86,13 @@ def _bisecting_k_means(part: Any) -> None:
         node = pending.pop()
         require(id(node) not in seen, part, "has a tree whose branches meet")
         seen.add(id(node))
-        require(np.shape(node.center) == (width,), part, "has centers of another width")
+        require(np.shape(node.center) == (width,), part, "has centers with another number of features")
         if node.left is not None:
             pending += [node.left, node.right]
 
 
 def _support_vectors(part: Any) -> None:
-    """LIBSVM takes the size of one array for the sizes of others, and does not compare them."""
+    """LIBSVM reads the size of one array, and assumes that other arrays have the same size."""
     if "support_vectors_" not in vars(part):
         return
     vectors, coefficients, sparse, width = part.support_vectors_, part._dual_coef_, part._sparse, width_of(part)
@@ -100,19 +100,19 @@ def _support_vectors(part: Any) -> None:
     pairs = classes * (classes - 1) // 2
     count = vectors.shape[0] if sparse else len(part.support_)
     precomputed = part.kernel == "precomputed" or callable(part.kernel)
-    require(type(sparse) is bool and hasattr(vectors, "indptr") == sparse, part, "has support vectors of another kind")
-    require(not (sparse and precomputed), part, "has a kernel of another kind")
-    require(precomputed or vectors.shape == (count, width), part, "has support vectors of another shape")
+    require(type(sparse) is bool and hasattr(vectors, "indptr") == sparse, part, "has support vectors of a wrong type")
+    require(not (sparse and precomputed), part, "has a kernel that takes no sparse rows")
+    require(precomputed or vectors.shape == (count, width), part, "has support vectors of a wrong shape")
     require(
         not precomputed or inside(part.support_, 0, part.shape_fit_[0]), part, "names a row that it was not fitted on"
     )
-    require(classes >= 2 and coefficients.shape == (classes - 1, count), part, "has coefficients of other vectors")
+    require(classes >= 2 and coefficients.shape == (classes - 1, count), part, "has coefficients of a wrong shape")
     require(not sparse or coefficients.data.size == (classes - 1) * count, part, "has gaps in its coefficients")
-    require(np.shape(part._intercept_) == (pairs,), part, "has intercepts of other pairs of classes")
+    require(np.shape(part._intercept_) == (pairs,), part, "does not have one intercept for each pair of classes")
     if derives(part, "ClassifierMixin"):
         counts = np.asarray(part._n_support)
-        require(inside(counts, 0, count + 1) and counts.sum() == count, part, "has counts of other vectors")
-        require({len(part._probA), len(part._probB)} in ({0}, {pairs}), part, "has probabilities of other classes")
+        require(inside(counts, 0, count + 1) and counts.sum() == count, part, "has wrong counts of support vectors")
+        require({len(part._probA), len(part._probB)} in ({0}, {pairs}), part, "has wrong parameters of probabilities")
 
 
 def _one_hot(part: Any) -> None:
@@ -120,7 +120,7 @@ def _one_hot(part: Any) -> None:
     if "_n_features_outs" not in vars(part):
         return
     columns = part._n_features_outs
-    require(len(part.categories_) == len(columns) == width_of(part), part, "has categories of other features")
+    require(len(part.categories_) == len(columns) == width_of(part), part, "does not have categories for each feature")
     require(inside(columns, 0, np.inf), part, "has no number of columns")
     for i, categories in enumerate(part.categories_):
         require(_in_order(categories), part, "has categories that are not sorted")
@@ -128,7 +128,7 @@ def _one_hot(part: Any) -> None:
         if part._infrequent_enabled and part._infrequent_indices[i] is not None:
             require(inside(part._infrequent_indices[i], 0, len(codes)), part, "has a rare category that does not exist")
             codes = np.asarray(part._default_to_infrequent_mappings[i])
-            require(codes.shape == (len(categories),), part, "has other rare categories")
+            require(codes.shape == (len(categories),), part, "does not map each category to a rare one or itself")
         most = codes.max(initial=-1)
         dropped = None if part._drop_idx_after_grouping is None else part._drop_idx_after_grouping[i]
         require(dropped is None or inside([dropped], 0, most + 1), part, "drops a category that it does not have")
@@ -199,4 +199,4 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "_VectorizerMixin": _text_reader,
     "_spbase": _sparse,
 }
-"""The checks, by names of classes and not by classes: so no library is imported that the model does not need."""
+"""The checks, by names of classes: a class itself would need an import, even if the model does not need its library."""

@@ -21,7 +21,7 @@ from service.repository.model import Incomplete, Model, Refused
 
 _log = logging.getLogger(__name__)
 
-REWRITTEN = "it was rewritten, but a version never changes: give it a new number; what was loaded first goes on serving"
+REWRITTEN = "it was rewritten, but a version never changes: give it a new number; the files loaded first go on serving"
 
 
 def nothing() -> None:
@@ -59,7 +59,7 @@ class Version(Struct, frozen=True):
         state: the state of its directory.
         model: the loaded model that serves under its number; None if no model serves.
         reason: why the files in the directory do not serve; None if they do.
-        fault: the kind of that reason, which everybody may read; None if and only if there is no reason.
+        fault: the kind of the reason, which everybody may read; None only if there is no reason.
         waiting: whether its files are probably still being copied.
         final: nothing has to be looked at again until the directory changes.
     """
@@ -110,7 +110,7 @@ class Reconciler:
         return found
 
     def _is_quiet(self, label: str, state: State) -> bool:
-        """Whether the directory is still in that state, and has been in it for `SETTLE_SECONDS`."""
+        """Whether the directory has been in this state for `SETTLE_SECONDS`."""
         now = state_of(self._root / label)
         return now is not None and now.quiet and now.fingerprint == state.fingerprint
 

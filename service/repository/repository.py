@@ -17,7 +17,7 @@ from service.repository.reconciler import Load, Observer, Reconciler, Version, n
 _log = logging.getLogger(__name__)
 
 _FALLBACK = "iris"
-_KEPT = "what served goes on serving"
+_KEPT = "the loaded models go on serving"
 
 
 class Entry(Struct, frozen=True):
@@ -72,8 +72,8 @@ class ModelRepository:
         """
         Look at the directory again and load the versions that are new or have changed.
 
-        If the directory cannot be read, or is empty, all models go on serving, because that is taken for an accident.
-        If a version is gone and other versions are there, the operator has removed it: it serves no more.
+        If the directory cannot be read, or is empty, all models go on serving: this is probably an accident. If a
+        version is gone and others are there, the operator has removed it, so it no longer serves.
 
         Args:
             heartbeat: is called between versions and files, and about once a second while a model is on trial.
@@ -85,7 +85,7 @@ class ModelRepository:
         try:
             _ = self.default
         except ModelNotFound as ex:
-            _log.warning("/prediction is 404: %s DEFAULT_MODEL names it.", ex.detail)
+            _log.warning("/prediction answers 404: %s DEFAULT_MODEL must name a model.", ex.detail)
 
     def _scan(self) -> Mapping[str, State]:
         try:
@@ -112,7 +112,7 @@ class ModelRepository:
                 _log.error("models directory of %s cannot be read; %s", label, _KEPT)
                 versions.update({each: self._versions[each] for each in self._versions if _name(each) == label})
         for label in self._versions.keys() - versions.keys():
-            _log.info("%s was removed, so it serves no more", label)
+            _log.info("%s was removed, so it no longer serves", label)
         self._warn_of_slower(versions)
         self._versions = versions
         self._entries = {name: _entry({each: versions[each] for each in of}) for name, of in groupby(versions, _name)}

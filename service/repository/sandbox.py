@@ -38,9 +38,9 @@ def enter(writable: Iterable[Path] = (), *, connects: bool = False) -> bool:
     """
     Give up rights of this process.
 
-    It may no more gain rights by starting a program (setuid). If the kernel has Landlock, it also may not start any
-    program, write or remove files, bind or connect TCP sockets, or signal processes outside the sandbox. It may still
-    read files and use descriptors that are open.
+    It can no longer gain rights by starting a program (setuid). If the kernel has Landlock, it also cannot start any
+    program, write or remove files, bind or connect TCP sockets, or signal processes outside the sandbox. It can still
+    read files and use open descriptors.
 
     Args:
         writable: files and directories that may still be written. Paths that do not exist are ignored.

@@ -63,12 +63,12 @@ def _types(file: Path) -> list[str]:
 
 def load_skops(artifact: bytes, types: list[str], code: OwnCode | None = None) -> Any:
     """
-    The estimator in a skops file, set to compute in one thread; nothing in the file is run, but the code given with it.
+    The estimator in a skops file, set to compute in one thread. No code runs but that of `code`.
 
     Args:
         artifact: the file.
         types: the names of the types that may be in it.
-        code: the modules of its own, which are trusted: what they define may be in it.
+        code: the version's own modules, which are trusted: their classes and functions may be in the file.
 
     Raises:
         Refused: the file has a type that `types` does not list, expands to too many bytes, or has an estimator that
@@ -108,12 +108,12 @@ def load_skops(artifact: bytes, types: list[str], code: OwnCode | None = None) -
 
 
 def _unlisted(names: list[str]) -> str:
-    """That types are not listed, and what to do about it."""
+    """A sentence that says which types are not listed, and what to do."""
     listed = ", ".join(names)
     if any(name.startswith("__main__.") or "<" in name for name in names):
         return (
-            f"it needs what only a notebook or a script knows: {listed}; define it at the top level of a module, "
-            f"fit the model with that, and give the module to save_model (code=[...]) or add (--code)"
+            f"these functions or classes are not at the top level of a module: {listed}; move them there, "
+            f"fit the model again, and give the module to save_model (code=[...]) or add (--code)"
         )
     return (
         f"types that conf/skops-types.txt does not list: {listed}; give modules of your own to save_model (code=[...]) "

@@ -51,8 +51,8 @@ def build(artifact: bytes, read: Read, most_expanded: int) -> Any:
 
     Args:
         artifact: the file.
-        read: gives the schema as it is to be built, and the names of the types that may be.
-        most_expanded: the bytes to which an archive in it may expand.
+        read: returns the schema to build, and the names of the allowed types.
+        most_expanded: the bytes to which an archive in the file may expand.
 
     Raises:
         UntrustedTypesFoundException: the file names other types.

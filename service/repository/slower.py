@@ -14,7 +14,7 @@ def slower(directory: Path, root: Path | None = None, *, trusted: bool = False) 
 
     Args:
         directory: the version.
-        root: the directory of its model's other versions; its own parent without it.
+        root: the directory of the model's other versions; the parent of `directory` by default.
         trusted: whether its own code may run, although TRUST_CODE does not name it.
 
     Raises:

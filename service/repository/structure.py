@@ -229,7 +229,7 @@ def _of_library(kind: type) -> bool:
 
 
 def _calls_by_library(kind: type) -> bool:
-    """Whether code of scikit-learn calls what such an object holds: what all estimators share calls nothing."""
+    """Whether code of scikit-learn calls the values of such an object. The base classes of estimators call none."""
     shared = ("builtins", "sklearn.base", "sklearn.utils")
     bases = [each for each in kind.__mro__ if not each.__module__.startswith(shared)]
     return _of_library(kind) or any(map(_of_library, bases))

@@ -75,8 +75,8 @@ def summary(directory: Path, *, next_steps: bool = True, trusted: bool = False) 
     Return the summary of a version on disk. It predicts the example row to measure the time.
 
     Args:
-        directory: where it is.
-        next_steps: whether to say how to ask it.
+        directory: the directory of the version.
+        next_steps: whether to show a command that asks the model.
         trusted: whether its own code may run, although TRUST_CODE does not name it.
 
     Raises:
@@ -104,7 +104,7 @@ def size_of(directory: Path) -> int:
 
 
 def code_lines(manifest: Manifest) -> tuple[str, ...]:
-    """The files of a version's own code, and what a service needs to run it."""
+    """The files of a version's own code, and the setting by which a service runs it."""
     shown = ", ".join(manifest.code[:_FEW]) + (" and more" if len(manifest.code) > _FEW else "")
     if manifest.runtime == "onnx":
         return shown, f"not needed to serve; `check --prove` runs it if TRUST_CODE={manifest.name} is set"
@@ -184,14 +184,14 @@ def _given(manifest: Manifest) -> tuple[str, ...]:
 
 
 def speeds(directory: Path, manifest: Manifest, *, trusted: bool = False) -> dict[str, float]:
-    """Milliseconds for the example row, by each runtime that there is an artifact for; code runs only if trusted."""
+    """Milliseconds for the example row, by each runtime that has a file; the version's code runs only if trusted."""
     signature = manifest.signature
     table = Table.from_rows(signature, [signature.example])
     runtimes: dict[str, Runtime] = {}
     if ONNX in manifest.files and fallback(directory, manifest) is None:
         runtimes["ONNX Runtime"] = OnnxRuntime.load((directory / ONNX).read_bytes(), signature)
     if not manifest.code or trusted or Settings.from_environ(os.environ).trusts(manifest.name):
-        # It may be of types that are not listed, and its library need not be installed.
+        # Its types may be unlisted, or its library may be missing.
         with suppress(Refused, ImportError):
             runtimes |= _own_runtime(directory, manifest)
     return {
@@ -201,7 +201,7 @@ def speeds(directory: Path, manifest: Manifest, *, trusted: bool = False) -> dic
 
 
 def _own_runtime(directory: Path, manifest: Manifest) -> Mapping[str, Runtime]:
-    """The runtime of the model's own library, by its name; none of a pickle."""
+    """The runtime of the model's own library, by its name; empty if the model is a pickle."""
     if PICKLE in manifest.own_files or not set(manifest.own_files) <= set(manifest.files):
         return {}
     contents = {name: path_of(directory, name).read_bytes() for name in (*manifest.own_files, *manifest.code)}

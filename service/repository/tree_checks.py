@@ -34,7 +34,7 @@ def decision_tree(part: Any) -> None:
     """An estimator with a single tree."""
     if "tree_" in vars(part):
         require(derives(part.tree_, "Tree"), part, "has a tree_ that is no tree")
-        require(part.tree_.n_features == width_of(part), part, "takes other features than its tree")
+        require(part.tree_.n_features == width_of(part), part, "takes another number of features than its tree")
 
 
 def forest(part: Any) -> None:
@@ -42,7 +42,7 @@ def forest(part: Any) -> None:
     if "estimators_" in vars(part):
         width = width_of(part)
         for each in _trees(part):
-            require(each.tree_.n_features == width, part, "has a tree that takes other features")
+            require(each.tree_.n_features == width, part, "has a tree for another number of features")
 
 
 def isolation_forest(part: Any) -> None:
@@ -50,10 +50,10 @@ def isolation_forest(part: Any) -> None:
     if "estimators_" not in vars(part):
         return
     features, width = part._max_features, width_of(part)
-    require(len(part.estimators_features_) == len(part.estimators_), part, "has features for other trees")
+    require(len(part.estimators_features_) == len(part.estimators_), part, "does not choose features for each tree")
     for each, chosen in zip(_trees(part), part.estimators_features_, strict=True):
-        require(each.tree_.n_features == features, part, "has a tree that takes other features")
-        require(np.shape(chosen) == (features,) and inside(chosen, 0, width), part, "chooses other features")
+        require(each.tree_.n_features == features, part, "has a tree for another number of features")
+        require(np.shape(chosen) == (features,) and inside(chosen, 0, width), part, "has a wrong choice of features")
 
 
 def _trees(part: Any) -> list[Any]:
@@ -73,9 +73,9 @@ def gradient_boosting(part: Any) -> None:
     require(type(stages) is np.ndarray and stages.ndim == 2 and stages.dtype == object, part, "has no table of trees")
     for each in _trees(part):
         found = (each.tree_.n_features, each.tree_.n_outputs, each.tree_.max_n_classes)
-        require(found == (width, 1, 1), part, "has a tree that takes other features, or gives several values")
+        require(found == (width, 1, 1), part, "has a tree for another number of features or values")
     columns = stages.shape[1]
-    require(part.n_trees_per_iteration_ == columns, part, "has another number of trees in each stage")
+    require(part.n_trees_per_iteration_ == columns, part, "has a wrong number of trees in each stage")
     require(not _has_functions(part.init_), part, "begins with an estimator that calls functions of its own")
     begun = type(part)._raw_predict_init(part, np.zeros((3, width), dtype=np.float32))
     require(begun.shape == (3, columns), part, "begins with another number of values than it adds to")
@@ -109,7 +109,7 @@ def histogram_boosting(part: Any) -> None:
     width, bins = width_of(part), part._bin_mapper
     require(derives(bins, "_BinMapper"), part, "has no bins")
     categorical = np.asarray(bins.is_categorical_)
-    require(categorical.shape == (width,) and len(bins.bin_thresholds_) == width, part, "has bins of other features")
+    require(categorical.shape == (width,) and len(bins.bin_thresholds_) == width, part, "lacks bins for a feature")
     for position in np.flatnonzero(categorical):
         codes = np.asarray(bins.bin_thresholds_[position], dtype=np.float64)
         whole = (codes >= 0) & (codes < 256) & (codes == np.floor(codes))
@@ -123,9 +123,9 @@ def histogram_boosting(part: Any) -> None:
 
 def _preprocessor(part: Any, width: int) -> None:
     """The step that encodes the categories and puts them before the numbers. It keeps the number of columns."""
-    require(derives(part, "ColumnTransformer") and width_of(part) == width, part, "is given other features")
+    require(derives(part, "ColumnTransformer") and width_of(part) == width, part, "takes another number of features")
     (first, codes, chosen), (second, numbers, others), *rest = part.transformers_
-    require(all(each[1] == "drop" for each in rest) and not part.sparse_output_, part, "gives more than its columns")
+    require(all(each[1] == "drop" for each in rest) and not part.sparse_output_, part, "adds columns")
     require((first, second) == ("encoder", "numerical"), part, "has other steps")
     masks = [np.asarray(each) for each in (chosen, others)]
     require(all(each.dtype == bool and each.shape == (width,) for each in masks), part, "chooses no columns")
@@ -139,7 +139,7 @@ def _preprocessor(part: Any, width: int) -> None:
 
 
 def _predictor(part: Any, width: int, categorical: Any) -> None:
-    """A single tree of histogram boosting. `width` is the number of features, `categorical` a bool for each."""
+    """A tree of histogram boosting. `width`: the number of features; `categorical`: a bool for each feature."""
     nodes, sets = part.nodes, part.raw_left_cat_bitsets
     require(nodes.ndim == 1 and len(nodes) >= 1, part, "has no nodes")
     split = np.flatnonzero(nodes["is_leaf"] == 0)
@@ -159,15 +159,15 @@ def ball_or_k_d_tree(part: Any) -> None:
     state = part.__getstate__()
     leaf_size, levels, count, metric, weights = state[4], state[5], state[6], state[11], state[12]
     require(points.ndim == 2 and points.size >= 1 and leaf_size >= 1, part, "holds no points")
-    require(1 <= levels < 48 and count == len(nodes) == 2**levels - 1, part, "has another number of nodes")
+    require(1 <= levels < 48 and count == len(nodes) == 2**levels - 1, part, "has a wrong number of nodes")
     bounds = (2 if type(part).__name__.startswith("KDTree") else 1, count, points.shape[1])
-    require(np.asarray(part.node_bounds).shape == bounds, part, "has bounds of other nodes")
-    require(order.shape == (len(points),) and inside(order, 0, len(points)), part, "orders points that it lacks")
-    require(weights is None or np.shape(weights) == (len(points),), part, "weighs points that it lacks")
+    require(np.asarray(part.node_bounds).shape == bounds, part, "has bounds of a wrong shape")
+    require(order.shape == (len(points),) and inside(order, 0, len(points)), part, "orders points that do not exist")
+    require(weights is None or np.shape(weights) == (len(points),), part, "does not have one weight for each point")
     start, end = nodes["idx_start"], nodes["idx_end"]
     inner = np.flatnonzero(nodes["is_leaf"] == 0)
     left, right = 2 * inner + 1, 2 * inner + 2
-    require((start[0], end[0]) == (0, len(points)) and (start <= end).all(), part, "has a node of other points")
+    require((start[0], end[0]) == (0, len(points)) and (start <= end).all(), part, "has a node with wrong points")
     require(inside(right, 0, count), part, "has a node without children")
     shared = (start[left] == start[inner]) & (end[left] == start[right]) & (end[right] == end[inner])
     require(shared.all(), part, "has a node whose children have other points")

@@ -21,7 +21,7 @@ _WINDOWS = {"gzip": 31, "deflate": 15}
 
 def read(req: falcon.Request, most: int) -> Body:
     """
-    Read a body. Its headers say how; the content type is ignored, since clients send various ones.
+    Read a body by its headers. The content type is ignored, because clients send various content types.
 
     Raises:
         Problem: 400 if the header or the compressed data are wrong; 413 if the body is longer than `most` bytes before
@@ -37,7 +37,7 @@ def read(req: falcon.Request, most: int) -> Body:
     if header is None:
         return Body(json + binary)
     if header > len(json):
-        raise Problem(400, f"{HEADER} is {header}, and the body has {len(json)} bytes.")
+        raise Problem(400, f"{HEADER} is {header}, but the body has only {len(json)} bytes.")
     return Body(json, memoryview(binary))
 
 

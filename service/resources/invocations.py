@@ -54,7 +54,7 @@ class Invocations(RowResource):
 
 
 def _columnar(max_rows: int) -> tuple[Mapping[str, Decode], Mapping[str, Encode]]:
-    """The decoders and encoders of Parquet and Arrow; none if pyarrow is not installed."""
+    """The decoders and encoders of Parquet and Arrow; both are empty if pyarrow is not installed."""
     try:
         from service.codecs.columnar import bodies
     except ModuleNotFoundError as ex:

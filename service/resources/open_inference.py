@@ -193,11 +193,11 @@ class Indexed(Struct, frozen=True):
 
 
 class Rollout:
-    """POST /v2/repository/models/{name}/load and /unload: always refused, since models change only at a rollout."""
+    """POST /v2/repository/models/{name}/load and /unload: always refused, because only a rollout changes models."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Say how models are rolled out."""
-        raise Problem(400, "Models are not loaded or unloaded over HTTP: rollouts are SIGHUP to Gunicorn's master.")
+        raise Problem(400, "Models cannot be loaded over HTTP: send SIGHUP to Gunicorn's master to roll models out.")
 
 
 class _Filter(Struct):

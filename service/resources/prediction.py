@@ -48,7 +48,7 @@ class DefaultPredict(Predict):
         self._repository = repository
 
     def on_get(self, req: Request, resp: falcon.Response) -> None:
-        """Predict the row in the query string, or the model's example if there is none."""
+        """Predict the row in the query string, or the model's example if there is no query."""
         model = model_of(req, self._repository)
         prediction = predict(req, model, _table(model.signature, req.query_string))
         (row,) = rows(model.signature, prediction)

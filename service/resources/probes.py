@@ -27,7 +27,7 @@ class Health:
 
 
 class Readiness:
-    """GET /readyz. The setting READY says whether every model needs a verified version, or any model."""
+    """GET /readyz. With READY=all, every model needs a verified version; with READY=any, one model suffices."""
 
     def __init__(self, repository: ModelRepository, settings: Settings) -> None:
         self._repository = repository

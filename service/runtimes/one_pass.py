@@ -16,7 +16,7 @@ _SHARED = ("predict_proba", "decision_function", "kneighbors", "transform")
 """Methods whose answers other methods of the same estimator use."""
 
 _LIBRARIES = frozenset({"builtins", "numpy", "scipy", "sklearn"})
-"""Only estimators of these libraries are computed in one pass: other code may change rows, or answer by chance."""
+"""Only estimators of these libraries are computed in one pass: other code may change rows, or answer at random."""
 
 
 class OnePass:
@@ -45,11 +45,11 @@ class OnePass:
 
     def answers(self, methods: Iterable[str], rows: Any) -> list[Any]:
         """
-        Return what each method answers for the rows.
+        Return the answer of each method for the rows.
 
         Args:
             methods: names of the final estimator's methods.
-            rows: as the estimator takes them; transformers may change them.
+            rows: in the form that the estimator takes; transformers may change them.
         """
         rows = self.transformed(rows)
         asked = _Asked(self.final, self._shared)

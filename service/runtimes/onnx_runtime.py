@@ -20,7 +20,7 @@ MISSING_STRING = "\ufdd0"
 
 class OnnxRuntime:
     """
-    A model in ONNX. The first output is `predict`, the second, if there is one, has its probabilities or scores.
+    A model in ONNX. Its first output is `predict`. If it has a second output, this has the probabilities or scores.
 
     Attributes:
         signature: the features and outputs of the model.
@@ -55,7 +55,7 @@ class OnnxRuntime:
             outputs[1] = in_columns(self.signature, np.asarray(outputs[1]))
         shaped = [*map(_shaped, self.signature.outputs, outputs)]
         if self._positions is not None and not _among(self._positions, shaped[0]):
-            raise InvalidInput("The model gives none of its classes for these values.")
+            raise InvalidInput("The model's label for these values is not one of its classes.")
         return _prediction(self.signature, shaped)
 
     def run(self, table: Table) -> list[Any]:
@@ -85,7 +85,7 @@ def _shaped(output: Output, values: NDArray[Any]) -> NDArray[Any]:
         return values
     # Of a binary classifier's two scores, the second is the decision function.
     if values.shape[1] > (2 if output.name == "decision_function" else 1):
-        raise InvalidInput("The model gives several values where it should give one.")
+        raise InvalidInput("The model gives several values for a row instead of one.")
     return values[:, -1]
 
 

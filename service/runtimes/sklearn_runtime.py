@@ -31,8 +31,8 @@ class SklearnRuntime:
         Args:
             estimator: the fitted estimator.
             signature: its inputs and outputs.
-            in_one_pass: whether the outputs share work, if that is possible. A reference, with which others are
-                compared, asks each method of the estimator by itself.
+            in_one_pass: whether the outputs share work, if that is possible. A reference for comparisons calls each
+                method of the estimator separately.
         """
         self._estimator = estimator
         self._signature = signature
@@ -107,7 +107,7 @@ def _positions(classes: NDArray[Any], order: NDArray[np.intp], labels: NDArray[A
     """
     found = np.searchsorted(classes, labels).clip(max=len(classes) - 1)
     if not np.array_equal(classes[found], labels):
-        raise InvalidInput("The model has no class for these values: they are far from all that it knows.")
+        raise InvalidInput("The model has no class for these values: they are far from all rows that it knows.")
     positions: NDArray[np.intp] = order[found]
     return positions
 

@@ -52,7 +52,7 @@ def _run_tasks_in_this_thread() -> None:
 
 
 class _Sequence:
-    """The replaced methods of Parallel. They prepare nothing until more is asked of it than a call."""
+    """The replaced methods of Parallel. They prepare a Parallel only if it is used for more than a call."""
 
     def __init__(self, kind: Any, wrapper: Any, by_default: Callable[[], bool]) -> None:
         """
@@ -60,7 +60,7 @@ class _Sequence:
 
         Args:
             kind: the class Parallel.
-            wrapper: the class of its tasks, whose `function` is what to call.
+            wrapper: the class of its tasks. The attribute `function` of a task is the function to call.
             by_default: whether joblib's configuration is the default.
         """
         self._prepare, self._run, self._enter = kind.__init__, kind.__call__, kind.__enter__

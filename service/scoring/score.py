@@ -41,7 +41,7 @@ class Task(Struct, frozen=True, kw_only=True):
         keep: the columns of the input that go into the output; None keeps all.
         chunk_rows: the number of rows that are scored together.
         jobs: the number of processes that score.
-        errors: a file for the reasons why rows were refused; None if none is wanted.
+        errors: a file for the reasons why rows were refused; None for no such file.
         strict: True if the first refused row ends the scoring, and nothing is written.
     """
 
@@ -95,7 +95,7 @@ def score(model: Model, task: Task, report: Callable[[Progress], object]) -> Sum
     Score a file.
 
     The output and the file of errors get temporary names, and are renamed when all rows are done. If scoring fails,
-    nothing is left of them. Only if the model takes no row at all, the file of errors stays.
+    both are removed. Only if the model refuses every row, the file of errors stays.
 
     Args:
         model: the model.
@@ -214,7 +214,7 @@ def _refuse_all(task: Task, summary: Summary) -> None:
         raise ScoringError(f"{task.input} has no rows.")
     first = summary.first[0]
     raise ScoringError(
-        f"The model takes none of the {summary.refused} rows, and nothing was written. "
+        f"The model refuses each of the {summary.refused} rows, so nothing was written. "
         f"{summary.place.capitalize()} {first.number}: {first.detail}"
     )
 

@@ -25,7 +25,7 @@ class Refusal(NamedTuple):
 
     Attributes:
         number: the line number of the row; the row number if the format has no lines.
-        pointer: the JSON pointer within the row to the value at fault; empty if no single value is.
+        pointer: the JSON pointer within the row to the value at fault; empty if no single value is at fault.
         detail: the sentence that says why.
     """
 

@@ -72,7 +72,7 @@ function weights({ importances: { kind, columns, values, total }, classes }) {
 		"section.panel.stack", h("h2", linear ? "Coefficients" : "Importances"),
 		values.length > 1 && h("label", "For ", h("select#weights", { onchange: (event) => draw(event.target.selectedIndex) }, options.map((each) => h("option", each)))),
 		plot,
-		h("p.note", linear ? `How much the score${classes?.length === 2 ? ` for ${text(classes[1])}` : ""} changes if a column, as it reaches the last step, grows by one.` : "How much of the decisions rests on each column, of 1 in all.",
+		h("p.note", linear ? `How much the score${classes?.length === 2 ? ` for ${text(classes[1])}` : ""} changes if a column of the last step's input grows by one.` : "The share of each column in the decisions, of 1 in all.",
 			total > columns.length && ` The ${columns.length} weightiest of ${grouped(total)} columns.`),
 	);
 }

@@ -109,7 +109,7 @@ def test_another_file_is_refused(
     """The sentence says how to write a file that the service takes."""
     (tmp_path / f"m{suffix}").write_bytes(content)
     assert main(["add", "m", str(tmp_path / f"m{suffix}")]) == 1
-    assert "Write it by the model's save_model." in capfd.readouterr().err
+    assert "Write the file by the model's method save_model." in capfd.readouterr().err
     assert not root.exists()
 
 

@@ -66,7 +66,7 @@ LEARNERS: dict[str, tuple[Callable[[Document, Document], object], str]] = {
     ),
     "weights": (
         lambda learner, tree: learner.update(gradient_booster={"name": "gblinear", "model": {"weights": [1.0]}}),
-        "has other weights than features",
+        "does not have one weight for each feature",
     ),
 }
 
@@ -171,7 +171,7 @@ def test_features_of_catboost_that_share_a_position_are_refused(policy: str, tmp
     refusals = [refusal(file, content[:place] + bytes(4) + content[place + 4 :]) for place in places]
 
     assert refusal(file, content) == ""
-    assert any("the booster has features that share a position, or leave one out" in each for each in refusals)
+    assert any("the booster has features that share a position, or an unused position" in each for each in refusals)
 
 
 def refusal(file: Path, content: bytes) -> str:

@@ -80,7 +80,7 @@ def test_versions_are_shown_with_their_states(tab: Tab) -> None:
     """A refused version is shown with its reason."""
     tab.open("#/about/iris")
 
-    expect(tab.page.get_by_text("A file is missing, or is not the one in its manifest.")).to_be_visible()
+    expect(tab.page.get_by_text("A file is missing, or differs from its manifest.")).to_be_visible()
     assert tab.page.locator(".state").all_text_contents() == ["ready", "refused"]
 
 
@@ -162,7 +162,7 @@ def test_a_model_that_is_not_ready_says_why(open_tab: Callable[..., Tab], broken
     tab.open("#/try/iris")
 
     expect(tab.page.locator("h1")).to_have_text("No version of this model could be loaded.")
-    expect(tab.page.get_by_text("A file is missing, or is not the one in its manifest.")).to_be_visible()
+    expect(tab.page.get_by_text("A file is missing, or differs from its manifest.")).to_be_visible()
     tab.check_axe("not ready")
 
 

@@ -180,13 +180,13 @@ def test_show_tells_what_a_model_takes(root: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["show", "none"], "show: There is no model none in {root}; there is iris."),
+        (["show", "none"], "show: There is no model none in {root}; its models: iris."),
         (["show", "iris", "--version", "7"], "show: iris has no version 7; it has 1."),
-        (["predict", "none", "x.csv"], "predict: There is no model none in {root}; there is iris."),
+        (["predict", "none", "x.csv"], "predict: There is no model none in {root}; its models: iris."),
         (["predict", "iris", "x.csv"], "predict: x.csv cannot be read: No such file or directory."),
         (["predict", "iris", "x.doc"], f"predict: x.doc: its suffix names no format; add --format {ANY}."),
         (["remove", "iris"], "remove: To remove iris/1, add --yes: without a terminal nobody can confirm it."),
-        (["key", "a b"], "key: The key must be: name sha256:DIGEST [expiry]; a name has letters, digits and ._-."),
+        (["key", "a b"], "key: The key must be: name sha256:DIGEST [expiry]; a name may have letters, digits and ._-."),
         (["reload", "--port", "1"], f"reload: No service of yours runs on port 1; `{START} --port 1` starts one."),
         (["add", "m", "{root}"],
          "add: {root} is a directory, but neither an MLflow model nor a skops model: give the model's file."),
@@ -321,7 +321,7 @@ def test_serve_says_that_a_port_is_taken(capsys: pytest.CaptureFixture[str]) -> 
         port = listener.getsockname()[1]
         assert main(["serve", "--port", str(port)]) == 1
 
-    assert f"Port {port} cannot be used (Address already in use): take another one" in capsys.readouterr().err
+    assert f"Port {port} cannot be used (Address already in use): choose another port" in capsys.readouterr().err
 
 
 def test_serve_becomes_gunicorn(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from service.packaging import save_model
 from service.repository.manifest import ONNX, PICKLE, SKOPS, read
 from tests.support.versions import edit, rewrite
 
-OLD = "iris/1: ok, serves through onnx_onnxv1; proven by an older method, which check --prove does again\n"
+OLD = "iris/1: ok, serves through onnx_onnxv1; proven by an older method: check --prove proves it again\n"
 
 
 @pytest.fixture

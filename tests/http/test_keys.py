@@ -154,7 +154,7 @@ def test_a_broken_file_keeps_the_keys_of_before(
     app.reload_keys()
 
     assert locked.simulate_get("/prediction", headers=bearer(ALICE)).status_code == 200
-    assert "the keys of before stay" in caplog.text
+    assert "the old keys stay valid" in caplog.text
 
 
 def test_a_process_forked_before_a_reload_refuses_a_revoked_key(

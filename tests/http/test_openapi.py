@@ -251,7 +251,7 @@ def test_a_model_called_stats_has_its_own_path(iris_dir: Path, tmp_path: Path) -
     metadata = Described.of(client)
 
     summaries = [each.operation("GET", "/v2/models/stats").content["summary"] for each in (counts, metadata)]
-    assert summaries == ["Count requests and their time", "Describe the tensors: stats, version 1"]
+    assert summaries == ["Read the number and the time of requests", "Describe the tensors: stats, version 1"]
     metadata.check(metadata.operation("GET", "/v2/models/stats"), client.simulate_get("/v2/models/stats"))
 
 

@@ -153,7 +153,7 @@ def test_without_a_sample_it_says_where_to_put_one(
     """The command writes nothing."""
     iris(tmp_path)
     assert main(["add", "m", str(tmp_path / "m.joblib")]) == 1
-    assert sentence(capsys).startswith("There are no sample rows: add --data SAMPLE.csv, some hundred rows like those")
+    assert sentence(capsys).startswith("There are no sample rows: add --data SAMPLE.csv, a few hundred rows like those")
     assert not root.exists()
 
 
@@ -223,7 +223,7 @@ def test_what_is_missing_for_packaging_is_named(
     monkeypatch.setattr("service.commands.packages._NEEDED", ("no_such_package",))
     monkeypatch.setattr("service.commands.packages.ROOT", tmp_path)
     assert main(["add", "m", str(tmp_path / "m.joblib"), "--data", "x.csv"]) == 1
-    assert sentence(capsys).startswith("To package a model, this environment lacks no_such_package. In a clone, `make")
+    assert sentence(capsys).startswith("This environment cannot package models: it lacks no_such_package. In a")
 
 
 def test_the_environment_of_make_gets_what_is_missing(
@@ -244,9 +244,9 @@ def test_the_environment_of_make_gets_what_is_missing(
     assert "--require-hashes" in commands[0]
     assert commands[0][-1] == str(tmp_path / "requirements-packaging.txt")
     assert capsys.readouterr().out.startswith(
-        "Installing, once, what packaging models needs (requirements-packaging.txt)"
+        "Installing, once, the packages that `add` needs (requirements-packaging.txt)"
     )
-    with pytest.raises(CommandError, match=r"That failed: see the lines above, or run `make install`\."):
+    with pytest.raises(CommandError, match=r"The installation failed: see the lines above, or run `make install`\."):
         packages.need_packaging()
 
 
@@ -307,7 +307,7 @@ def test_an_mlflow_model_without_rows_names_its_columns(
     mlflow_model(tmp_path, SKLEARN.format(sklearn.__version__) + signature)
 
     assert main(["add", "m", str(tmp_path)]) == 1
-    assert "some hundred rows with the columns sepal length (cm), it's wide, or log the model with input_example" in (
+    assert "a few hundred rows with the columns sepal length (cm), it's wide, or log the model with input_example" in (
         capsys.readouterr().err
     )
 
@@ -320,7 +320,7 @@ def test_an_mlflow_model_of_another_scikit_learn_is_refused(
     (tmp_path / "model.pkl").write_bytes(b"no pickle")
 
     assert main(["add", "m", str(tmp_path)]) == 1
-    assert f"was made by scikit-learn 0.24.2, and this is {sklearn.__version__}" in capsys.readouterr().err
+    assert f"was made by scikit-learn 0.24.2, but this is {sklearn.__version__}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

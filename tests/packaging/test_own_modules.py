@@ -128,7 +128,7 @@ def test_without_its_module_a_pickle_is_refused_with_the_way_out(
     train(tmp_path)
 
     assert main(["add", "own", str(tmp_path / "model.joblib"), "--models", str(tmp_path / "m")]) == 1
-    assert "needs the module own_step: if it is yours, give it by --code own_step.py" in capsys.readouterr().err
+    assert "needs the module own_step: if it is yours, add --code own_step.py" in capsys.readouterr().err
 
 
 def test_a_pickle_of_a_scripts_own_class_is_refused_with_the_way_out(
@@ -138,7 +138,7 @@ def test_a_pickle_of_a_scripts_own_class_is_refused_with_the_way_out(
     train(tmp_path, FILES["own_step.py"].decode().replace("import helper", "").replace("helper.change", ""))
 
     assert main(["add", "own", str(tmp_path / "model.joblib"), "--models", str(tmp_path / "m")]) == 1
-    assert "Define it at the top level of a module, fit the model with that" in capsys.readouterr().err
+    assert "Move it to the top level of a module, fit the model again" in capsys.readouterr().err
 
 
 def refusal(tmp_path: Path, estimator: Any, code: Any = ()) -> str:
@@ -153,7 +153,7 @@ def test_a_lambda_is_refused_with_the_way_out(tmp_path: Path) -> None:
     """Nothing can import it."""
     estimator = make_pipeline(FunctionTransformer(lambda rows: rows * 2), LogisticRegression()).fit(ROWS, LABELS)
 
-    assert "define it at the top level of a module" in refusal(tmp_path, estimator)
+    assert "are not at the top level of a module" in refusal(tmp_path, estimator)
 
 
 def test_a_class_of_a_notebook_is_refused_with_the_way_out(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_class_of_a_notebook_is_refused_with_the_way_out(tmp_path: Path) -> No
         finally:
             del main_module.Step
 
-    assert "only a notebook or a script knows: __main__.Step; define it at the top level of a module" in said
+    assert "are not at the top level of a module: __main__.Step; move them there, fit the model again" in said
 
 
 def test_without_its_code_an_estimator_is_refused_with_the_way_out(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_an_estimator_of_ones_own_is_served(kind: str, tmp_path: Path) -> None:
     ("kind", "reason"),
     [
         ("Plain", r"^Plain does not say what it is: derive it from sklearn\.base\.BaseEstimator"),
-        ("Enumerated", r"; what the classes keep in attributes are to be numbers, texts, arrays"),
+        ("Enumerated", r"; the attributes of its classes must be numbers, texts, arrays"),
     ],
 )
 def test_a_class_that_cannot_be_served_is_refused_with_the_way_out(kind: str, reason: str, tmp_path: Path) -> None:
@@ -427,7 +427,7 @@ def test_a_module_with_the_name_of_another_is_refused_if_it_is_needed(name: str)
 
 def test_text_that_is_no_python_is_refused_if_it_is_needed() -> None:
     """With its line."""
-    with pytest.raises(PackagingError, match=r"own_step\.py is not Python as this interpreter reads it"):
+    with pytest.raises(PackagingError, match=r"own_step\.py is not valid Python for this interpreter"):
         needed({"own_step.py": b"print 1\n"}, ["own_step"])
 
 

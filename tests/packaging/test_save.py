@@ -113,8 +113,8 @@ def test_a_failure_leaves_nothing(fitted: Any, tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"name": "a b"}, "name matches"),
-        ({"name": ""}, "name matches"),
+        ({"name": "a b"}, "name has up to 63 letters"),
+        ({"name": ""}, "name has up to 63 letters"),
         ({"version": 0}, "whole number from 1"),
         ({"version": 10**9}, "whole number from 1"),
         ({"classes": ["a", "b"]}, "has 3 classes"),

@@ -210,7 +210,8 @@ def test_a_label_outside_the_classes_is_refused(tmp_path: Path) -> None:
     save_onnx(content, inside, name="m", classes=["a", "b"], root=tmp_path)
 
     assert posted(tmp_path, inside[0].tolist())["predictions"] == [["a", "b"][labels[labels < 2][0]]]
-    assert posted(tmp_path, outside, status=422)["detail"] == "The model gives none of its classes for these values."
+    refused = posted(tmp_path, outside, status=422)["detail"]
+    assert refused == "The model's label for these values is not one of its classes."
     assert posted(tmp_path, *([inside[0].tolist()] * 50), outside, status=422)
 
 

@@ -78,11 +78,11 @@ def test_the_default_is_the_named_one_or_the_only_one_or_iris(root: Path, caplog
     copy_version(root / "moved" / "1", root, "iris", 1)
     assert opened(root).get().name == "iris"
     assert opened(root, default_model="other").get().name == "other"
-    assert "is 404" in caplog.text
+    assert "answers 404" in caplog.text
     caplog.clear()
     with pytest.raises(ModelNotFound, match="default model, nothing, is not there; there are iris, moved, other"):
         opened(root, default_model="nothing").get()
-    assert "/prediction is 404: The default model, nothing, is not there" in caplog.text
+    assert "/prediction answers 404: The default model, nothing, is not there" in caplog.text
 
 
 def test_refused_and_unknown_versions_differ(root: Path) -> None:

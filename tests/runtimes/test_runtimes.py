@@ -164,7 +164,7 @@ def test_labels_that_are_no_positions_are_refused(iris_dir: Path, monkeypatch: p
     runtime = onnx(directory, signature("classifier", Output("predict"), classes=("a", "b")))
     monkeypatch.setattr(runtime, "run", lambda table: [np.array([True])])
 
-    with pytest.raises(InvalidInput, match=r"^The model gives none of its classes for these values\.$"):
+    with pytest.raises(InvalidInput, match=r"^The model's label for these values is not one of its classes\.$"):
         runtime.predict(Table(1, np.array([[5.1, 3.5, 1.4, 0.2]])))
 
 
@@ -178,7 +178,7 @@ def test_a_label_without_a_class_is_refused(iris_dir: Path, times: int) -> None:
     first, last = np.repeat(rows[:1], times, axis=0), rows[labels == 2][-1:]
 
     assert runtime.predict(Table(times, first)).predict.tolist() == [0] * times
-    with pytest.raises(InvalidInput, match=r"^The model gives none of its classes for these values\.$"):
+    with pytest.raises(InvalidInput, match=r"^The model's label for these values is not one of its classes\.$"):
         runtime.predict(Table(times + 1, np.concatenate([first, last])))
 
 
@@ -196,7 +196,7 @@ def test_several_values_are_never_one(iris_dir: Path) -> None:
     directory = iris_dir / "iris" / "1"
     outputs = Output("predict"), Output("decision_function")
     runtime = onnx(directory, signature("classifier", *outputs, classes=(0, 1, 2)))
-    with pytest.raises(InvalidInput, match=r"^The model gives several values where it should give one\.$"):
+    with pytest.raises(InvalidInput, match=r"^The model gives several values for a row instead of one\.$"):
         runtime.predict(Table(1, load_iris().data[:1]))
 
 

@@ -177,7 +177,7 @@ def test_refused_rows_are_told_and_the_others_scored(jobs: int, chunk_rows: int,
     assert [line.split(",")[4] for line in text.splitlines()] == ["prediction", "Setosa", "Virginica"]
     assert errors == [
         {"line": 3, "pointer": "/sepal_width", "detail": "sepal_width must be a number."},
-        {"line": 4, "pointer": "", "detail": "Line 4 has 2 of 4 values."},
+        {"line": 4, "pointer": "", "detail": "The row has 2 values, but needs 4."},
         {
             "line": 6,
             "pointer": "/sepal_length",
@@ -225,7 +225,7 @@ def test_columns_are_found_by_name_or_position(iris: Model, tmp_path: Path) -> N
         ("a,b,c,d,e\n1,2,3,4,5\n", "The first line is no header"),
         (IRIS.replace("petal_width", "petalwidth") + "1,1,1,1\n", "it has no column petal_width"),
         (IRIS, "has no rows"),
-        (IRIS + "a,b,c,d\n", "The model takes none of the 1 rows, and nothing was written. Line 2: sepal_length must"),
+        (IRIS + "a,b,c,d\n", "The model refuses each of the 1 rows, so nothing was written. Line 2: sepal_length must"),
         (IRIS + '1,1,1,"1\n', "a quoted field is not closed"),
         ("prediction," + IRIS + "x,1,1,1,1\n", "The input has a column prediction already"),
     ],

@@ -90,5 +90,5 @@ def test_a_broken_file_keeps_the_keys_and_the_log_says_so(serve: Callable[..., G
     replace(keys, "two words\n")
     server.signal(signal.SIGHUP)
 
-    wait_until(lambda: "the keys of before stay" in server.log.read_text())
+    wait_until(lambda: "the old keys stay valid" in server.log.read_text())
     assert ask(server, "a") == 200

@@ -374,7 +374,7 @@ def a_feature_far_away() -> Any:
     return _tree(lambda state: state["nodes"]["feature"].__setitem__(0, 10**6))
 
 
-@crafted("DecisionTreeRegressor takes other features than its tree")
+@crafted("DecisionTreeRegressor takes another number of features than its tree")
 def a_tree_for_wider_rows() -> Any:
     model = DecisionTreeRegressor(max_depth=3).fit(ROWS, VALUES)
     model.n_features_in_ = 1
@@ -396,21 +396,21 @@ def a_tree_without_nodes() -> Any:
     return _tree(change)
 
 
-@crafted("RandomForestRegressor has a tree that takes other features")
+@crafted("RandomForestRegressor has a tree for another number of features")
 def a_forest_with_a_wider_tree() -> Any:
     model = RandomForestRegressor(2).fit(ROWS[:, :1], VALUES)
     model.estimators_[1] = DecisionTreeRegressor(max_depth=3).fit(ROWS, VALUES)
     return model
 
 
-@crafted("IsolationForest chooses other features")
+@crafted("IsolationForest has a wrong choice of features")
 def a_forest_that_chooses_fewer_features() -> Any:
     model = IsolationForest(n_estimators=2, max_features=2, random_state=0).fit(ROWS)
     model.estimators_features_[0] = np.array([0])
     return model
 
 
-@crafted("GradientBoostingRegressor has another number of trees in each stage")
+@crafted("GradientBoostingRegressor has a wrong number of trees in each stage")
 def boosting_into_columns_that_are_not_there() -> Any:
     model = GradientBoostingRegressor(n_estimators=2).fit(ROWS, VALUES)
     model.estimators_ = np.repeat(model.estimators_, 9, axis=1)
@@ -431,7 +431,7 @@ def boosting_from_fewer_rows() -> Any:
     return model
 
 
-@crafted("GradientBoostingClassifier has a tree that takes other features, or gives several values")
+@crafted("GradientBoostingClassifier has a tree for another number of features or values")
 def boosting_by_trees_of_classes() -> Any:
     model = GradientBoostingClassifier(n_estimators=1).fit(ROWS, LABELS)
     model.estimators_[0, 0] = RandomForestRegressor(1).fit(ROWS, np.c_[VALUES, VALUES]).estimators_[0]
@@ -476,12 +476,12 @@ def a_category_far_away() -> Any:
     return _histogram(lambda model: model._bin_mapper.bin_thresholds_.__setitem__(0, np.array([1e9])), 0)  # noqa: SLF001
 
 
-@crafted("HistGradientBoostingRegressor has bins of other features")
+@crafted("HistGradientBoostingRegressor lacks bins for a feature")
 def bins_of_fewer_features() -> Any:
     return _histogram(lambda model: setattr(model._bin_mapper, "is_categorical_", np.zeros(1)))  # noqa: SLF001
 
 
-@crafted("PCA is given other features")
+@crafted("PCA takes another number of features")
 def a_preprocessor_that_gives_fewer_columns() -> Any:
     return _histogram(lambda model: setattr(model, "_preprocessor", PCA(1).fit(np.c_[LABELS, ROWS])))
 
@@ -505,7 +505,7 @@ def _neighbors(change: Callable[[list[Any]], object], **parameters: Any) -> Any:
     return model
 
 
-@crafted("KDTree orders points that it lacks")
+@crafted("KDTree orders points that do not exist")
 def a_point_far_away() -> Any:
     return _neighbors(lambda state: state[1].__setitem__(0, 10**9))
 
@@ -520,7 +520,7 @@ def a_last_node_that_is_no_leaf() -> Any:
     return _neighbors(lambda state: state[2]["is_leaf"].__setitem__(-1, 0))
 
 
-@crafted("BallTree has bounds of other nodes")
+@crafted("BallTree has bounds of a wrong shape")
 def bounds_of_fewer_nodes() -> Any:
     return _neighbors(lambda state: state.__setitem__(3, state[3][:, :1]), algorithm="ball_tree")
 
@@ -533,7 +533,7 @@ def a_metric_for_fewer_features() -> Any:
     return _neighbors(change, algorithm="ball_tree", p=3, metric_params={"w": np.ones(4)})
 
 
-@crafted("KNeighborsRegressor has neighbors of another width")
+@crafted("KNeighborsRegressor has neighbors of a wrong shape")
 def neighbors_of_fewer_features() -> Any:
     model = KNeighborsRegressor(algorithm="brute").fit(ROWS, VALUES)
     model._fit_X = ROWS[:, :1].copy()  # noqa: SLF001
@@ -547,7 +547,7 @@ def a_label_far_away() -> Any:
     return model
 
 
-@crafted("RadiusNeighborsClassifier has labels of other neighbors")
+@crafted("RadiusNeighborsClassifier does not have one label for each neighbor")
 def fewer_labels_than_neighbors() -> Any:
     model = RadiusNeighborsClassifier(radius=9, algorithm="brute").fit(ROWS, LABELS)
     model._y = model._y[:1]  # noqa: SLF001
@@ -560,14 +560,14 @@ def more_neighbors_than_there_are() -> Any:
     return model.set_params(n_neighbors=10**6)
 
 
-@crafted("KMeans has centers of another width")
+@crafted("KMeans has centers with another number of features")
 def centers_of_fewer_features() -> Any:
     model = KMeans(3, n_init=1).fit(ROWS)
     model.cluster_centers_ = model.cluster_centers_[:, :1].copy()
     return model
 
 
-@crafted("BisectingKMeans has centers of another width")
+@crafted("BisectingKMeans has centers with another number of features")
 def a_center_of_fewer_features() -> Any:
     model = BisectingKMeans(3).fit(ROWS)
     model._bisecting_tree.left.center = np.zeros(1)  # noqa: SLF001
@@ -589,27 +589,27 @@ def _machine(change: Callable[[Any], object], kind: type = SVC) -> Any:
     return model
 
 
-@crafted("SVC has coefficients of other vectors")
+@crafted("SVC has coefficients of a wrong shape")
 def fewer_coefficients_than_vectors() -> Any:
     return _machine(lambda model: setattr(model, "_dual_coef_", model._dual_coef_[:, :1].copy()))
 
 
-@crafted("SVC has support vectors of another shape")
+@crafted("SVC has support vectors of a wrong shape")
 def more_positions_than_vectors() -> Any:
     return _machine(lambda model: setattr(model, "support_", np.arange(10**6, dtype=np.int32)))
 
 
-@crafted("SVC has counts of other vectors")
+@crafted("SVC has wrong counts of support vectors")
 def counts_of_other_vectors() -> Any:
     return _machine(lambda model: setattr(model, "_n_support", np.array([10**9, -(10**9), 1], dtype=np.int32)))
 
 
-@crafted("SVC has coefficients of other vectors")
+@crafted("SVC has coefficients of a wrong shape")
 def more_classes_than_intercepts() -> Any:
     return _machine(lambda model: setattr(model, "_n_support", np.ones(999, dtype=np.int32)))
 
 
-@crafted("SVR has support vectors of another shape")
+@crafted("SVR has support vectors of a wrong shape")
 def vectors_of_fewer_features() -> Any:
     return _machine(lambda model: setattr(model, "support_vectors_", model.support_vectors_[:, :1].copy()), SVR)
 

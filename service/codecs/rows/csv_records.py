@@ -19,7 +19,7 @@ _LONG_RECORD = 128 * 1024
 _BLANK = re.compile(rb"[\r\n]*+")
 _RECORD = re.compile(rb'(?:[^"\r\n]++|(?<![^,\r\n])"(?:[^"]++|"")*+(?:"|\Z)|")*+')
 _RIGHT = re.compile(rb'[^"]*+(?:(?<![^,\r\n])"[^"]*+"(?:"[^"]*+")*+(?=[,\r\n]|\Z)[^"]*+|(?<=[^,\r\n])"[^"]*+)*+')
-"""What is CSV: a quotation mark at the start of a field has another one at its end; any other is part of a field."""
+"""Well-formed CSV: a field that starts with a quotation mark ends with one; other quotation marks are text."""
 
 
 def check_quotes(body: bytes) -> None:
@@ -78,6 +78,6 @@ def _check_width(line: int, start: bytes, width: int) -> None:
         return
     if _end(_RECORD, start, 0) < len(start):
         return
-    start = start.rpartition(b",")[0]  # a cell, and no byte of a character, is where it ends
+    start = start.rpartition(b",")[0]  # cut after a whole cell, not within a character
     if len(next(csv.reader([start.decode()]), ())) > width:
-        raise InvalidInput(f"Line {line} has more than {width} values.")
+        raise InvalidInput(f"Line {line}: The row has more than {width} values.")

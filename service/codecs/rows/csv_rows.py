@@ -214,7 +214,7 @@ class _Block:
     def _decode(self, block: Sequence[Record]) -> Table:
         for line, cells in block:
             if len(cells) != len(self._features):
-                raise InvalidInput(f"Line {line} has {len(cells)} of {len(self._features)} values.")
+                raise InvalidInput(f"Line {line}: The row has {len(cells)} values, but needs {len(self._features)}.")
         columns: Iterator[tuple[str, ...]] = zip(*(cells for _, cells in block), strict=True)
         arrays = [
             _NONE if feature is None else _array(feature, cells, position)

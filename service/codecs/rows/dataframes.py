@@ -114,7 +114,7 @@ class SplitFrames(RowDecoder):
         for position in reader.elements():
             name = reader.scalar() if reader.peek() == '"' else None
             if not isinstance(name, str) or name not in self._signature.names:
-                raise InvalidInput(f"This is no feature; the model takes {names_of(known)}.", at + pointer(position))
+                raise InvalidInput(f"No such feature; the model takes {names_of(known)}.", at + pointer(position))
             if name in names:
                 raise InvalidInput(f"{name} appears more than once.", at + pointer(position))
             names[name] = None
@@ -212,7 +212,7 @@ class _Column:
             return np.empty(0)
         parts = self._pieces.decode_pieces(body, start, end, self._max_rows, partial(self._walk, body, at))
         if parts is None:
-            raise InvalidInput("The body is not what this model takes.", "")
+            raise InvalidInput("This model does not take the body.", "")
         return np.concatenate(parts)
 
     def _fits(self, text: bytes) -> NDArray[Any] | None:

@@ -86,7 +86,7 @@ class Instances(RowDecoder):
             self._check_lines(body)  # a later line that is not JSON beats this fault: 400 beats 422
             raise
         if table is None:
-            raise InvalidInput("The body is not what this model takes.", "")
+            raise InvalidInput("This model does not take the body.", "")
         if not table.row_count:
             raise NotJSON("The body is empty.")
         return table

@@ -29,7 +29,7 @@ _LARGE, _NARROW = 64 * 1024, 16
 
 SPACE = b" \t\n\r"  # RFC 8259, section 2
 LINE = re.compile(rb"[ \t\r\n]*+([^\n]+)")
-"""Blank lines, and one that is not. A text that ends in blank lines is to be cut before them."""
+"""Blank lines, and one line with text. Blank lines at the end of a text must be cut off first."""
 
 _NO_ROWS = Table(0)
 
@@ -126,7 +126,7 @@ class Rows:
             raise InvalidInput(f"{_name(at)} must be an array of rows.", at)
         table = self.decode_range(bytes(reader.data), *reader.array(), at, checked=True)
         if table is None:
-            raise InvalidInput("The body is not what this model takes.", "")
+            raise InvalidInput("This model does not take the body.", "")
         return table
 
     def _too_many(self, body: bytes, start: int, end: int) -> bool:
@@ -140,7 +140,7 @@ class Rows:
         if end - start < shortest * self._max_rows or (ends := body.count(b"]", start, end)) <= self._max_rows:
             return False
         first = body[start : min(start + PIECE, end)]
-        if first.count(b"],[") + first.count(b"], [") < first.count(b"]") - 1:  # soon seen, and so for the most part
+        if first.count(b"],[") + first.count(b"], [") < first.count(b"]") - 1:  # the start decides for most bodies
             return False
         between = body.count(b"],[", start, end)
         if between < ends - 1:

@@ -60,7 +60,7 @@ def cut_lines(body: bytes, at: int, target: int, end: int) -> int:
 def _cut(separator: re.Pattern[bytes], body: bytes, at: int, target: int, end: int) -> int:
     if body.find(b"\\", at, target) >= 0:
         before = body[at:target]
-        target += (len(before) - len(before.rstrip(b"\\"))) % 2  # not between a backslash and what it escapes
+        target += (len(before) - len(before.rstrip(b"\\"))) % 2  # not between a backslash and its character
     if strings(body[at:target]) % 1:
         rest = _REST.match(body, target, end)
         target = rest.end() if rest else end
@@ -81,9 +81,9 @@ class Pieces(Generic[T]):
 
     Args:
         cut: finds where an item ends.
-        fits: decodes the text of a piece; None if there is a fault in it.
+        fits: decodes the text of a piece; None if the text has a fault.
         size: how many items a decoded piece has.
-        begins: how an item may begin, and space; anything, if it is empty.
+        begins: the bytes with which an item may begin, and white space. If empty, it may begin with any byte.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Pieces(Generic[T]):
         """The end of the piece that begins at `at`: about `PIECE` bytes on, or farther if its first item is longer."""
         if end - at <= 2 * PIECE:
             return end
-        if self._begins and body[at] not in self._begins:  # it does not fit, wherever it ends
+        if self._begins and body[at] not in self._begins:  # the piece is wrong, wherever it ends
             return at + PIECE
         stop = self._middle(body, at, at + 2 * PIECE)
         if stop < 0:

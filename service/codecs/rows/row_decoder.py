@@ -64,7 +64,7 @@ class RowDecoder(ABC):
         """The table of a short body; None if the model does not take the body."""
 
     def _directly(self, body: bytes, *, checked: bool) -> Table | None:
-        """The table of a long body whose rows are found without a walk; None if they are not, or if it is wrong."""
+        """The table of a long body, if its rows are found without a walk; None if not, or if the body is wrong."""
         return None
 
     @abstractmethod
@@ -94,7 +94,7 @@ class RowDecoder(ABC):
         return table
 
     def _texts(self, body: bytes) -> Mapping[str, Raw] | None:
-        """The texts of the members; None if the body has others, or is not JSON."""
+        """The texts of the members; None if the body has unknown members, or is not JSON."""
         try:
             found = self._members.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -104,7 +104,7 @@ class RowDecoder(ABC):
 
 
 def body_type(rows: Any, member: str, ignored: Collection[str], missing: Any = NODEFAULT) -> Any:
-    """The struct that a body decodes to: `rows` are what `member` holds, or `missing`, if it may be."""
+    """The struct of a body. Its field `rows`, of the type `rows`, is `member` in JSON, and `missing` by default."""
     skipped = [(name, Raw | UnsetType, UNSET) for name in ignored]
     return defstruct(
         "Body", [("rows", rows, field(name=member, default=missing)), *skipped], forbid_unknown_fields=True

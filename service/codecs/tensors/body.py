@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 HEADER = "Inference-Header-Content-Length"
-"""How many bytes of an uncompressed body are JSON; binary tensors follow. Without it, all are."""
+"""The header with the number of bytes that are JSON; binary tensors follow them. Without it, all bytes are JSON."""
 
 
 class Body(Struct, frozen=True, eq=False):
@@ -14,7 +14,7 @@ class Body(Struct, frozen=True, eq=False):
 
     Attributes:
         json: the JSON object; empty in a raw binary request.
-        binary: what follows it; None where the header is absent.
+        binary: the bytes after the JSON; None if the request has no such header.
     """
 
     json: bytes

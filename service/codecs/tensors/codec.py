@@ -30,7 +30,7 @@ class TensorAnswer(Struct, frozen=True, eq=False):
 
     Attributes:
         content: JSON, and binary tensors if there are any.
-        json_length: the number of bytes that are JSON; None if all are.
+        json_length: the number of bytes that are JSON; None if all bytes are JSON.
     """
 
     content: bytes
@@ -49,9 +49,9 @@ class TensorCodec:
 
         Raises:
             NotJSON: the JSON part is no JSON document.
-            MalformedTensor: it is no inference request, or contradicts itself.
-            InvalidInput: the model does not take it.
-            TooManyRows: it has more rows than the service takes at once.
+            MalformedTensor: the JSON is no inference request, or contradicts itself.
+            InvalidInput: the model does not take the tensors.
+            TooManyRows: the tensors have more rows than the service takes at once.
         """
         if body.binary is not None and not body.json:
             asked = inputs.raw_request(signature, body.binary)

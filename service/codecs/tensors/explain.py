@@ -85,7 +85,7 @@ def _check_object(reader: Reader, at: str, budget: Iterator[int]) -> None:
     seen: set[str] = set()
     for key in reader.members():
         if next(budget, None) is None:
-            raise MalformedTensor("The body has too many members that are not known here.", "")
+            raise MalformedTensor("The body has too many unknown members.", "")
         if key in seen and len(key) > _LONGEST_KEY:
             raise MalformedTensor("A member appears more than once.", at)
         if key in seen:

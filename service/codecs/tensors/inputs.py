@@ -59,7 +59,7 @@ def raw_request(signature: Signature, body: memoryview) -> Request:
     """
     (expected, *more) = describe(signature)
     if more:
-        raise MalformedTensor(f"A raw binary request is one tensor, but this model takes {len(more) + 1}.", "")
+        raise MalformedTensor(f"A raw binary request is one tensor, but this model takes {len(more) + 1} tensors.", "")
     datatype, shape, place = DATATYPES[expected.datatype], (1, *expected.shape[1:]), Place(0)
     data = BinaryData(body)
     data.check(datatype, shape, place)

@@ -19,8 +19,8 @@ def date(dtype: str) -> JSON:
     """
     The members that tell a date of a column from other strings.
 
-    They do not name JSON Schema's format `date-time`, for it allows neither a blank instead of the T nor a time without
-    seconds, and the column takes both.
+    JSON Schema's format `date-time` is not used: a column also takes a blank instead of the T, and a time without
+    seconds, and the format allows neither.
     """
     if has_zone(dtype):
         return {"pattern": f"^{_day(dtype)}[T ]{_TIME}{_ZONE}$"}

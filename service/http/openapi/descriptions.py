@@ -100,7 +100,7 @@ _INDEX = _list(
 
 
 def _root(subject: Subject) -> JSON:
-    page = {"type": "string", "description": "The page, if the header Accept prefers it."}
+    page = {"type": "string", "description": "The page, if the header Accept prefers HTML."}
     content = {_JSON: media(_ALIVE), "text/html": media(page)}
     return operation(subject, "Check that the service is alive", success("The answer.", content))
 
@@ -112,7 +112,7 @@ def _metrics(subject: Subject) -> JSON:
 
 
 def _index(subject: Subject) -> JSON:
-    ready = {"type": ["boolean", "null"], "description": "true leaves out the versions that do not serve."}
+    ready = {"type": ["boolean", "null"], "description": "If true, the answer leaves out versions that do not serve."}
     asked = media({"type": "object", "properties": {"ready": ready}}, {"serving": {"ready": True}})
     response = success("The versions.", {_JSON: media(_INDEX)})
     body = {"required": False, "content": {_JSON: asked}}
@@ -125,7 +125,7 @@ def _rollout(subject: Subject) -> JSON:
 
 _ROOT = Endpoint("server", {"get": _root})
 
-ALL_STATISTICS = reading("server", "Count requests and their time", _STATISTICS)
+ALL_STATISTICS = reading("server", "Read the number and the time of requests", _STATISTICS)
 """/v2/models/stats, which has no route of its own."""
 
 ENDPOINTS: Mapping[str, Endpoint] = {
@@ -146,6 +146,6 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "ModelMetadata": reading("model", "Describe the tensors", _METADATA, 404),
     "ModelReady": reading("model", "Check whether the model serves", _object(name=_STRING, ready=_TRUE), 404),
     "ModelConfig": reading("model", "Describe the tensors in the form of Triton", _CONFIG, 404),
-    "Statistics": reading("model", "Count requests and their time", _STATISTICS, 404),
+    "Statistics": reading("model", "Read the number and the time of requests", _STATISTICS, 404),
 }
 """By the name of the resource's class."""

@@ -75,7 +75,7 @@ def _invocations(subject: Subject) -> JSON:
 
 def _infer(subject: Subject) -> JSON:
     request = tensors.example(subject.signature)
-    text = f"JSON, followed by binary tensors. The header {HEADER} is the length of the JSON in bytes."
+    text = f"JSON, followed by binary tensors. The header {HEADER} gives the length of the JSON in bytes."
     binary = {"schema": {"description": text}}
     asked = media(reference(f"{subject.prefix}.InferenceRequest"), {"tensors": request})
     answered = media(

@@ -15,8 +15,8 @@ ALWAYS = (400, 408, 414, 429, 431, 500, 502, 503, 504)
 _DETAILS = {
     400: ("The request cannot be read: its body, a header or the query is malformed.", "The body is empty."),
     401: ("The API key is missing or not known.", "An API key is needed: send it as Authorization: Bearer KEY."),
-    404: ("There is no such model or version (any more).", "There is no such model; there is iris."),
-    406: ("The answer cannot have a type of the header Accept.", "The answer may be application/json, text/csv."),
+    404: ("There is no such model or version, or it was removed.", "There is no such model; there is iris."),
+    406: ("The service has no answer of a type that Accept allows.", "The answer may be application/json, text/csv."),
     408: ("The request did not arrive in time.", "The request did not arrive in time."),
     413: ("The body is too long, or has too many rows.", "At most 100000 rows are taken at once."),
     414: ("The URL is too long.", "The URL is too long."),

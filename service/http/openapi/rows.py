@@ -113,7 +113,7 @@ def largest(feature: Feature) -> float:
 
 
 def _description(feature: Feature) -> str:
-    """The values in the sample, or the known categories: a hint, since the model takes other values, too."""
+    """The values in the sample, or the known categories: only a hint, because the model takes other values, too."""
     if feature.range is not None:
         low, high = feature.range
         return f"The sample has {low:.6g} to {high:.6g}."

@@ -37,7 +37,7 @@ def schemas(prefix: str, signature: Signature, max_rows: int) -> JSON:
             "description": "Other members are ignored.",
             "required": ["inputs"],
             "properties": {
-                "id": {"type": ["string", "null"], "description": "The answer repeats it."},
+                "id": {"type": ["string", "null"], "description": "The answer repeats this id."},
                 "parameters": PARAMETERS,
                 "inputs": reference(f"{prefix}.Tensors"),
                 "outputs": _wanted(signature),
@@ -203,7 +203,7 @@ def _wanted(signature: Signature) -> JSON:
         items.append({"type": "object", "required": ["name"], "properties": members})
     return {
         "type": ["array", "null"],
-        "description": "The outputs in the answer, each once. Without this member, all of them.",
+        "description": "The outputs in the answer, each output once. Without this member: all outputs.",
         "items": items[0] if len(items) == 1 else {"anyOf": items},
         "maxItems": len(items),
     }

@@ -66,7 +66,7 @@ def candidates(estimator: Any, signature: Signature) -> list[Candidate]:
 
 
 def _libraries(estimator: Any) -> set[str]:
-    """The library of the booster in the last step; empty if the last step is no booster."""
+    """The name of the library of the booster in the last step; empty if the last step is no booster."""
     from service.packaging.boosters import library_of
 
     found = library_of(split(unwrapped(estimator)[0])[1])

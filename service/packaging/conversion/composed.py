@@ -14,7 +14,7 @@ from service.packaging.conversion.powers import Powers
 
 
 def register(options: dict[str, Any]) -> None:
-    """Make skl2onnx use these converters; `options` are those of its classifiers."""
+    """Make skl2onnx use these converters. `options`: the options of its classifiers."""
     from skl2onnx import update_registered_converter
     from skl2onnx.common._registration import get_converter, get_shape_calculator
     from skl2onnx.common.shape_calculator import (
@@ -105,7 +105,7 @@ def _mean(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _average(scope: Any, container: Any, summands: list[str], weights: Any) -> str:
-    """As np.average takes it: a sum, and one division."""
+    """The average, computed as by np.average: a sum, and one division."""
     if weights is not None:
         factors = [constant(scope, container, np.array([float(each)])) for each in weights]
         pairs = zip(summands, factors, strict=True)

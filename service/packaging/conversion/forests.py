@@ -38,27 +38,27 @@ NODE = np.dtype(
 
 
 class ExactRandomForest(RandomForestClassifier):  # type: ignore[misc]
-    """A random forest that this module converts."""
+    """A classifier that this module converts: a random forest."""
 
 
 class ExactExtraTrees(ExtraTreesClassifier):  # type: ignore[misc]
-    """Extremely randomized trees that this module converts."""
+    """A classifier that this module converts: extremely randomized trees."""
 
 
 class ExactTree(DecisionTreeClassifier):  # type: ignore[misc]
-    """A tree that is converted by this module."""
+    """A classifier that this module converts: a single tree."""
 
 
 class ExactRandomForestRegressor(RandomForestRegressor):  # type: ignore[misc]
-    """A random forest that is converted by this module."""
+    """A regressor that this module converts: a random forest."""
 
 
 class ExactExtraTreesRegressor(ExtraTreesRegressor):  # type: ignore[misc]
-    """Extremely randomized trees that are converted by this module."""
+    """A regressor that this module converts: extremely randomized trees."""
 
 
 class ExactTreeRegressor(DecisionTreeRegressor):  # type: ignore[misc]
-    """A tree that is converted by this module."""
+    """A regressor that this module converts: a single tree."""
 
 
 _CLASSIFIERS: dict[type, type] = {
@@ -90,7 +90,7 @@ def register(options: dict[str, Any]) -> None:
 
 
 def exact(estimator: Any) -> Any | None:
-    """The same forest or tree in a class that is converted exactly; None if it is none, or has several outputs."""
+    """The forest or tree in a class that this module converts; None for other estimators and for several outputs."""
     kind = _EXACT.get(type(estimator))
     if kind is None or estimator.n_outputs_ != 1:
         return None
@@ -117,7 +117,8 @@ def means(scope: Any, container: Any, given: str, forest: Any, leaves: list[tupl
     The means of the trees' values, double, shape (rows, leaves).
 
     Args:
-        leaves: an output, and a label or 0, for each value. Each has trees of its own, for a leaf counts for one.
+        leaves: for each value, the output, and the label (0 for a regressor). Each value has its own copy of the
+            trees, because a leaf is added to one value only.
     """
     given = node(scope, container, "Cast", [given], to=TensorProto.FLOAT)
     given = node(scope, container, "Cast", [given], to=TensorProto.DOUBLE)
@@ -129,7 +130,7 @@ def means(scope: Any, container: Any, given: str, forest: Any, leaves: list[tupl
 
 
 def _nodes(tree: Any, output: int, label: int) -> NDArray[Any]:
-    """The nodes of a tree, with the share of one label, or the number, for the value of each leaf."""
+    """The nodes of a tree. The value of a leaf is the share of the label; in a regressor, the predicted number."""
     nodes = np.zeros(tree.node_count, dtype=NODE)
     nodes["is_leaf"] = tree.children_left < 0
     nodes["value"] = tree.value[:, output, label]

@@ -19,7 +19,7 @@ from service.packaging.conversion.nodes import constant, node
 from service.packaging.conversion.parts import Codes
 
 _MOST = 256
-"""Codes are less than this; that of a missing value is this."""
+"""The code of a missing value. The codes of categories are less."""
 
 
 def register() -> None:

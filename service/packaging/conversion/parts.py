@@ -21,22 +21,22 @@ from service.packaging.conversion import forests, several
 
 
 class Codes(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """The categories of histogram-based gradient boosting as numbers, before the other columns: what its trees see."""
+    """Makes the input of the trees of histogram-based gradient boosting: categories as numbers, then other columns."""
 
     def __init__(self, preprocessor: Any = None) -> None:
         self.preprocessor = preprocessor
 
     def fit(self, rows: Any, target: Any = None) -> Codes:
-        """Do nothing: it is fitted."""
+        """Do nothing, because the preprocessor is fitted already."""
         return self
 
     def transform(self, rows: Any) -> Any:
-        """The table that the trees see."""
+        """The input of the trees."""
         return self.preprocessor.transform(rows)
 
 
 def adapted(estimator: Any) -> Any:
-    """The same estimator, or one that answers the same and converts; its own parts are not changed."""
+    """The estimator, or another that gives the same answers and converts. The given estimator is not changed."""
     if hasattr(estimator, "steps"):
         last = adapted(estimator.steps[-1][1])
         added = last.steps if hasattr(last, "steps") else [(estimator.steps[-1][0], last)]
@@ -52,7 +52,7 @@ def adapted(estimator: Any) -> Any:
 
 
 def _of_parts(estimator: Any) -> Any | None:
-    """An estimator that asks others, with those that convert; None if it asks none."""
+    """An estimator made of others, rebuilt from parts that convert; None if it is not made of others."""
     if isinstance(estimator, VotingClassifier | VotingRegressor):
         weights = estimator._weights_not_none  # noqa: SLF001 (predict reads it)
         weights = None if weights is None else np.array(weights)

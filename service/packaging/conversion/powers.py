@@ -18,7 +18,7 @@ class Powers:
 
     def turned_back(self, transformer: Any, value: str) -> str:
         """
-        Return the variable with the result of `PowerTransformer.inverse_transform`, but for the scaling before it.
+        Return the variable with the result of `PowerTransformer.inverse_transform`, without its scaling.
 
         Args:
             transformer: fitted to one target.

@@ -72,7 +72,7 @@ def _encoded(part: Any, columns: list[_Column]) -> Iterator[tuple[int, Encoded]]
 
 
 def _known(part: Any, columns: list[_Column]) -> Iterator[tuple[int, Encoded]]:
-    """What an encoder or a vectorizer itself knows of these columns."""
+    """The values of these columns that an encoder or a vectorizer itself knows."""
     if hasattr(part, "build_analyzer") and len(columns) == 1:
         yield columns[0].position, Encoded(None)
     elif hasattr(part, "feature_names_") and hasattr(part, "separator"):

@@ -62,9 +62,9 @@ def without_search(estimator: Any) -> Any:
 
 def without_samplers(estimator: Any) -> Any:
     """
-    A pipeline of imbalanced-learn as one of scikit-learn: its samplers do nothing but in `fit`. Anything else as it is.
+    Turn a pipeline of imbalanced-learn into one of scikit-learn, without the samplers, which act only in `fit`.
 
-    A search over such a pipeline is its best estimator.
+    A search over such a pipeline becomes its best pipeline. Other estimators are returned unchanged.
     """
     inside = getattr(estimator, "best_estimator_", estimator)
     if hasattr(estimator, "best_estimator_"):

@@ -58,7 +58,7 @@ def inspect(
     task, outputs = outputs_of(estimator, sample, asked)
     if copied and not _answers_alike(estimator, asked, sample, original, outputs):
         raise PackagingError(
-            "The model answers the sample differently in pandas, which the service uses: give it in pandas."
+            "The model answers differently if the sample is a pandas DataFrame, as in the service: give it as one."
         )
     form, features = _form(estimator, asked, sample, columns, outputs)
     labels = classes_of(estimator, task, outputs, classes)
@@ -204,7 +204,7 @@ def _with_values(feature: Feature, column: Column, encoded: Encoded | None, *, o
     if not opened:  # values of the sample are accepted, too: a step may change them before the encoder
         strings += sorted({each for each in column.values if each is not None}.difference(strings))
         if not strings:
-            raise PackagingError(f"{column.name} has no value in the sample.")
+            raise PackagingError(f"{column.name} has no value in the sample: give a sample with values in each column.")
     return replace(feature, type="category", categories=tuple(strings), accepts_unknown=opened)
 
 
@@ -230,7 +230,7 @@ def _with_examples(features: list[Feature], values: list[NDArray[Any]], example:
     complete = complete_row(values)
     row = [column[complete] for column in values] if example is None else list(example)
     if len(row) != len(features):
-        raise PackagingError(f"The example has {len(row)} values, the sample {len(features)} columns.")
+        raise PackagingError(f"The example has {len(row)} values, but the sample has {len(features)} columns.")
     return [_with_example(feature, value) for feature, value in zip(features, row, strict=True)]
 
 
@@ -242,5 +242,5 @@ def _with_example(feature: Feature, value: Any) -> Feature:
         plain = number(value) if number else str(value)
     refusal = feature.refusal(plain)
     if refusal:
-        raise PackagingError(f"The example is not what the model takes: {refusal}")
+        raise PackagingError(f"The model does not take the example: {refusal}")
     return replace(feature, example=plain)

@@ -104,7 +104,7 @@ def outputs_of(estimator: Any, sample: Any, asked: Asked) -> tuple[Task, tuple[O
 def _transformed(values: NDArray[Any]) -> Output:
     """The output of a transformer. Raises PackagingError if it does not give numbers, or gives more than `WIDEST`."""
     if values.ndim != 2 or values.dtype.kind not in "fiub":
-        raise PackagingError("The transformer must give numbers, equally many for each row: end it with an encoder.")
+        raise PackagingError("The transformer must give numbers, as many for each row: end it with an encoder.")
     if values.shape[1] > WIDEST:
         raise PackagingError(
             f"The transformer gives {values.shape[1]} numbers for each row, and an answer holds up to {WIDEST}: "
@@ -133,7 +133,7 @@ def _confidence(estimator: Any, task: Task, sample: Any, asked: Asked) -> list[O
 
 
 def _is_confidence(method: str, values: NDArray[Any]) -> bool:
-    """Whether probabilities are some: XGBoost calls its raw scores so, too, if it was fitted to give these."""
+    """Whether "probabilities" are from 0 to 1: XGBoost gives raw scores under this name if it was fitted to do so."""
     return method != "predict_proba" or bool(((values >= -TOLERANCE) & (values <= 1 + TOLERANCE)).all())
 
 

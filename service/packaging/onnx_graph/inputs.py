@@ -114,10 +114,10 @@ def matching(sample: Any, inputs: list[Input]) -> list[Column]:
 
 def _columns_of(columns: list[str], names: list[str]) -> dict[str, str]:
     """
-    The column for each input of a graph that has one: of the same name, or of the one that skl2onnx makes this name of.
+    For each input, the column with the same name, or the column whose name skl2onnx turns into the input's name.
 
     Raises:
-        PackagingError: there are two for one.
+        PackagingError: two columns fit one input.
     """
     found: dict[str, str] = {name: name for name in names if name in columns}
     for column in columns:
@@ -126,14 +126,15 @@ def _columns_of(columns: list[str], names: list[str]) -> dict[str, str]:
             continue
         if name in found:
             raise PackagingError(
-                f"The columns {found[name]} and {column} are both {name} to the graph: rename one before you convert."
+                f"The columns {found[name]} and {column} are both {name} to the graph: rename one of them before you "
+                f"convert the model."
             )
         found[name] = column
     return found
 
 
 def _written(column: str) -> str:
-    """The name that skl2onnx gives to the input of a column, in which there are letters, digits, _ and + alone."""
+    """The name that skl2onnx gives to the input of a column. It has only letters, digits, _ and +."""
     name = re.sub(r"[^\w+]", "_", column)
     return f"_{name}" if name[:1].isdigit() else name
 

@@ -62,7 +62,7 @@ class Comparison:
         return Agreement(wrong, difference), agreement.labels - wrong
 
     def _compare_taken(self, runtime: Runtime, columns: Columns) -> tuple[Agreement, int]:
-        """The same for rows of which some are refused, as logarithms refuse negative numbers: both must do so."""
+        """The same if rows may be refused, such as negative numbers by a logarithm: both must refuse the same rows."""
         rows = len(columns[0])
         taken, expected = self._taken(runtime, columns), self._taken(self._reference, columns)
         if rows == 1 or not taken.any() or not np.array_equal(taken, expected) or taken.all():

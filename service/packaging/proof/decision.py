@@ -96,7 +96,7 @@ class Decision:
         """
         Whether each gap is zero within rounding, and every small move changes it.
 
-        `gaps` gets rows, and of how many tables as long as `columns` they are.
+        `gaps` gets the rows of several tables, each as long as `columns`, and the number of these tables.
         """
         there = gaps(self._given(columns), 1)
         moving: NDArray[np.bool_] = np.abs(there) <= TOLERANCE

@@ -38,7 +38,7 @@ _POOL_ROWS = 2000
 """Walks to the borders between labels start at up to this many rows of the sample."""
 
 _FEW_ROWS = 50
-"""So many rows are computed at once where one of them may be refused."""
+"""The number of rows that are computed at once if one of them may be refused."""
 
 
 class Examiner:
@@ -143,7 +143,7 @@ class Examiner:
         return Proof(True, sum(counts.values()), worst, parts=counts, borders=borders, method=METHOD)
 
     def differs(self, runtime: Runtime) -> str | None:
-        """How the reference's own estimator, loaded again, answers differently from it; None if it does not."""
+        """The difference between the reference and its estimator, loaded again; None if they answer the same."""
         for name, columns, _ in islice(self._parts(runtime, self.limits), 4):  # no thresholds and no borders
             for start in range(0, len(columns[0]), _FEW_ROWS):
                 part = [column[start : start + _FEW_ROWS] for column in columns]
@@ -153,7 +153,7 @@ class Examiner:
                 )
                 if answer is None or expected is None:
                     if answer is not expected:
-                        return f"{name} rows: one of them cannot compute"
+                        return f"{name} rows: only one of the two can compute them"
                 elif not (agreement := compare(answer, expected, self.scale)).holds:
                     return f"{name} rows: {agreement}"
         return None

@@ -19,7 +19,7 @@ WIDE = 100
 """
 With more columns than this, tables are asked about together.
 
-A transformer of many columns takes a time for each column at each call, however many rows there are.
+Each call of a transformer with many columns takes time for each column, even if there are few rows.
 """
 
 Columns = list[NDArray[Any]]

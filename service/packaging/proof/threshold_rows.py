@@ -27,7 +27,7 @@ class Thresholds:
     """Finds, for each threshold of a final tree ensemble, the two neighbouring inputs on its two sides."""
 
     def __init__(self, estimator: Any, signature: Signature, maker: RowMaker) -> None:
-        """Take the estimator; of one that asks others, the trees inside are looked at."""
+        """Take the estimator. If it is made of others, the trees inside it are used."""
         self._signature = signature
         self._maker = maker
         self._before, self._final = split(unwrapped(estimator)[0])

@@ -109,8 +109,8 @@ FAULTS: dict[str, tuple[str, str]] = {
         f"{ROW}\n{ROW.replace('klein', 'groß')}",
         'Line 2, column 4: size must be one of "klein", "größer", "".',
     ),
-    "a row too short": (f"{ROW}\n1.5,2", "Line 2 has 2 of 6 values."),
-    "a row too long": (f"{ROW}\n{ROW},", "Line 2 has 7 of 6 values."),
+    "a row too short": (f"{ROW}\n1.5,2", "Line 2: The row has 2 values, but needs 6."),
+    "a row too long": (f"{ROW}\n{ROW},", "Line 2: The row has 7 values, but needs 6."),
     "a header alone": (NAMES, "There are no rows below the header."),
     "a header that lacks a feature": (
         f"{NAMES.replace(',note', '')}\n{ROW[:-2]}",
@@ -273,7 +273,7 @@ def test_a_line_of_a_million_cells_becomes_no_list(cell: str) -> None:
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert caught.value.detail == "Line 1 has more than 2 values."
+    assert caught.value.detail == "Line 1: The row has more than 2 values."
     assert most < 2 * len(body) + 1_000_000
 
 
@@ -281,7 +281,7 @@ def test_a_long_record_of_few_cells_is_read_whole() -> None:
     """Its start may have as many cells as the model takes, of which the last is long."""
     text, blank = "é" * 200_000, "\n" * 1000
     assert decode(f'"{text}"{blank}', TEXT) == [[text]]
-    with pytest.raises(InvalidInput, match=r"^Line 1 has 2 of 1 values\.$"):
+    with pytest.raises(InvalidInput, match=r"^Line 1: The row has 2 values, but needs 1\.$"):
         decode(f'"{text}",2{blank}', TEXT)
 
 
