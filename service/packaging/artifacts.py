@@ -14,6 +14,7 @@ from typing import Any
 from service.packaging import fresh_load
 from service.packaging.errors import PackagingError
 from service.packaging.own_modules import Files, needed
+from service.repository import frame_methods
 from service.repository.directory import CODE
 from service.repository.manifest import PICKLE, SKOPS, Golden
 from service.repository.own_code import OwnCode, names_in
@@ -45,16 +46,20 @@ def artifacts_of(estimator: Any, modules: Files) -> dict[str, bytes]:
 
 
 def _check_functions(estimator: Any) -> None:
-    """Refuse a method of a class in the place of a function: skops writes its name without the name of the class."""
+    """
+    Refuse a method of a class in the place of a function: skops writes its name without the name of the class.
+
+    The service knows some methods of pandas' DataFrame.
+    """
     parameters = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()
     for value in parameters:
         function = value.func if isinstance(value, partial) else value
         name = function.__qualname__ if isinstance(function, FunctionType | MethodDescriptorType) else ""
-        if "." in name and "<" not in name:
+        if "." in name and "<" not in name and not frame_methods.may_call(value):
             raise PackagingError(
-                f"The model calls {name}, a method of a class. A skops file cannot name it. To choose columns, use a "
-                f"ColumnTransformer with make_column_selector. Otherwise define a function at the top level of a "
-                f"module, fit the model with that function, and give the module as code (--code)."
+                f"The model calls {name}, a method of a class. A skops file cannot name it. Define a function at the "
+                f"top level of a module that calls the method, fit the model with that function, and give the module "
+                f"as code (--code)."
             )
 
 

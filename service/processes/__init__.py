@@ -3,6 +3,7 @@ Gunicorn's master and workers, and the watcher of the models directory.
 
     hooks.py              the functions that Gunicorn calls in master and workers
     startup.py            signals while the models load
+    stop_signals.py       signals that ask for a stop, in the queue of the master
     announcement.py       tells people and `reload` which versions serve
     rollouts.py           loads new versions, and keeps the watcher running
     watcher.py            sends SIGHUP if models or keys are new

@@ -26,6 +26,7 @@ from service.processes.extra_workers import ExtraWorkers
 from service.processes.relay import Relay
 from service.processes.rollouts import Rollouts
 from service.processes.startup import StartupSignals
+from service.processes.stop_signals import asks_to_stop
 from service.repository.repository import ModelRepository
 from service.settings import Settings, misspelled
 
@@ -146,6 +147,7 @@ class Hooks:
 
     def post_fork(self, server: Arbiter, worker: Worker) -> None:
         """Open the worker's slot for its counters, take away rights it does not need, and make each request cheaper."""
+        worker.early_signals = server.SIG_QUEUE
         memory.collect_rarely()
         # Gunicorn reads settings 26 times a request, by a slow `__getattr__`. Real attributes avoid that call.
         vars(worker.cfg).update({name: setting.get() for name, setting in worker.cfg.settings.items()})
@@ -155,8 +157,15 @@ class Hooks:
         confinement.confine(worker.cfg, _counters(server), connects=bool(self._settings.extensions))
 
     def post_worker_init(self, worker: Worker) -> None:
-        """Ignore Ctrl-C, which reaches all processes: the master handles it. Count the worker, and add tracing."""
+        """
+        Ignore Ctrl-C, which reaches all processes: the master handles it. Count the worker, and add tracing.
+
+        From the fork until now, signals went to the master's handler, which the worker inherited. That handler only
+        queues them. Without the look at the queue, a worker would miss a stop, and the master would wait for it until
+        `graceful_timeout`.
+        """
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        worker.alive = worker.alive and not asks_to_stop(worker.early_signals)
         worker.metrics.workers.set(1)
         worker.wsgi = tracing.traced(worker.wsgi)
 

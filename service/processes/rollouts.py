@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from service.processes.stop_signals import asks_to_stop
 from service.repository.repository import ModelRepository
 from service.settings import Settings
 
@@ -135,10 +135,7 @@ class Rollouts:
         arbiter.reap_workers()
         arbiter.murder_workers()
         arbiter.manage_workers()
-        signals = [arbiter.SIG_QUEUE.get() for _ in range(arbiter.SIG_QUEUE.qsize())]
-        for number in signals:
-            arbiter.SIG_QUEUE.put(number)
-        if {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT} & set(signals):
+        if asks_to_stop(arbiter.SIG_QUEUE):
             raise KeyboardInterrupt
 
 

@@ -15,6 +15,7 @@ The model repository: finds, verifies and loads model versions.
     own_code.py        the modules of a version's own code
     skops_file.py      reads model.skops
     skops_nodes.py     builds the parts of a skops file
+    frame_methods.py   methods of DataFrame that a model may call
     booster_files.py   reads a booster's file
     booster_checks.py  checks its trees
     structure.py       checks a loaded estimator part by part

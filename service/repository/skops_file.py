@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from service import private_names
+from service.repository import frame_methods
 from service.repository.model import Refused
 from service.settings import Settings, SettingsError
 
@@ -91,6 +92,7 @@ def load_skops(artifact: bytes, types: list[str], code: OwnCode | None = None) -
         if code is not None:
             schema = code.mapped(schema)
             known.extend(code.types(schema))
+        known.extend(frame_methods.mapped(schema))
         return schema, known
 
     try:

@@ -19,7 +19,7 @@ from skops.io._utils import read_schema
 
 from service.repository.checking import Unsafe
 
-_LIBRARIES = frozenset({"builtins", "collections", "functools", "numpy", "operator", "scipy", "sklearn"})
+_LIBRARIES = frozenset({"builtins", "collections", "functools", "numpy", "operator", "scipy", "service", "sklearn"})
 
 _NAMES = {
     "ConstructorFromReduceNode": (),

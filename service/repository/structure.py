@@ -18,7 +18,7 @@ from service.repository.part_checks import asks, check
 
 _PLAIN = frozenset({NoneType, bool, int, float, complex, str, bytes, bytearray, slice})
 _LISTS = (list, tuple, set, frozenset)
-_LIBRARIES = frozenset({"builtins", "collections", "functools", "numpy", "scipy", "sklearn"})
+_LIBRARIES = frozenset({"builtins", "collections", "functools", "numpy", "scipy", "service", "sklearn"})
 
 _CALLED = frozenset({
     "_centerer", "_encoder", "_label_binarizer", "_label_encoder", "_preprocessor", "_scaler", "_tfidf",
@@ -40,6 +40,7 @@ _PLACES = {
     "numpy.": {"func", "inverse_func"},
     "scipy.special.": {"func", "inverse_func"},
     "scipy._lib.": {"_asarray"},
+    "service.repository.frame_methods.": {"func", "inverse_func"},
     "sklearn.cluster.": {"_kmeans_single"},
     "sklearn.feature_selection.": {"score_func"},
     "sklearn.metrics.": {"score_func", "_score_func", "scoring"},

@@ -390,3 +390,27 @@ def test_a_connection_is_not_closed_for_another_after_its_request_was_read() -> 
         assert not worker.make_room()
         worker.close(connection)
         assert not worker.complete
+
+
+STOPPED_EARLY = """
+import os, runpy, signal
+
+globals().update({name: value for name, value in runpy.run_path("conf/gunicorn.py").items() if name[:2] != "__"})
+_own = post_fork
+
+
+def post_fork(server, worker):
+    _own(server, worker)
+    if worker.age == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_a_worker_that_has_just_been_forked_hears_a_stop(serve: Serve, tmp_path: Path) -> None:
+    """It has the master's handlers then. Without an answer to the signal, a stop would take `graceful_timeout`."""
+    (tmp_path / "stopped.py").write_text(STOPPED_EARLY)
+    gunicorn = serve("-c", str(tmp_path / "stopped.py"), WEB_CONCURRENCY=1)
+
+    wait_until(lambda: gunicorn.log.read_text().count("Booting worker") == 2)
+    assert gunicorn.log.read_text().count("Worker exiting") == 1
+    assert gunicorn.stop() == 0
