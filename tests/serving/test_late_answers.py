@@ -18,6 +18,7 @@ from service.app import create_app, open_repository
 from service.http.context import LATER
 from service.monitoring.metrics import Metrics
 from service.processes.connection import Connection
+from service.processes.crashes import _KEYS, Crashes, request_key
 from service.processes.worker import Worker
 from service.settings import Settings
 from tests.serving.conftest import Gunicorn, suspend
@@ -165,4 +166,29 @@ def test_an_abort_is_counted_as_a_failure(iris_dir: Path) -> None:
 
         ((labels, number),) = worker.metrics.samples()["inference_request_duration_seconds_count"]
         assert (labels["status"], number) == ("500", 1)
+        worker.close(connection)
+
+
+def test_a_request_is_noted_while_it_is_predicted(iris_dir: Path) -> None:
+    """A crash is blamed on the request that was predicted, and not on one that was only read."""
+    noted: list[int] = []
+    with working(iris_dir) as (worker, port), connect(port) as client:
+        crashes = worker.crashes = Crashes()
+        crashes.prepare(0)
+        crashes.enter(0)
+        connection = begun(worker, client)
+        late = worker.unsent.late[0].environ[LATER]
+        make, note = late.make, memoryview(crashes._memory).cast("q")[_KEYS:]  # noqa: SLF001 (what the master would see)
+
+        def noting() -> bytes:
+            noted.append(note[0])
+            content: bytes = make()
+            return content
+
+        late.make = noting
+        assert note[0] == 0
+        worker.send_answers()
+        body = request_of(ROWS[0]).partition(b"\r\n\r\n")[2]
+        assert noted == [request_key("id-4", "/prediction", body)]
+        assert note[0] == 0
         worker.close(connection)
