@@ -11,8 +11,8 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from service.codecs.json_reader import Reader, json_text
 from service.codecs.rows.dataframes import ColumnFrames, SplitFrames
-from service.codecs.rows.explain import IGNORED, unknown
-from service.codecs.rows.instances import Instances
+from service.codecs.rows.explain import unknown
+from service.codecs.rows.instances import IGNORED, Instances
 from service.codecs.tensors import inputs, messages
 from service.codecs.tensors.body import Body
 from service.errors import InvalidInput, MalformedTensor, pointer

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -33,8 +34,12 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     labels = ", ".join(f"{given.name}/{each.name}" for each in directories)
     if not given.yes:
         _ask(labels)
-    for directory in directories:
-        _remove(directory)
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)  # all versions are removed, or none
+    try:
+        for directory in directories:
+            _remove(directory)
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
     with contextlib.suppress(OSError):  # the directory has more files, such as train.py
         directories[0].parent.rmdir()
     print(f"{labels} removed. Tell a running service: {program()} reload")

@@ -49,6 +49,8 @@ def find(file: Path, data: Path | None) -> Source:
     Raises:
         PackagingError: there is no such model, or no sample.
     """
+    if not file.exists():
+        raise PackagingError(f"{file} does not exist: give the file or the directory of a model.")
     mlflow = read_mlflow(file) if file.is_dir() and (file / "MLmodel").exists() else None
     if mlflow is not None:
         model, example = mlflow.file, mlflow.example
@@ -60,11 +62,9 @@ def find(file: Path, data: Path | None) -> Source:
     if example is not None and example.exists():
         return Source(model, example, "the model's input example", code)
     stem = model.stem if model.suffix not in _PACKED else Path(model.stem).stem
-    for name in (stem, *_BESIDE):
-        for suffix in _READABLE:
-            beside = model.with_name(name + suffix)
-            if beside.exists():
-                return Source(model, beside, f"found beside {model.name}", code)
+    beside = next(filter(Path.exists, (model.with_name(n + s) for n in (stem, *_BESIDE) for s in _READABLE)), None)
+    if beside is not None:
+        return Source(model, beside, f"found beside {model.name}", code)
     if mlflow is not None and mlflow.columns:
         raise without_sample(mlflow)
     raise PackagingError(

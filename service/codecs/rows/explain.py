@@ -8,9 +8,6 @@ from service.codecs.json_reader import Reader
 from service.errors import InvalidInput, names_of, pointer
 from service.feature import Feature
 
-IGNORED = ("signature_name", "parameters")
-"""The clients of TensorFlow Serving and Vertex AI send these members beside the rows. They are ignored."""
-
 _LONGEST_KEY = 100
 """Unknown keys of more characters are left out of the pointer of the error."""
 

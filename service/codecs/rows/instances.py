@@ -17,13 +17,15 @@ import msgspec
 from msgspec import UNSET, Meta, Raw
 
 from service.codecs.json_reader import Reader, json_text
-from service.codecs.rows.explain import IGNORED
 from service.codecs.rows.json_rows import LINE, SPACE, Rows
 from service.codecs.rows.pieces import strings
 from service.codecs.rows.row_decoder import UNFIT, RowDecoder, body_type
 from service.errors import InvalidInput, NotJSON, TooManyRows, pointer
 from service.signature import Signature
 from service.table import Table
+
+IGNORED = ("signature_name", "parameters")
+"""The clients of TensorFlow Serving and Vertex AI send these members beside the rows. They are ignored."""
 
 _any = msgspec.json.Decoder(Raw)
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from functools import partial
+from functools import cached_property, partial
 from operator import attrgetter
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from msgspec import defstruct, field
 from msgspec.structs import astuple
 
 from service.codecs.json_reader import Reader, json_text
-from service.codecs.rows.explain import Explainer
 from service.codecs.rows.instances_fast_path import FlatRows
 from service.codecs.rows.pieces import PIECE, Pieces, cut_lines, cut_rows, strings
 from service.codecs.rows.row_decoder import UNFIT
@@ -20,6 +19,9 @@ from service.errors import InvalidInput, ServiceError, TooManyRows, pointer
 from service.feature import Feature, Value
 from service.signature import Signature
 from service.table import Table
+
+if TYPE_CHECKING:
+    from service.codecs.rows.explain import Explainer
 
 _UNTYPED = re.compile(r'[\x00-\x1f"\\]')
 """Characters that msgspec does not take in the name of a struct's field."""
@@ -47,7 +49,7 @@ class Rows:
     def __init__(self, signature: Signature, max_rows: int, *, objects: bool = True) -> None:
         self._signature = signature
         self._max_rows = max_rows
-        self._explainer = Explainer(signature.features, objects=objects)
+        self._objects = objects
         self._array = tuple[tuple(map(cell_type, signature.features))]  # type: ignore[misc]
         self._struct = _row_type(signature) if objects else None
         named = self._struct or dict[str, float | bool | str | None]
@@ -61,6 +63,13 @@ class Rows:
         self._optional_texts = [i for i, feature in texts if feature.missing]
         self._pieces = Pieces(cut_rows, self.fits, attrgetter("row_count"), b"[{" + SPACE)
         self._line_pieces = Pieces(cut_lines, self._lines_fit, attrgetter("row_count"))
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        """Finds the fault of a row. It is imported when a row has a fault."""
+        from service.codecs.rows.explain import Explainer
+
+        return Explainer(self._signature.features, objects=self._objects)
 
     def table(self, rows: list[Any], found: float) -> Table | None:
         """

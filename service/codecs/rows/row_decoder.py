@@ -15,7 +15,6 @@ import msgspec
 from msgspec import NODEFAULT, UNSET, Raw, UnsetType, defstruct, field
 
 from service.codecs.json_reader import Reader, json_text
-from service.codecs.rows.explain import unknown
 from service.errors import InvalidInput, NotJSON, pointer
 from service.table import InvalidCell, Table
 
@@ -88,6 +87,8 @@ class RowDecoder(ABC):
             elif key in self._ignored:
                 reader.skip()
             else:
+                from service.codecs.rows.explain import unknown
+
                 raise unknown("The body", self._member, "", key)
         if table is None:
             raise InvalidInput(f"{self._member} is missing. {self._form}", pointer(self._member))
