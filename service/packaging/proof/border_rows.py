@@ -39,16 +39,20 @@ class BorderRows:
     The two numbers are neighbours in float64, or whole numbers that differ by 1.
     """
 
-    def __init__(self, maker: RowMaker, sample: NDArray[np.intp]) -> None:
+    def __init__(
+        self, maker: RowMaker, sample: NDArray[np.intp], parts: list[list[NDArray[Any]]] | None = None
+    ) -> None:
         """
         Make the rows at which walks start.
 
         Args:
             maker: makes rows.
             sample: the positions of the sample's rows at which walks start.
+            parts: tables of rows at which walks start instead, if they are made already.
         """
         self._maker = maker
-        self._pool = concatenated(maker.sample(sample), maker.in_range(AROUND), maker.around(AROUND))
+        made = parts or [concatenated(maker.sample(sample), maker.in_range(AROUND), maker.around(AROUND))]
+        self._parts, self._pool = made, concatenated(*made)
         self._generator = np.random.default_rng(0)
         self._moved = np.array(maker.movable, dtype=np.intp)
         self._wide = len(self._pool) > WIDE
@@ -66,7 +70,7 @@ class BorderRows:
         none = self._maker.sample(np.arange(0))
         if not len(self._moved):
             return none
-        given = labels(self._pool)
+        given = np.concatenate([labels(part) for part in self._parts])
         found = _groups(given)
         if found.max(initial=0) == 0:
             return none

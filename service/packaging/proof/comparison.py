@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.packaging.proof.decision import Decision
-from service.packaging.proof.reference import Columns
+from service.packaging.proof.reference import Columns, Reference
 from service.prediction import Agreement, Prediction, compare
 from service.runtimes.runtime import Runtime
 from service.signature import Signature
@@ -23,13 +23,13 @@ class Comparison:
     """
 
     def __init__(
-        self, reference: Runtime, signature: Signature, scale: float, decision: Callable[[], Decision]
+        self, reference: Reference, signature: Signature, scale: float, decision: Callable[[], Decision]
     ) -> None:
         """
         Compare with a reference.
 
         Args:
-            reference: the runtime of the estimator itself.
+            reference: gives the answers of the estimator itself.
             signature: its signature.
             scale: the standard deviation of the values or scores.
             decision: returns the decision that tells rounding from a wrong label. It is called only if labels differ.
@@ -64,25 +64,28 @@ class Comparison:
     def _compare_taken(self, runtime: Runtime, columns: Columns) -> tuple[Agreement, int]:
         """The same for rows of which some are refused, as logarithms refuse negative numbers: both must do so."""
         rows = len(columns[0])
-        taken, expected = self._taken(runtime, columns), self._taken(self._reference, columns)
+        taken, expected = (
+            self._taken(lambda part: self.answer(runtime, part), columns),
+            self._taken(self._reference.prediction, columns),
+        )
         if rows == 1 or not taken.any() or not np.array_equal(taken, expected) or taken.all():
             same = np.array_equal(taken, expected) and not taken.any()
             return Agreement(0 if same else rows, 0.0 if same else np.inf), 0
         return self.compare(runtime, [column[taken] for column in columns])
 
-    def _taken(self, runtime: Runtime, columns: Columns) -> NDArray[np.bool_]:
-        """Which of these rows a runtime computes with, found by halves."""
+    def _taken(self, answer: Callable[[Columns], Prediction | None], columns: Columns) -> NDArray[np.bool_]:
+        """The rows to which there is an answer, found by halves."""
         rows = len(columns[0])
-        if rows == 0 or self.answer(runtime, columns) is not None:
+        if rows == 0 or answer(columns) is not None:
             return np.ones(rows, dtype=bool)
         if rows == 1:
             return np.zeros(1, dtype=bool)
         halves = [column[: rows // 2] for column in columns], [column[rows // 2 :] for column in columns]
-        return np.concatenate([self._taken(runtime, half) for half in halves])
+        return np.concatenate([self._taken(answer, half) for half in halves])
 
     def expected(self, columns: Columns) -> Prediction | None:
         """The reference's prediction for these rows; None if it cannot compute with a row."""
-        return self.answer(self._reference, columns)
+        return self._reference.prediction(columns)
 
     def answer(self, runtime: Runtime, columns: Columns) -> Prediction | None:
         """A runtime's prediction for these rows; None if it cannot compute with a row."""

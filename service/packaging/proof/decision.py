@@ -6,15 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from service.packaging.proof.decision_values import Values, Votes, ways
-from service.packaging.proof.generated_rows import RowMaker, concatenated
+from service.packaging.proof.generated_rows import RowMaker
+from service.packaging.proof.reference import Columns, Reference
 from service.prediction import TOLERANCE
-from service.runtimes.sklearn_input import estimator_input
 from service.signature import Signature
-from service.table import Table
 
 _MOVES = 4
 _TOGETHER = 20_000
@@ -31,27 +29,28 @@ class Decision:
 
     def __init__(
         self,
-        estimator: Any,
+        reference: Reference,
         signature: Signature,
         maker: RowMaker,
-        sample: list[NDArray[Any]],
+        sample: list[Columns],
         labels: NDArray[Any],
     ) -> None:
         """
         Find the values that explain the labels of a sample.
 
         Args:
-            estimator: the estimator.
+            reference: the estimator.
             signature: its signature.
             maker: makes the small moves.
-            sample: rows, by column.
+            sample: tables of rows.
             labels: the estimator's labels for these rows, in the format of `Prediction.predict`.
         """
         self._signature = signature
         self._maker = maker
-        self._classes = getattr(estimator, "classes_", None)
-        given = self._given(sample)
-        usable = (values for values in ways(estimator, signature, given) if self._explains(values, given, labels))
+        self._reference = reference
+        self._classes = getattr(reference.final, "classes_", None)
+        given = reference.rows(*sample)
+        usable = (values for values in ways(reference.final, signature, given) if self._explains(values, given, labels))
         self._values: Callable[[Any], Values] | None = next(usable, None)
 
     def near(self, columns: list[NDArray[Any]], expected: NDArray[Any], answer: NDArray[Any]) -> NDArray[np.bool_]:
@@ -98,13 +97,13 @@ class Decision:
 
         `gaps` gets rows, and of how many tables as long as `columns` they are.
         """
-        there = gaps(self._given(columns), 1)
+        there = gaps(self._reference.rows(columns), 1)
         moving: NDArray[np.bool_] = np.abs(there) <= TOLERANCE
         moves = [moved for _ in range(_MOVES) for moved in self._maker.nudged(columns)]
         tables = max(1, _TOGETHER // max(1, len(columns[0])))
         for start in range(0, len(moves), tables):
             some = moves[start : start + tables]
-            found = gaps(self._given(concatenated(*some), loose=True), len(some))
+            found = gaps(self._reference.rows(*some, loose=True), len(some))
             for each in np.split(found, len(some)):
                 moving &= np.abs(each - there) > _LEAST_CHANGE
         return moving
@@ -112,19 +111,11 @@ class Decision:
     def tied(self, columns: list[NDArray[Any]]) -> NDArray[np.bool_]:
         """Whether the two largest values of each row are equal within rounding."""
         tied = np.zeros(len(columns[0]), dtype=bool)
-        for values in self._values(self._given(columns)) if self._values is not None else []:
+        for values in self._values(self._reference.rows(columns)) if self._values is not None else []:
             if values.shape[1] > 1:
                 best = np.sort(values, axis=1)[:, -2:]
                 tied |= best[:, 1] - best[:, 0] <= TOLERANCE
         return tied
-
-    def _given(self, columns: list[NDArray[Any]], *, loose: bool = False) -> Any:
-        """The rows in the estimator's container. `loose` allows fractions in columns of whole numbers."""
-        signature = self._signature
-        if loose:
-            numbers = [replace(each, dtype=None) if each.type == "int" else each for each in signature.features]
-            signature = replace(signature, features=tuple(numbers))
-        return estimator_input(signature, Table.unchecked(signature, columns))
 
     def _explains(self, values: Callable[[Any], Values], given: Any, labels: NDArray[Any]) -> bool:
         """Whether the label of every row has the largest value, within rounding."""

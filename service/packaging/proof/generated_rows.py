@@ -118,17 +118,17 @@ class RowMaker:
                 columns[position][gaps] = np.nan if feature.numeric else None
         return columns
 
-    def at_magnitude(self, limits: Limits) -> list[NDArray[Any]]:
-        """Rows in which one of these features, or all of them, have plus or minus their limit as value."""
-        alone = list(limits)[:ALONE]
-        rows = 2 * len(alone) + MIXED
+    def at_magnitude(self, limits: Limits, alone: int = ALONE) -> list[NDArray[Any]]:
+        """Rows in which one of the first `alone` features, or all features, have plus or minus their limit as value."""
+        single = list(limits)[:alone]
+        rows = 2 * len(single) + MIXED
         columns = [column.copy() for column in self.sample(np.zeros(rows, dtype=int))]
         signs = self._generator.choice([-1.0, 1.0], (len(limits), MIXED))
         signs[:, 0], signs[:, 1] = 1.0, -1.0
         for index, (position, limit) in enumerate(limits.items()):
             numbers = columns[position]
             numbers[-MIXED:] = signs[index] * limit
-            if index < len(alone):
+            if index < len(single):
                 numbers[2 * index], numbers[2 * index + 1] = limit, -limit
             if self._signature.features[position].type == "bool":
                 columns[position] = (numbers > 0).astype(np.float64)

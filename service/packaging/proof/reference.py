@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from service.errors import InvalidInput
 from service.packaging.proof.generated_rows import concatenated
 from service.prediction import Prediction
-from service.runtimes.one_pass import one_pass, part_of
+from service.runtimes.one_pass import copied, one_pass, part_of
 from service.runtimes.sklearn_input import estimator_input
 from service.runtimes.sklearn_runtime import SklearnRuntime, call, silenced
 from service.signature import Signature
@@ -22,49 +24,136 @@ With more columns than this, tables are asked about together.
 A transformer of many columns takes a time for each column at each call, however many rows there are.
 """
 
+FEW = 100
+"""The rows of tables up to this length are kept as the final estimator gets them."""
+
 Columns = list[NDArray[Any]]
 
 
 class Reference:
-    """An estimator's answers to tables, and to several tables by one call of its transformers."""
+    """
+    An estimator's answers to tables. Several tables pass its transformers together, and their answers are remembered.
+
+    Attributes:
+        gathers: whether a call takes about the same time for many tables as for one, so that tables pass together.
+        transformers: the transformers that tables pass together; empty if they do not.
+        final: the estimator that gets the rows then.
+    """
 
     def __init__(self, estimator: Any, runtime: SklearnRuntime, signature: Signature) -> None:
+        found = one_pass(estimator)
         self._runtime = runtime
         self._signature = signature
-        self._one_pass = one_pass(estimator)
+        self._pass = found if found is not None and found.transforms and len(signature.features) > WIDE else None
+        self.gathers = self._pass is not None
+        self.final = estimator if self._pass is None else self._pass.final
+        self._known: dict[int, tuple[Columns, Prediction | None]] = {}
+        self._rows: dict[int, Any] = {}
 
-    @property
-    def gathers(self) -> bool:
-        """Whether a call takes about the same time for many tables as for one."""
-        has_transformers = self._one_pass is not None and self._one_pass.transforms
-        return has_transformers and len(self._signature.features) > WIDE
-
-    def answers(self, tables: list[Columns]) -> list[Prediction | None] | None:
+    def ask(self, tables: list[Columns], *, keep: bool = False) -> bool:
         """
-        Predict several tables, whose rows pass the transformers together.
+        Predict several tables, whose rows pass the transformers together, and remember the answers.
+
+        Args:
+            tables: the tables. They must not be changed afterwards.
+            keep: whether the rows of long tables are kept until `release`, as `final` gets them.
 
         Returns:
-            For each table its prediction, or None if the last step cannot compute with a row of it. None instead of the
-            list if the transformers refuse a row: then each table has to be asked about alone.
+            Whether all answers are known then. If not, each table has to be predicted alone: the transformers refuse a
+            row, or do not take tables together.
         """
-        if self._one_pass is None or not self.gathers:
-            return None
+        tables = [table for table in tables if id(table) not in self._known]
+        if self._pass is None or not tables:
+            return not tables
         try:
-            given = estimator_input(self._signature, Table.unchecked(self._signature, concatenated(*tables)))
-            rows = silenced(self._one_pass.transformed, given)
-            ends = np.cumsum([len(table[0]) for table in tables]).tolist()
-            return [
-                self._finished(self._one_pass.final, part_of(rows, start, end))
-                for start, end in zip([0, *ends], ends, strict=False)
-            ]
+            rows = self._passed(concatenated(*tables))
+        except Exception:  # noqa: BLE001 (an estimator may raise anything)
+            return False
+        ends = np.cumsum([len(table[0]) for table in tables]).tolist()
+        for table, start, end in zip(tables, [0, *ends], ends, strict=False):
+            part = part_of(rows, start, end)
+            self._known[id(table)] = table, self._finished(part)
+            if keep or end - start <= FEW:
+                self._rows[id(table)] = copied(part) if end - start <= FEW else part
+        return True
+
+    def release(self) -> None:
+        """Forget the rows of long tables, but not their answers."""
+        self._rows = {each: rows for each, rows in self._rows.items() if len(self._known[each][0][0]) <= FEW}
+
+    def predictions(self, tables: list[Columns]) -> list[Prediction | None] | None:
+        """
+        Predict several tables.
+
+        Returns:
+            For each table its prediction, or None if the estimator cannot compute with a row of it. None instead of the
+            list if each table has to be predicted alone.
+        """
+        if len(tables) == 1:
+            return [self.prediction(tables[0])]
+        return [self._known[id(table)][1] for table in tables] if self.ask(tables) else None
+
+    def prediction(self, table: Columns) -> Prediction | None:
+        """Predict a table. None if the estimator cannot compute with a row of it."""
+        if self.ask([table]):
+            return self._known[id(table)][1]
+        try:
+            with np.errstate(over="ignore"):
+                return self._runtime.predict(Table.unchecked(self._signature, table))
         except Exception:  # noqa: BLE001 (an estimator may raise anything)
             return None
 
-    def _finished(self, final: Any, rows: Any) -> Prediction | None:
-        """The prediction for rows that have passed the transformers."""
+    def labels(self, table: Columns) -> NDArray[Any]:
+        """
+        The labels of a table, which is not remembered: positions of classes if several tables pass together.
+
+        Raises:
+            InvalidInput: the estimator cannot compute with a row.
+        """
+        try:
+            if self._pass is None:
+                return call(self.final, "predict", self.rows(table))
+            known = self._known[id(table)][1] if id(table) in self._known else self._finished(self._passed(table))
+        except Exception as ex:  # an estimator may raise anything
+            raise InvalidInput("The model cannot compute with these values.") from ex
+        if known is None:
+            raise InvalidInput("The model cannot compute with these values.")
+        return known.predict
+
+    def rows(self, *tables: Columns, loose: bool = False) -> Any:
+        """The rows of tables as `final` gets them. `loose` allows fractions in columns of whole numbers."""
+        if all(id(table) in self._rows for table in tables):
+            return _stacked([self._rows[id(table)] for table in tables])
+        return self._passed(tables[0] if len(tables) == 1 else concatenated(*tables), loose=loose)
+
+    def _passed(self, table: Columns, *, loose: bool = False) -> Any:
+        signature = self._signature
+        if loose:
+            numbers = [replace(each, dtype=None) if each.type == "int" else each for each in signature.features]
+            signature = replace(signature, features=tuple(numbers))
+        given = estimator_input(signature, Table.unchecked(signature, table))
+        return given if self._pass is None else silenced(self._pass.transformed, given)
+
+    def _finished(self, rows: Any) -> Prediction | None:
+        """The prediction for rows that have passed the transformers. Each method is asked by itself."""
         try:
             with np.errstate(over="ignore"):
-                outputs = [call(final, output.name, rows) for output in self._signature.outputs]
+                outputs = [call(self.final, output.name, rows) for output in self._signature.outputs]
                 return self._runtime.prediction(outputs)
         except Exception:  # noqa: BLE001 (an estimator may raise anything)
             return None
+
+
+def _stacked(parts: list[Any]) -> Any:
+    """The rows of arrays, of sparse matrices or of DataFrames, one below the other."""
+    if len(parts) == 1:
+        return parts[0]
+    if hasattr(parts[0], "iloc"):
+        import pandas as pd
+
+        return pd.concat(parts)
+    if hasattr(parts[0], "tocsr"):
+        from scipy import sparse
+
+        return sparse.vstack(parts, format="csr")
+    return np.concatenate(parts)

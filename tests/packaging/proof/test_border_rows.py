@@ -277,8 +277,8 @@ def test_a_wide_pipeline_is_asked_in_few_calls(tmp_path: Path, monkeypatch: pyte
 
     assert proof.holds
     assert min(proof.parts[kind] for kind in ("sample", "random", "far", "gaps", "borders")) >= 200
-    assert len(asked) <= 40
-    assert sum(asked) > 25_000
+    assert len(asked) <= 25
+    assert sum(asked) > sum(proof.parts.values())
 
 
 def test_a_wrong_guess_hides_no_border() -> None:
