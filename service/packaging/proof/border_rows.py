@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.packaging.conversion.neighbours import Numbers, beside, bisected, put
+from service.packaging.conversion.neighbours import ROWS_EACH, Numbers, beside, bisected, put
 from service.packaging.proof.generated_rows import RowMaker, concatenated
 
 PAIRS, WIDE_PAIRS, WIDE = 500, 100, 100
@@ -57,7 +57,13 @@ class BorderRows:
         self._moved = np.array(maker.movable, dtype=np.intp)
         self._wide = len(self._pool) > WIDE
 
-    def of(self, labels: Labels, guess: Labels | None = None, points: int = POINTS) -> list[NDArray[Any]]:
+    def of(
+        self,
+        labels: Labels,
+        guess: Labels | None = None,
+        points: int = POINTS,
+        moving: Callable[[list[NDArray[Any]], list[int]], Labels | None] = lambda base, movable: None,
+    ) -> list[NDArray[Any]]:
         """
         Return the rows, by column; empty if all labels are equal, or if no feature is a number that can be moved.
 
@@ -66,6 +72,7 @@ class BorderRows:
             points: this many numbers are tried at once, if there are many columns.
             guess: a function that is faster and probably gives the same labels. Borders are looked for first where it
                 has them, if there are many columns. Only what `labels` says counts.
+            moving: may return a faster `labels` for rows which differ from the given rows in these features only.
         """
         none = self._maker.sample(np.arange(0))
         if not len(self._moved):
@@ -76,9 +83,13 @@ class BorderRows:
             return none
         start, end = self._pairs(found)
         rows, first = [column[start] for column in self._pool], given[start]
-        columns, number, ends, usable = self._walked(labels, rows, self._numbers(end), first)
+        asked = moving(rows, self._maker.movable) or labels
+        columns, number, ends, usable = self._walked(asked, rows, self._numbers(end), first)
         pairs = [each[usable] for each in columns], number[usable], ends[usable], first[usable]
-        return self._narrowed(labels, *pairs, guess, points) if self._wide else self._narrowed(labels, *pairs)
+        if not self._wide:
+            return self._narrowed(labels, *pairs)
+        asked = (usable.any() and moving(pairs[0], self._maker.movable)) or labels
+        return self._narrowed(asked, *pairs, guess, points)
 
     def _pairs(self, groups: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Pairs of rows of the pool with different labels, as positions. Rare labels are as frequent as others."""
@@ -162,6 +173,12 @@ class BorderRows:
         for index, position in enumerate(self._moved):
             made[position] = numbers[:, index]
         return made
+
+
+def share(labels: NDArray[Any]) -> float:
+    """The share of the borders at which the two neighbouring numbers have different labels; `labels` has all rows'."""
+    each = labels.reshape(ROWS_EACH, -1, *labels.shape[1:])
+    return float(_differ(each[0], each[ROWS_EACH // 2]).mean()) if each.shape[1] else 1.0
 
 
 def _groups(labels: NDArray[Any]) -> NDArray[np.intp]:

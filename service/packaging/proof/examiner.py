@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import InvalidInput
-from service.packaging.proof.border_rows import FEW_POINTS, BorderRows
+from service.packaging.proof.border_rows import FEW_POINTS, BorderRows, share
 from service.packaging.proof.comparison import Comparison
 from service.packaging.proof.decision import Decision
 from service.packaging.proof.generated_rows import Limits, RowMaker, concatenated
@@ -25,6 +25,9 @@ from service.runtimes.runtime import Runtime
 from service.runtimes.sklearn_runtime import SklearnRuntime
 from service.signature import Signature
 from service.table import Table
+
+_CONFIRMED = 0.9
+"""If the estimator itself sees fewer of the borders, they are looked for again. Some differ by its own rounding."""
 
 _FEW_ROWS = 50
 """So many rows are computed at once where one of them may be refused."""
@@ -61,6 +64,7 @@ class Examiner:
         known = self._asked.prediction(self._sample) if self._asked.gathers else None
         self._expected = known or reference.predict(Table.unchecked(signature, self._sample))
         self._borders: Columns | None = None
+        self._confirmed = False
         self.scale = self._deviation() if scale is None else scale
         self._comparison = Comparison(self._asked, signature, self.scale, lambda: self.decision)
         if self._asked.gathers:
@@ -171,8 +175,20 @@ class Examiner:
             return self._labels(runtime, columns)
 
         if self._borders is None:
+            self._borders = self._border_rows.of(self._asked.labels, labels, moving=self._asked.moving)
+        rows = concatenated(self._borders, self._border_rows.of(labels, points=FEW_POINTS))
+        if self._asked.gathers and not self._confirmed and not self._confirms(rows):
             self._borders = self._border_rows.of(self._asked.labels, labels)
-        return concatenated(self._borders, self._border_rows.of(labels, points=FEW_POINTS))
+            rows = concatenated(self._borders, rows)
+        self._confirmed = True
+        return rows
+
+    def _confirms(self, rows: Columns) -> bool:
+        """Whether the estimator itself sees the borders that were found without all of its transformers."""
+        answer = self._asked.prediction(rows)
+        if answer is None or self._borders is None:
+            return False
+        return share(answer.predict[: len(self._borders[0])]) >= _CONFIRMED
 
     @cached_property
     def _border_rows(self) -> BorderRows:

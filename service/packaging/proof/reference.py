@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from service.errors import InvalidInput
 from service.packaging.proof.generated_rows import concatenated
+from service.packaging.proof.moved_rows import MovedRows
 from service.prediction import Prediction
 from service.runtimes.one_pass import copied, one_pass, part_of
 from service.runtimes.sklearn_input import estimator_input
@@ -119,6 +121,26 @@ class Reference:
         if known is None:
             raise InvalidInput("The model cannot compute with these values.")
         return known.predict
+
+    def moving(self, base: Columns, movable: Sequence[int]) -> Callable[[Columns], NDArray[Any]] | None:
+        """
+        Return a faster `labels` for rows with the values of `base`, but for the numbers at the positions in `movable`.
+
+        None if it would not be faster. It asks the same transformers and the same final estimator, but not the parts of
+        a ColumnTransformer that see none of these numbers: these parts have to answer row by row.
+        """
+        found = None if self._pass is None else MovedRows.of(self._pass, self._signature, movable)
+        if found is None:
+            return None
+        transformed = found.like(base)
+
+        def labels(columns: Columns) -> NDArray[Any]:
+            prediction = self._finished(transformed(columns))
+            if prediction is None:
+                raise InvalidInput("The model cannot compute with these values.")
+            return prediction.predict
+
+        return labels
 
     def rows(self, *tables: Columns, loose: bool = False) -> Any:
         """The rows of tables as `final` gets them. `loose` allows fractions in columns of whole numbers."""
