@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from msgspec.structs import replace
@@ -17,8 +17,18 @@ from service.runtimes.sklearn_runtime import answered, call, silenced
 from service.signature import Signature
 from service.table import Table
 
+WIDE = 100
+"""With more columns than this, several questions are asked by one call, in rows with several values each."""
+
+_ROWS = 64
+"""Such a question has up to this many rows."""
+
 _FEW = 8
 """Of the features that probably refuse a value, this many are tried singly. If all refuse, the others are not tried."""
+
+
+Kind = Literal["unknown", "numbers", "strings"]
+"""Unknown values, missing numbers, missing strings."""
 
 
 class Prober:
@@ -37,6 +47,47 @@ class Prober:
         self._signature = signature
         row = complete_row(values)
         self._columns = [column[row : row + 1] for column in values]
+        self._sure: set[Kind] = set()
+
+    def ask_at_once(self, unknown: Mapping[int, Value], known: Mapping[int, list[Value]]) -> None:
+        """
+        Ask by one call of the transformers if the estimator accepts all unknown and all missing values.
+
+        If it does, `accepted` and `with_gaps` need not ask. This is done for wide tables only, whose transformers take
+        a time for each column at each call. There, a row has several such values: an estimator that accepts them
+        together accepts each.
+
+        Args:
+            unknown: an unknown value, by the feature's position.
+            known: the values that encoders know, by the feature's position.
+        """
+        features, found = self._signature.features, one_pass(self._estimator)
+        plain = all(each.dtype != "category" and each.type in ("float", "text") for each in features)
+        if len(features) <= WIDE or not plain or found is None or not found.transforms:
+            return
+        asked = [
+            each if each.numeric else replace(each, missing_is_none=_none(each, known.get(i)))
+            for i, each in enumerate(features)
+        ]
+        signature = replace(self._signature, features=tuple(asked))
+        values: dict[Kind, dict[int, Value]] = {
+            "unknown": dict(unknown),
+            "numbers": {i: np.nan for i, each in enumerate(features) if each.numeric},
+            "strings": {i: None for i, each in enumerate(features) if not each.numeric},
+        }
+        ends = np.cumsum([min(_ROWS, len(each)) for each in values.values()]).tolist()
+        columns = [np.repeat(column, ends[-1]) for column in self._columns]
+        for start, each in zip([0, *ends], values.values(), strict=False):
+            for index, (position, value) in enumerate(each.items()):
+                columns[position][start + index % _ROWS] = value
+        try:
+            rows = silenced(found.transformed, estimator_input(signature, Table.unchecked(signature, columns)))
+        except Exception:  # noqa: BLE001 (a transformer may raise anything; then each question is asked by itself)
+            return
+        parts = zip(values, [0, *ends], ends, strict=False)
+        self._sure = {
+            kind for kind, start, end in parts if _predicts(found.final, signature, part_of(rows, start, end))
+        }
 
     def accepted(self, values: Mapping[int, Value], doubtful: Collection[int] = ()) -> set[int]:
         """
@@ -46,6 +97,8 @@ class Prober:
             values: the value to try, by the feature's position.
             doubtful: the features that probably refuse their value, all for the same reason, so a few are tried first.
         """
+        if "unknown" in self._sure:
+            return set(values)
         return self._accepted(self._signature.features, values, doubtful)
 
     def with_gaps(
@@ -60,7 +113,10 @@ class Prober:
             strict: the features whose encoder refuses other values.
         """
         numbers = dict.fromkeys((i for i, each in enumerate(features) if each.numeric), np.nan)
-        allowed = self._accepted(tuple(features), numbers, self._refused_by_the_last_step(numbers))
+        if "numbers" in self._sure:
+            allowed = set(numbers)
+        else:
+            allowed = self._accepted(tuple(features), numbers, self._refused_by_the_last_step(numbers))
         found = [replace(each, missing=i in allowed, missing_is_none=False) for i, each in enumerate(features)]
         strings = {i: _none(each, known.get(i)) for i, each in enumerate(features) if not each.numeric}
         for kinds in (strings, {i: not none for i, none in strings.items()}):
@@ -69,7 +125,8 @@ class Prober:
             for i, none in left.items():
                 asked[i] = replace(features[i], missing=True, missing_is_none=none)
             doubtful = [i for i in left if i in strict and not any(map(is_missing, known[i]))]
-            for i in self._accepted(tuple(asked), dict.fromkeys(left), doubtful):
+            sure = "strings" in self._sure
+            for i in left if sure else self._accepted(tuple(asked), dict.fromkeys(left), doubtful):
                 found[i] = asked[i]
         return found
 

@@ -85,11 +85,11 @@ class BorderRows:
         rows, first = [column[start] for column in self._pool], given[start]
         asked = moving(rows, self._maker.movable) or labels
         columns, number, ends, usable = self._walked(asked, rows, self._numbers(end), first)
+        if self._wide:
+            made = self._narrowed(asked, columns, number, ends, first, guess, points)
+            return [each[np.tile(usable, ROWS_EACH)] for each in made]
         pairs = [each[usable] for each in columns], number[usable], ends[usable], first[usable]
-        if not self._wide:
-            return self._narrowed(labels, *pairs)
-        asked = (usable.any() and moving(pairs[0], self._maker.movable)) or labels
-        return self._narrowed(asked, *pairs, guess, points)
+        return self._narrowed(labels, *pairs)
 
     def _pairs(self, groups: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Pairs of rows of the pool with different labels, as positions. Rare labels are as frequent as others."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -129,10 +130,9 @@ class Reference:
         None if it would not be faster. It asks the same transformers and the same final estimator, but not the parts of
         a ColumnTransformer that see none of these numbers: these parts have to answer row by row.
         """
-        found = None if self._pass is None else MovedRows.of(self._pass, self._signature, movable)
-        if found is None:
+        transformed = self.moved(base, movable)
+        if transformed is None:
             return None
-        transformed = found.like(base)
 
         def labels(columns: Columns) -> NDArray[Any]:
             prediction = self._finished(transformed(columns))
@@ -142,17 +142,26 @@ class Reference:
 
         return labels
 
+    def moved(self, base: Columns, movable: Sequence[int], *, loose: bool = False) -> Callable[[Columns], Any] | None:
+        """Return a faster `rows` for rows with the values of `base`, as `moving` describes; None if there is none."""
+        signature = self._loosened if loose else self._signature
+        found = None if self._pass is None else MovedRows.of(self._pass, signature, movable)
+        return None if found is None else found.like(base)
+
     def rows(self, *tables: Columns, loose: bool = False) -> Any:
         """The rows of tables as `final` gets them. `loose` allows fractions in columns of whole numbers."""
         if all(id(table) in self._rows for table in tables):
             return _stacked([self._rows[id(table)] for table in tables])
         return self._passed(tables[0] if len(tables) == 1 else concatenated(*tables), loose=loose)
 
+    @cached_property
+    def _loosened(self) -> Signature:
+        features = self._signature.features
+        numbers = [replace(each, dtype=None) if each.type == "int" else each for each in features]
+        return replace(self._signature, features=tuple(numbers))
+
     def _passed(self, table: Columns, *, loose: bool = False) -> Any:
-        signature = self._signature
-        if loose:
-            numbers = [replace(each, dtype=None) if each.type == "int" else each for each in signature.features]
-            signature = replace(signature, features=tuple(numbers))
+        signature = self._loosened if loose else self._signature
         given = estimator_input(signature, Table.unchecked(signature, table))
         return given if self._pass is None else silenced(self._pass.transformed, given)
 
