@@ -71,7 +71,7 @@ class Decision:
         rows = np.flatnonzero(~near)
         if self._values is None or not self._maker.movable or not len(rows):
             return near
-        columns, expected, answer = [column[rows] for column in columns], expected[rows], answer[rows]
+        columns, expected, answer = self._reference.some(columns, rows), expected[rows], answer[rows]
         if isinstance(self._values, Votes):
             near[rows] = self.jumping(columns)
             return near

@@ -51,8 +51,8 @@ class Examiner:
         """
         self._reference = reference
         self._signature = signature
-        self._maker = RowMaker(signature, sample)
         self._asked = Reference(estimator, reference, signature)
+        self._maker = RowMaker(signature, sample, steady=self._asked.gathers)
         self._rows = ProofRows(signature, self._maker, sample, once=self._asked.gathers)
         self._sample = self._rows.sample
         self._magnitudes = Magnitudes(self._maker, self._sample, together=self._asked.gathers)
@@ -185,6 +185,7 @@ class Examiner:
 
     def _confirms(self, rows: Columns) -> bool:
         """Whether the estimator itself sees the borders that were found without all of its transformers."""
+        self._asked.ask([rows], keep=True)
         answer = self._asked.prediction(rows)
         if answer is None or self._borders is None:
             return False

@@ -51,7 +51,7 @@ class Reference:
         self.gathers = self._pass is not None
         self.final = estimator if self._pass is None else self._pass.final
         self._known: dict[int, tuple[Columns, Prediction | None]] = {}
-        self._rows: dict[int, Any] = {}
+        self._rows: dict[int, tuple[Columns, Any]] = {}
 
     def ask(self, tables: list[Columns], *, keep: bool = False) -> bool:
         """
@@ -77,12 +77,20 @@ class Reference:
             part = part_of(rows, start, end)
             self._known[id(table)] = table, self._finished(part)
             if keep or end - start <= FEW:
-                self._rows[id(table)] = copied(part) if end - start <= FEW else part
+                self._rows[id(table)] = table, copied(part) if end - start <= FEW else part
         return True
+
+    def some(self, table: Columns, positions: NDArray[np.intp]) -> Columns:
+        """Make a table of some rows of a table. If the rows of that table are kept, these are, too."""
+        made = [column[positions] for column in table]
+        if id(table) in self._rows:
+            rows = self._rows[id(table)][1]
+            self._rows[id(made)] = made, rows.iloc[positions] if hasattr(rows, "iloc") else rows[positions]
+        return made
 
     def release(self) -> None:
         """Forget the rows of long tables, but not their answers."""
-        self._rows = {each: rows for each, rows in self._rows.items() if len(self._known[each][0][0]) <= FEW}
+        self._rows = {each: kept for each, kept in self._rows.items() if len(kept[0][0]) <= FEW}
 
     def predictions(self, tables: list[Columns]) -> list[Prediction | None] | None:
         """
@@ -105,6 +113,20 @@ class Reference:
                 return self._runtime.predict(Table.unchecked(self._signature, table))
         except Exception:  # noqa: BLE001 (an estimator may raise anything)
             return None
+
+    def taken(self, table: Columns) -> NDArray[np.bool_]:
+        """Which rows of a table the estimator computes with, shape (rows,)."""
+        try:
+            rows = None if self._pass is None else self.rows(table)
+        except Exception:  # noqa: BLE001 (an estimator may raise anything)
+            rows = None
+
+        def taken(start: int, end: int) -> bool:
+            if rows is not None:
+                return self._finished(part_of(rows, start, end)) is not None
+            return self.prediction([column[start:end] for column in table]) is not None
+
+        return computed(len(table[0]), taken)
 
     def labels(self, table: Columns) -> NDArray[Any]:
         """
@@ -151,7 +173,7 @@ class Reference:
     def rows(self, *tables: Columns, loose: bool = False) -> Any:
         """The rows of tables as `final` gets them. `loose` allows fractions in columns of whole numbers."""
         if all(id(table) in self._rows for table in tables):
-            return _stacked([self._rows[id(table)] for table in tables])
+            return _stacked([self._rows[id(table)][1] for table in tables])
         return self._passed(tables[0] if len(tables) == 1 else concatenated(*tables), loose=loose)
 
     @cached_property
@@ -188,3 +210,20 @@ def _stacked(parts: list[Any]) -> Any:
 
         return sparse.vstack(parts, format="csr")
     return np.concatenate(parts)
+
+
+def computed(rows: int, taken: Callable[[int, int], bool], start: int = 0) -> NDArray[np.bool_]:
+    """
+    Which of some rows a model computes with, found by halves.
+
+    Args:
+        rows: how many rows there are.
+        taken: tells whether the model computes with all rows from a first to before a last position.
+        start: the position of the first of these rows.
+    """
+    if rows == 0 or taken(start, start + rows):
+        return np.ones(rows, dtype=bool)
+    if rows == 1:
+        return np.zeros(1, dtype=bool)
+    half = rows // 2
+    return np.concatenate([computed(half, taken, start), computed(rows - half, taken, start + half)])
