@@ -62,13 +62,17 @@ class MovedRows:
             parts.append(_Part(transformer, columns, positions, not moved.isdisjoint(positions)))
         return None if all(part.moves for part in parts) else cls(first, others, signature, parts)
 
-    def like(self, base: Columns) -> Callable[[Columns], Any]:
+    def like(self, base: Columns) -> Callable[[Columns], Any] | None:
         """
         Return a function that transforms rows which have the same values as `base`, but for the numbers that change.
 
-        The function gets as many rows as `base` has, or twice, three times... as many: these rows again and again.
+        The function gets as many rows as `base` has, or twice, three times... as many: these rows again and again. None
+        if the ColumnTransformer gives a table instead of an array.
         """
-        fixed = {i: self._output(part, base) for i, part in enumerate(self._parts) if not part.moves}
+        given = [self._output(part, base) for part in self._parts]
+        if all(hasattr(each, "iloc") for each in given):
+            return None
+        fixed = {i: given[i] for i, part in enumerate(self._parts) if not part.moves}
 
         def transformed(columns: Columns) -> Any:
             times = len(columns[0]) // len(base[0])
@@ -88,8 +92,7 @@ class MovedRows:
 
     def _joined(self, outputs: list[Any]) -> Any:
         """The outputs side by side, as the ColumnTransformer joins them."""
-        if any(hasattr(each, "iloc") for each in outputs):
-            raise TypeError("The parts of the ColumnTransformer give tables.")
+        outputs = [np.asarray(each) if hasattr(each, "iloc") else each for each in outputs]
         if self._first.sparse_output_:
             from scipy import sparse
 
@@ -107,4 +110,4 @@ def _repeated(rows: Any, times: int) -> Any:
         from scipy import sparse
 
         return sparse.vstack([rows] * times, format="csr")
-    return np.tile(rows, (times, 1))
+    return np.tile(np.asarray(rows), (times, 1))

@@ -157,7 +157,10 @@ class Reference:
             return None
 
         def labels(columns: Columns) -> NDArray[Any]:
-            prediction = self._finished(transformed(columns))
+            try:
+                prediction = self._finished(transformed(columns))
+            except Exception as ex:  # an estimator may raise anything
+                raise InvalidInput("The model cannot compute with these values.") from ex
             if prediction is None:
                 raise InvalidInput("The model cannot compute with these values.")
             return prediction.predict
@@ -167,8 +170,11 @@ class Reference:
     def moved(self, base: Columns, movable: Sequence[int], *, loose: bool = False) -> Callable[[Columns], Any] | None:
         """Return a faster `rows` for rows with the values of `base`, as `moving` describes; None if there is none."""
         signature = self._loosened if loose else self._signature
-        found = None if self._pass is None else MovedRows.of(self._pass, signature, movable)
-        return None if found is None else found.like(base)
+        try:
+            found = None if self._pass is None else MovedRows.of(self._pass, signature, movable)
+            return None if found is None else found.like(base)
+        except Exception:  # noqa: BLE001 (an estimator may raise anything; then the whole of it is asked)
+            return None
 
     def rows(self, *tables: Columns, loose: bool = False) -> Any:
         """The rows of tables as `final` gets them. `loose` allows fractions in columns of whole numbers."""

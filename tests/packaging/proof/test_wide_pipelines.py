@@ -72,9 +72,9 @@ def test_a_wide_pipeline_is_asked_in_few_calls(tmp_path: Path, asked: list[int])
     assert len(asked) <= CALLS
 
 
-def reference(model: Any) -> tuple[Reference, list[Any], list[int]]:
+def reference(model: Any, rows: pd.DataFrame | None = None) -> tuple[Reference, list[Any], list[int]]:
     """A pipeline to ask, rows of the sample, and the positions of its numbers."""
-    signature, table = inspect(model, sample(), classes=None, example=None)
+    signature, table = inspect(model, sample() if rows is None else rows, classes=None, example=None)
     runtime = SklearnRuntime(model, signature, in_one_pass=False)
     return Reference(model, runtime, signature), list(table.by_column()), [*range(COLUMNS)]
 
@@ -90,6 +90,20 @@ def test_rows_whose_numbers_move_give_the_same_without_the_encoders() -> None:
     assert rows is not None
     assert np.array_equal(labels(twice), model.labels(twice))
     assert np.array_equal(rows(twice), model.rows(twice))
+
+
+@pytest.mark.parametrize("kind", ["array", "table"])
+def test_a_column_transformer_that_gives_tables_is_asked_as_a_whole(kind: str, tmp_path: Path) -> None:
+    """A part that passes columns through gives a table. The whole gives an array, if not set otherwise."""
+    rows = sample().fillna(0)
+    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    columns = make_column_transformer((encoder, [*rows.columns[COLUMNS:]]), remainder="passthrough")
+    columns.set_output(transform="pandas" if kind == "table" else "default")
+    model = make_pipeline(columns, LogisticRegression()).fit(rows, rows.n0 > 0)
+    asked, base, numbers = reference(model, rows)
+
+    assert (asked.moving(base, numbers) is None) == (kind == "table")
+    assert read(save_model(model, rows, name="m", root=tmp_path)).proof.holds
 
 
 def test_borders_that_the_whole_pipeline_does_not_see_are_looked_for_again(
