@@ -23,8 +23,12 @@ WIDE = 100
 _ROWS = 64
 """Such a question has up to this many rows."""
 
-_FEW = 8
-"""Of the features that probably refuse a value, this many are tried singly. If all refuse, the others are not tried."""
+_FEW, _FEWER = 8, 3
+"""
+Of the features that probably refuse a value, 8 are tried singly. If all refuse, the others are not tried.
+
+Of more than `WIDE` columns 3 are tried if an encoder refuses the value, because each trial is a call then.
+"""
 
 
 Kind = Literal["unknown", "numbers", "strings"]
@@ -116,7 +120,8 @@ class Prober:
         if "numbers" in self._sure:
             allowed = set(numbers)
         else:
-            allowed = self._accepted(tuple(features), numbers, self._refused_by_the_last_step(numbers))
+            refused = self._refused_by_the_last_step(numbers)
+            allowed = self._accepted(tuple(features), numbers, refused, last_step=True)
         found = [replace(each, missing=i in allowed, missing_is_none=False) for i, each in enumerate(features)]
         strings = {i: _none(each, known.get(i)) for i, each in enumerate(features) if not each.numeric}
         for kinds in (strings, {i: not none for i, none in strings.items()}):
@@ -146,14 +151,23 @@ class Prober:
         return [position for row, position in enumerate(positions) if row in rows]
 
     def _accepted(
-        self, features: tuple[Feature, ...], values: Mapping[int, Value], doubtful: Collection[int]
+        self,
+        features: tuple[Feature, ...],
+        values: Mapping[int, Value],
+        doubtful: Collection[int],
+        *,
+        last_step: bool = False,
     ) -> set[int]:
+        """The features that accept their value. `last_step`: whether it is the last step that probably refuses some."""
         signature = replace(self._signature, features=features)
         clear = [position for position in values if position not in set(doubtful)]
         doubted = [position for position in values if position in set(doubtful)]
         found = self._by_halves(signature, values, clear)
-        few = [doubted[i] for i in np.linspace(0, len(doubted) - 1, _FEW, dtype=int)] if len(doubted) > _FEW else []
-        if not few or self._predicts_any(signature, {position: values[position] for position in few}):
+        most = _FEW if last_step or len(features) <= WIDE else _FEWER
+        few = [doubted[i] for i in np.linspace(0, len(doubted) - 1, most, dtype=int)] if len(doubted) > most else []
+        if not few or self._predicts_any(
+            signature, {position: values[position] for position in few}, together=last_step
+        ):
             found += self._by_halves(signature, values, doubted)
         return set(found)
 
@@ -173,10 +187,10 @@ class Prober:
             return False
         return _predicts(self._estimator, signature, given)
 
-    def _predicts_any(self, signature: Signature, values: Mapping[int, Any]) -> bool:
-        """Whether the estimator predicts one of these rows alone. Transformers get all rows at once, if they can."""
+    def _predicts_any(self, signature: Signature, values: Mapping[int, Any], *, together: bool) -> bool:
+        """Whether the estimator predicts one of these rows alone. `together`: transformers get all rows at once."""
         found = one_pass(self._estimator)
-        if found is None or not found.transforms:
+        if not together or found is None or not found.transforms:
             return any(self._predicts(signature, {position: value}) for position, value in values.items())
         try:
             rows = silenced(found.transformed, self._given(signature, values))
