@@ -24,12 +24,13 @@ class OnePass:
     Asks an estimator for several outputs, and transforms the rows once.
 
     Attributes:
+        transformers: the transformers, in their order.
         final: the estimator that follows the transformers.
     """
 
     def __init__(self, transformers: Iterable[Any], final: Any) -> None:
         """Make a pass: each transformer gives its rows to the next one, and the last one to `final`."""
-        self._transformers = list(transformers)
+        self.transformers = list(transformers)
         self.final = final
         self._shared = [name for name in _SHARED if hasattr(final, name)]
 
@@ -58,11 +59,11 @@ class OnePass:
     @property
     def transforms(self) -> bool:
         """Whether there are transformers before the final estimator."""
-        return bool(self._transformers)
+        return bool(self.transformers)
 
     def transformed(self, rows: Any) -> Any:
         """Return the rows as the final estimator gets them. Transformers may change the given rows."""
-        for transformer in self._transformers:
+        for transformer in self.transformers:
             rows = transformer.transform(rows)
         return rows
 

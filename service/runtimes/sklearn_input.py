@@ -39,7 +39,8 @@ def estimator_input(signature: Signature, table: Table) -> Any:
     import pandas as pd
 
     columns = zip(signature.features, table.by_column(), strict=True)
-    return pd.DataFrame({feature.name: _series(feature, column) for feature, column in columns})
+    # Arrays, because pandas would compare the indexes of Series, which takes longer than making the table
+    return pd.DataFrame({feature.name: _cells(feature, column) for feature, column in columns})
 
 
 def _strings(feature: Feature, column: NDArray[Any]) -> NDArray[Any]:
@@ -49,7 +50,8 @@ def _strings(feature: Feature, column: NDArray[Any]) -> NDArray[Any]:
     return np.array([np.nan if each is None else each for each in column], dtype=object)
 
 
-def _series(feature: Feature, column: NDArray[Any]) -> Any:
+def _cells(feature: Feature, column: NDArray[Any]) -> Any:
+    """The column as an array of the dtype of the fit, or as a Series of objects."""
     import pandas as pd
 
     if feature.dtype == "category":
@@ -62,12 +64,28 @@ def _series(feature: Feature, column: NDArray[Any]) -> Any:
     if feature.type == "date":
         return _dates(feature.dtype or "", column)
     if not feature.numeric:
-        return pd.Series(_strings(feature, column), dtype=_dtype(feature.dtype))
+        dtype = _dtype(feature.dtype)  # strings of pandas have one missing value, others may have two
+        return _of_dtype(column if isinstance(dtype, pd.StringDtype) else _strings(feature, column), dtype)
     # NumPy's integers have no missing value: if a cell is empty, pandas makes the column one of floats, as in the fit.
     gaps = feature.missing and bool(np.isnan(column).any())
     if gaps or feature.dtype == "float64":
         return column
-    return pd.Series(column, dtype=_dtype(feature.dtype))
+    return _of_dtype(column, _dtype(feature.dtype))
+
+
+def _of_dtype(column: NDArray[Any], dtype: Any) -> Any:
+    """What `pandas.Series(column, dtype=dtype)` holds."""
+    import pandas as pd
+
+    if isinstance(dtype, pd.api.extensions.ExtensionDtype):
+        return pd.array(column, dtype=dtype)  # type: ignore[call-overload]
+    if dtype is not None and dtype.kind in "iu" and column.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):
+            whole = column.astype(dtype)
+        if np.array_equal(whole, column):
+            return whole
+    series = pd.Series(column, dtype=dtype)
+    return series if series.dtype == object else series.array  # pandas would take an array of objects for strings
 
 
 @cache
@@ -85,7 +103,7 @@ def _dates(dtype: str, column: NDArray[Any]) -> Any:
     from service.dates import has_zone, instants
 
     dates: Any = pd.Series(instants(dtype, column))
-    return dates.dt.tz_localize("UTC").astype(dtype) if has_zone(dtype) else dates
+    return (dates.dt.tz_localize("UTC").astype(dtype) if has_zone(dtype) else dates).array
 
 
 _CATEGORIES: dict[str, Any] = {"int": np.int64, "float": np.float64, "bool": np.bool_}

@@ -157,6 +157,12 @@ def test_without_a_sample_it_says_where_to_put_one(
     assert not root.exists()
 
 
+def test_a_model_that_is_not_there_is_named(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before its sample is looked for."""
+    assert main(["add", "m", str(tmp_path / "m.joblib")]) == 1
+    assert sentence(capsys).endswith("m.joblib does not exist: give the file or the directory of a model.")
+
+
 def test_a_dry_run_shows_all_and_writes_nothing(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The output also has the number that the version would have."""
     iris(tmp_path).to_csv(tmp_path / "m.csv", index=False)

@@ -245,3 +245,48 @@ def test_a_pipeline_answers_as_its_own_methods_do(kind: Any, final: Any, form: A
     assert prediction.predict.tolist() == model.predict(estimator_input(takes, asked())).tolist()
     own = model.predict_proba(estimator_input(takes, asked()))
     assert prediction.probabilities.tobytes() == own.tobytes()
+
+
+COLUMNS: dict[str, list[Any]] = {
+    "float": ["float64", "float32", "Float64", "object", None],
+    "int": ["int64", "int8", "uint16", "Int64", "object", None],
+    "bool": ["bool", "boolean", "object"],
+    "text": ["str", "object", "string", None],
+}
+
+
+@pytest.mark.parametrize("gaps", [False, True], ids=["full", "gaps"])
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_table_is_made_as_pandas_makes_it_of_series(gaps: bool, count: int) -> None:
+    """The same dtypes, values and kinds of missing values, in the same layout in memory."""
+    kinds = [(kind, dtype) for kind, dtypes in COLUMNS.items() for dtype in dtypes]
+    features = [Feature(f"x{i}", kind, dtype=dtype, missing=gaps) for i, (kind, dtype) in enumerate(kinds)]  # type: ignore[arg-type]
+    numbers, words = np.array([1.0, 0.0, 1.0, 0.0, 1.0]), np.array(["a", "b", "c", "d", "e"], dtype=object)
+    if gaps:
+        numbers[0], words[0] = np.nan, None
+    columns = [(words if each.type == "text" else numbers)[:count] for each in features]
+    signature = Signature("regressor", tuple(features), (Output("predict"),), form="frame")
+    made = estimator_input(signature, Table.unchecked(signature, columns))
+    expected = pd.DataFrame(
+        {each.name: _series(each, column) for each, column in zip(features, columns, strict=True)}, copy=True
+    )
+
+    pd.testing.assert_frame_equal(made, expected, check_exact=True)
+    assert repr(made.to_numpy(dtype=object).tolist()) == repr(expected.to_numpy(dtype=object).tolist())
+    assert made[["x0", "x4"]].to_numpy().flags.c_contiguous == expected[["x0", "x4"]].to_numpy().flags.c_contiguous
+
+
+def _series(feature: Feature, column: Any) -> Any:
+    """A column as a Series. NumPy's integers and booleans have no missing value, so such a column has floats."""
+    if feature.type == "text":
+        cells = [np.nan if each is None else each for each in column]
+        return pd.Series(np.array(cells, dtype=object), dtype=feature.dtype)
+    return pd.Series(column) if np.isnan(column).any() else pd.Series(column, dtype=feature.dtype)
+
+
+def test_fractions_in_a_column_of_whole_numbers_are_refused() -> None:
+    """As pandas refuses them, instead of cutting them off."""
+    signature = Signature("regressor", (Feature("a", "float", dtype="int64"),), (Output("predict"),), form="frame")
+
+    with pytest.raises(ValueError, match="float"):
+        estimator_input(signature, Table.unchecked(signature, [np.array([0.5])]))

@@ -1,5 +1,5 @@
 """
-All of scikit-learn's predictors, packaged, served over HTTP and compared: `python -m tests.zoo [NAME...]`.
+All of scikit-learn's predictors, packaged, served over HTTP and compared: `python -m tests.support.zoo [NAME...]`.
 
 Each is fitted bare, behind a StandardScaler, and behind a ColumnTransformer over numbers and categories with gaps.
 """

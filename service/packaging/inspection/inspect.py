@@ -69,15 +69,18 @@ def inspect(
     unknown = {
         i: _unknown(column, encoded.get(i)) for i, column in enumerate(columns) if _lists(column, encoded.get(i))
     }
-    opened = prober.accepted(unknown, [i for i, each in encoded.items() if each.strict])
+    known = {i: each.values or [] for i, each in encoded.items() if not each.imputed}
+    strict = {i for i, each in encoded.items() if each.strict}
+    if not strict:
+        prober.ask_at_once(unknown, known)
+    opened = prober.accepted(unknown, strict)
     if confuses_categories(estimator):
         opened -= {i for i, column in enumerate(columns) if column.dtype == "category" and i not in encoded}
     features = [
         _with_values(feature, column, encoded.get(i), opened=i in opened)
         for i, (feature, column) in enumerate(zip(features, columns, strict=True))
     ]
-    known = {i: each.values or [] for i, each in encoded.items() if not each.imputed}
-    features = prober.with_gaps(features, known, {i for i in known if encoded[i].strict})
+    features = prober.with_gaps(features, known, strict & known.keys())
     features = _with_examples(features, values, example)
     signature = replace(signature, features=tuple(features))
     return signature, Table.unchecked(signature, values)

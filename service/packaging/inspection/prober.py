@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from msgspec.structs import replace
@@ -17,8 +17,22 @@ from service.runtimes.sklearn_runtime import answered, call, silenced
 from service.signature import Signature
 from service.table import Table
 
-_FEW = 8
-"""Of the features that probably refuse a value, this many are tried singly. If all refuse, the others are not tried."""
+WIDE = 100
+"""With more columns than this, several questions are asked by one call, in rows with several values each."""
+
+_ROWS = 64
+"""Such a question has up to this many rows."""
+
+_FEW, _FEWER = 8, 3
+"""
+Of the features that probably refuse a value, 8 are tried singly. If all refuse, the others are not tried.
+
+Of more than `WIDE` columns 3 are tried if an encoder refuses the value, because each trial is a call then.
+"""
+
+
+Kind = Literal["unknown", "numbers", "strings"]
+"""Unknown values, missing numbers, missing strings."""
 
 
 class Prober:
@@ -37,6 +51,47 @@ class Prober:
         self._signature = signature
         row = complete_row(values)
         self._columns = [column[row : row + 1] for column in values]
+        self._sure: set[Kind] = set()
+
+    def ask_at_once(self, unknown: Mapping[int, Value], known: Mapping[int, list[Value]]) -> None:
+        """
+        Ask by one call of the transformers if the estimator accepts all unknown and all missing values.
+
+        If it does, `accepted` and `with_gaps` need not ask. This is done for wide tables only, whose transformers take
+        a time for each column at each call. There, a row has several such values: an estimator that accepts them
+        together accepts each.
+
+        Args:
+            unknown: an unknown value, by the feature's position.
+            known: the values that encoders know, by the feature's position.
+        """
+        features, found = self._signature.features, one_pass(self._estimator)
+        plain = all(each.dtype != "category" and each.type in ("float", "text") for each in features)
+        if len(features) <= WIDE or not plain or found is None or not found.transforms:
+            return
+        asked = [
+            each if each.numeric else replace(each, missing_is_none=_none(each, known.get(i)))
+            for i, each in enumerate(features)
+        ]
+        signature = replace(self._signature, features=tuple(asked))
+        values: dict[Kind, dict[int, Value]] = {
+            "unknown": dict(unknown),
+            "numbers": {i: np.nan for i, each in enumerate(features) if each.numeric},
+            "strings": {i: None for i, each in enumerate(features) if not each.numeric},
+        }
+        ends = np.cumsum([min(_ROWS, len(each)) for each in values.values()]).tolist()
+        columns = [np.repeat(column, ends[-1]) for column in self._columns]
+        for start, each in zip([0, *ends], values.values(), strict=False):
+            for index, (position, value) in enumerate(each.items()):
+                columns[position][start + index % _ROWS] = value
+        try:
+            rows = silenced(found.transformed, estimator_input(signature, Table.unchecked(signature, columns)))
+        except Exception:  # noqa: BLE001 (a transformer may raise anything; then each question is asked by itself)
+            return
+        parts = zip(values, [0, *ends], ends, strict=False)
+        self._sure = {
+            kind for kind, start, end in parts if _predicts(found.final, signature, part_of(rows, start, end))
+        }
 
     def accepted(self, values: Mapping[int, Value], doubtful: Collection[int] = ()) -> set[int]:
         """
@@ -46,6 +101,8 @@ class Prober:
             values: the value to try, by the feature's position.
             doubtful: the features that probably refuse their value, all for the same reason, so a few are tried first.
         """
+        if "unknown" in self._sure:
+            return set(values)
         return self._accepted(self._signature.features, values, doubtful)
 
     def with_gaps(
@@ -60,7 +117,11 @@ class Prober:
             strict: the features whose encoder refuses other values.
         """
         numbers = dict.fromkeys((i for i, each in enumerate(features) if each.numeric), np.nan)
-        allowed = self._accepted(tuple(features), numbers, self._refused_by_the_last_step(numbers))
+        if "numbers" in self._sure:
+            allowed = set(numbers)
+        else:
+            refused = self._refused_by_the_last_step(numbers)
+            allowed = self._accepted(tuple(features), numbers, refused, last_step=True)
         found = [replace(each, missing=i in allowed, missing_is_none=False) for i, each in enumerate(features)]
         strings = {i: _none(each, known.get(i)) for i, each in enumerate(features) if not each.numeric}
         for kinds in (strings, {i: not none for i, none in strings.items()}):
@@ -69,7 +130,8 @@ class Prober:
             for i, none in left.items():
                 asked[i] = replace(features[i], missing=True, missing_is_none=none)
             doubtful = [i for i in left if i in strict and not any(map(is_missing, known[i]))]
-            for i in self._accepted(tuple(asked), dict.fromkeys(left), doubtful):
+            sure = "strings" in self._sure
+            for i in left if sure else self._accepted(tuple(asked), dict.fromkeys(left), doubtful):
                 found[i] = asked[i]
         return found
 
@@ -89,14 +151,23 @@ class Prober:
         return [position for row, position in enumerate(positions) if row in rows]
 
     def _accepted(
-        self, features: tuple[Feature, ...], values: Mapping[int, Value], doubtful: Collection[int]
+        self,
+        features: tuple[Feature, ...],
+        values: Mapping[int, Value],
+        doubtful: Collection[int],
+        *,
+        last_step: bool = False,
     ) -> set[int]:
+        """The features that accept their value. `last_step`: whether it is the last step that probably refuses some."""
         signature = replace(self._signature, features=features)
         clear = [position for position in values if position not in set(doubtful)]
         doubted = [position for position in values if position in set(doubtful)]
         found = self._by_halves(signature, values, clear)
-        few = [doubted[i] for i in np.linspace(0, len(doubted) - 1, _FEW, dtype=int)] if len(doubted) > _FEW else []
-        if not few or self._predicts_any(signature, {position: values[position] for position in few}):
+        most = _FEW if last_step or len(features) <= WIDE else _FEWER
+        few = [doubted[i] for i in np.linspace(0, len(doubted) - 1, most, dtype=int)] if len(doubted) > most else []
+        if not few or self._predicts_any(
+            signature, {position: values[position] for position in few}, together=last_step
+        ):
             found += self._by_halves(signature, values, doubted)
         return set(found)
 
@@ -116,10 +187,10 @@ class Prober:
             return False
         return _predicts(self._estimator, signature, given)
 
-    def _predicts_any(self, signature: Signature, values: Mapping[int, Any]) -> bool:
-        """Whether the estimator predicts one of these rows alone. Transformers get all rows at once, if they can."""
+    def _predicts_any(self, signature: Signature, values: Mapping[int, Any], *, together: bool) -> bool:
+        """Whether the estimator predicts one of these rows alone. `together`: transformers get all rows at once."""
         found = one_pass(self._estimator)
-        if found is None or not found.transforms:
+        if not together or found is None or not found.transforms:
             return any(self._predicts(signature, {position: value}) for position, value in values.items())
         try:
             rows = silenced(found.transformed, self._given(signature, values))

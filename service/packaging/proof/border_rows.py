@@ -8,11 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.packaging.conversion.neighbours import Numbers, beside, bisected, put
+from service.packaging.conversion.neighbours import ROWS_EACH, Numbers, beside, bisected, put
 from service.packaging.proof.generated_rows import RowMaker, concatenated
 
-PAIRS, WIDE_PAIRS, WIDE = 500, 100, 100
-"""The number of borders to look for: 500, or 100 if there are more than 100 columns, whose rows take longer to make."""
+PAIRS = {0: 500, 100: 100, 500: 50}
+"""
+The number of borders to look for, if there are more columns than the key: a row of many columns takes longer.
+
+The estimator's borders and those of the converted model are looked for, so 50 are 100 places in all. A fault of the
+conversion moves all borders, or those of a part of the model: if it moves one of ten, 100 places miss it once in 37,000
+times.
+"""
+
+WIDE = 100
 
 POINTS = 15
 """If there are more than `WIDE` columns, this many numbers are tried at once on the way to a border."""
@@ -39,21 +47,31 @@ class BorderRows:
     The two numbers are neighbours in float64, or whole numbers that differ by 1.
     """
 
-    def __init__(self, maker: RowMaker, sample: NDArray[np.intp]) -> None:
+    def __init__(
+        self, maker: RowMaker, sample: NDArray[np.intp], parts: list[list[NDArray[Any]]] | None = None
+    ) -> None:
         """
         Make the rows at which walks start.
 
         Args:
             maker: makes rows.
             sample: the positions of the sample's rows at which walks start.
+            parts: tables of rows at which walks start instead, if they are made already.
         """
         self._maker = maker
-        self._pool = concatenated(maker.sample(sample), maker.in_range(AROUND), maker.around(AROUND))
+        made = parts or [concatenated(maker.sample(sample), maker.in_range(AROUND), maker.around(AROUND))]
+        self._parts, self._pool = made, concatenated(*made)
         self._generator = np.random.default_rng(0)
         self._moved = np.array(maker.movable, dtype=np.intp)
         self._wide = len(self._pool) > WIDE
 
-    def of(self, labels: Labels, guess: Labels | None = None, points: int = POINTS) -> list[NDArray[Any]]:
+    def of(
+        self,
+        labels: Labels,
+        guess: Labels | None = None,
+        points: int = POINTS,
+        moving: Callable[[list[NDArray[Any]], list[int]], Labels | None] = lambda base, movable: None,
+    ) -> list[NDArray[Any]]:
         """
         Return the rows, by column; empty if all labels are equal, or if no feature is a number that can be moved.
 
@@ -62,23 +80,28 @@ class BorderRows:
             points: this many numbers are tried at once, if there are many columns.
             guess: a function that is faster and probably gives the same labels. Borders are looked for first where it
                 has them, if there are many columns. Only what `labels` says counts.
+            moving: may return a faster `labels` for rows which differ from the given rows in these features only.
         """
         none = self._maker.sample(np.arange(0))
         if not len(self._moved):
             return none
-        given = labels(self._pool)
+        given = np.concatenate([labels(part) for part in self._parts])
         found = _groups(given)
         if found.max(initial=0) == 0:
             return none
         start, end = self._pairs(found)
         rows, first = [column[start] for column in self._pool], given[start]
-        columns, number, ends, usable = self._walked(labels, rows, self._numbers(end), first)
+        asked = moving(rows, self._maker.movable) or labels
+        columns, number, ends, usable = self._walked(asked, rows, self._numbers(end), first)
+        if self._wide:
+            made = self._narrowed(asked, columns, number, ends, first, guess, points)
+            return [each[np.tile(usable, ROWS_EACH)] for each in made]
         pairs = [each[usable] for each in columns], number[usable], ends[usable], first[usable]
-        return self._narrowed(labels, *pairs, guess, points) if self._wide else self._narrowed(labels, *pairs)
+        return self._narrowed(labels, *pairs)
 
     def _pairs(self, groups: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Pairs of rows of the pool with different labels, as positions. Rare labels are as frequent as others."""
-        pairs = WIDE_PAIRS if self._wide else PAIRS
+        pairs = next(count for columns, count in reversed(PAIRS.items()) if len(self._pool) > columns)
         first = np.resize(self._generator.permutation(groups.max() + 1), pairs)
         second = (first + self._generator.integers(1, groups.max() + 1, pairs)) % (groups.max() + 1)
         members = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
@@ -158,6 +181,12 @@ class BorderRows:
         for index, position in enumerate(self._moved):
             made[position] = numbers[:, index]
         return made
+
+
+def share(labels: NDArray[Any]) -> float:
+    """The share of the borders at which the two neighbouring numbers have different labels; `labels` has all rows'."""
+    each = labels.reshape(ROWS_EACH, -1, *labels.shape[1:])
+    return float(_differ(each[0], each[ROWS_EACH // 2]).mean()) if each.shape[1] else 1.0
 
 
 def _groups(labels: NDArray[Any]) -> NDArray[np.intp]:

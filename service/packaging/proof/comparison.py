@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.packaging.proof.decision import Decision
-from service.packaging.proof.reference import Columns
+from service.packaging.proof.reference import Columns, Reference, computed
 from service.prediction import Agreement, Prediction, compare
 from service.runtimes.runtime import Runtime
 from service.signature import Signature
@@ -23,13 +23,13 @@ class Comparison:
     """
 
     def __init__(
-        self, reference: Runtime, signature: Signature, scale: float, decision: Callable[[], Decision]
+        self, reference: Reference, signature: Signature, scale: float, decision: Callable[[], Decision]
     ) -> None:
         """
         Compare with a reference.
 
         Args:
-            reference: the runtime of the estimator itself.
+            reference: gives the answers of the estimator itself.
             signature: its signature.
             scale: the standard deviation of the values or scores.
             decision: returns the decision that tells rounding from a wrong label. It is called only if labels differ.
@@ -64,25 +64,16 @@ class Comparison:
     def _compare_taken(self, runtime: Runtime, columns: Columns) -> tuple[Agreement, int]:
         """The same if rows may be refused, such as negative numbers by a logarithm: both must refuse the same rows."""
         rows = len(columns[0])
-        taken, expected = self._taken(runtime, columns), self._taken(self._reference, columns)
+        taken = computed(rows, lambda start, end: self.answer(runtime, _part(columns, start, end)) is not None)
+        expected = self._reference.taken(columns)
         if rows == 1 or not taken.any() or not np.array_equal(taken, expected) or taken.all():
             same = np.array_equal(taken, expected) and not taken.any()
             return Agreement(0 if same else rows, 0.0 if same else np.inf), 0
         return self.compare(runtime, [column[taken] for column in columns])
 
-    def _taken(self, runtime: Runtime, columns: Columns) -> NDArray[np.bool_]:
-        """Which of these rows a runtime computes with, found by halves."""
-        rows = len(columns[0])
-        if rows == 0 or self.answer(runtime, columns) is not None:
-            return np.ones(rows, dtype=bool)
-        if rows == 1:
-            return np.zeros(1, dtype=bool)
-        halves = [column[: rows // 2] for column in columns], [column[rows // 2 :] for column in columns]
-        return np.concatenate([self._taken(runtime, half) for half in halves])
-
     def expected(self, columns: Columns) -> Prediction | None:
         """The reference's prediction for these rows; None if it cannot compute with a row."""
-        return self.answer(self._reference, columns)
+        return self._reference.prediction(columns)
 
     def answer(self, runtime: Runtime, columns: Columns) -> Prediction | None:
         """A runtime's prediction for these rows; None if it cannot compute with a row."""
@@ -97,3 +88,7 @@ def _only(prediction: Prediction, rows: NDArray[np.bool_]) -> Prediction:
     """The prediction for some of its rows."""
     parts = (prediction.predict, prediction.probabilities, prediction.scores)
     return Prediction(*(None if part is None else part[rows] for part in parts))  # type: ignore[arg-type]
+
+
+def _part(columns: Columns, start: int, end: int) -> Columns:
+    return [column[start:end] for column in columns]

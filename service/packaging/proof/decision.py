@@ -6,15 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from service.packaging.proof.decision_values import Values, Votes, ways
 from service.packaging.proof.generated_rows import RowMaker, concatenated
+from service.packaging.proof.reference import Columns, Reference
 from service.prediction import TOLERANCE
-from service.runtimes.sklearn_input import estimator_input
 from service.signature import Signature
-from service.table import Table
 
 _MOVES = 4
 _TOGETHER = 20_000
@@ -31,27 +29,28 @@ class Decision:
 
     def __init__(
         self,
-        estimator: Any,
+        reference: Reference,
         signature: Signature,
         maker: RowMaker,
-        sample: list[NDArray[Any]],
+        sample: list[Columns],
         labels: NDArray[Any],
     ) -> None:
         """
         Find the values that explain the labels of a sample.
 
         Args:
-            estimator: the estimator.
+            reference: the estimator.
             signature: its signature.
             maker: makes the small moves.
-            sample: rows, by column.
+            sample: tables of rows.
             labels: the estimator's labels for these rows, in the format of `Prediction.predict`.
         """
         self._signature = signature
         self._maker = maker
-        self._classes = getattr(estimator, "classes_", None)
-        given = self._given(sample)
-        usable = (values for values in ways(estimator, signature, given) if self._explains(values, given, labels))
+        self._reference = reference
+        self._classes = getattr(reference.final, "classes_", None)
+        given = reference.rows(*sample)
+        usable = (values for values in ways(reference.final, signature, given) if self._explains(values, given, labels))
         self._values: Callable[[Any], Values] | None = next(usable, None)
 
     def near(self, columns: list[NDArray[Any]], expected: NDArray[Any], answer: NDArray[Any]) -> NDArray[np.bool_]:
@@ -72,7 +71,7 @@ class Decision:
         rows = np.flatnonzero(~near)
         if self._values is None or not self._maker.movable or not len(rows):
             return near
-        columns, expected, answer = [column[rows] for column in columns], expected[rows], answer[rows]
+        columns, expected, answer = self._reference.some(columns, rows), expected[rows], answer[rows]
         if isinstance(self._values, Votes):
             near[rows] = self.jumping(columns)
             return near
@@ -98,33 +97,43 @@ class Decision:
 
         `gaps` gets the rows of several tables, each as long as `columns`, and the number of these tables.
         """
-        there = gaps(self._given(columns), 1)
+        there = gaps(self._reference.rows(columns), 1)
         moving: NDArray[np.bool_] = np.abs(there) <= TOLERANCE
         moves = [moved for _ in range(_MOVES) for moved in self._maker.nudged(columns)]
         tables = max(1, _TOGETHER // max(1, len(columns[0])))
+        moved = self._moved(columns, there, gaps)
         for start in range(0, len(moves), tables):
             some = moves[start : start + tables]
-            found = gaps(self._given(concatenated(*some), loose=True), len(some))
+            found = gaps(moved(some), len(some))
             for each in np.split(found, len(some)):
                 moving &= np.abs(each - there) > _LEAST_CHANGE
         return moving
 
+    def _moved(self, columns: Columns, there: NDArray[np.float64], gaps: Gaps) -> Callable[[list[Columns]], Any]:
+        """
+        Return a function that gives tables of moved rows as the last step gets them.
+
+        The way that leaves out parts of a ColumnTransformer is taken if it gives the same values without a move.
+        """
+        quick = self._reference.moved(columns, self._maker.movable, loose=True)
+        if quick is not None:
+            same = quick
+            try:
+                found = gaps(same(columns), 1)
+            except Exception:  # noqa: BLE001 (an estimator may raise anything; then all is asked)
+                found = np.full_like(there, np.nan)
+            if bool((np.abs(found - there) <= _LEAST_CHANGE).all()):
+                return lambda tables: same(concatenated(*tables))
+        return lambda tables: self._reference.rows(*tables, loose=True)
+
     def tied(self, columns: list[NDArray[Any]]) -> NDArray[np.bool_]:
         """Whether the two largest values of each row are equal within rounding."""
         tied = np.zeros(len(columns[0]), dtype=bool)
-        for values in self._values(self._given(columns)) if self._values is not None else []:
+        for values in self._values(self._reference.rows(columns)) if self._values is not None else []:
             if values.shape[1] > 1:
                 best = np.sort(values, axis=1)[:, -2:]
                 tied |= best[:, 1] - best[:, 0] <= TOLERANCE
         return tied
-
-    def _given(self, columns: list[NDArray[Any]], *, loose: bool = False) -> Any:
-        """The rows in the estimator's container. `loose` allows fractions in columns of whole numbers."""
-        signature = self._signature
-        if loose:
-            numbers = [replace(each, dtype=None) if each.type == "int" else each for each in signature.features]
-            signature = replace(signature, features=tuple(numbers))
-        return estimator_input(signature, Table.unchecked(signature, columns))
 
     def _explains(self, values: Callable[[Any], Values], given: Any, labels: NDArray[Any]) -> bool:
         """Whether the label of every row has the largest value, within rounding."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -11,31 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import InvalidInput
-from service.packaging.proof.border_rows import FEW_POINTS, BorderRows
+from service.packaging.proof.border_rows import FEW_POINTS, BorderRows, share
 from service.packaging.proof.comparison import Comparison
 from service.packaging.proof.decision import Decision
 from service.packaging.proof.generated_rows import Limits, RowMaker, concatenated
 from service.packaging.proof.magnitudes import Magnitudes
+from service.packaging.proof.proof_rows import ProofRows
 from service.packaging.proof.reference import Columns, Reference
 from service.packaging.proof.threshold_rows import Thresholds
 from service.prediction import Prediction, compare
 from service.repository.manifest import METHOD, Golden, Proof
 from service.runtimes.runtime import Runtime
-from service.runtimes.sklearn_input import estimator_input
-from service.runtimes.sklearn_runtime import SklearnRuntime, call
+from service.runtimes.sklearn_runtime import SklearnRuntime
 from service.signature import Signature
 from service.table import Table
 
-RANDOM_ROWS = 1000
-"""The number of random rows of each kind: within the ranges of features, of any magnitude, and with gaps."""
-
-SAMPLE_ROWS = 20_000
-"""At most this many rows of the sample are compared."""
-
-GOLDEN_ROWS = 8
-
-_POOL_ROWS = 2000
-"""Walks to the borders between labels start at up to this many rows of the sample."""
+_CONFIRMED = 0.9
+"""If the estimator itself sees fewer of the borders, they are looked for again. Some differ by its own rounding."""
 
 _FEW_ROWS = 50
 """The number of rows that are computed at once if one of them may be refused."""
@@ -57,25 +49,34 @@ class Examiner:
             sample: rows like the training data.
             scale: the standard deviation of the values or scores; None to compute it over the sample.
         """
-        self._estimator = estimator
         self._reference = reference
         self._signature = signature
-        self._maker = RowMaker(signature, sample)
-        self._sample = self._maker.sample(_spread(sample.row_count, SAMPLE_ROWS))
         self._asked = Reference(estimator, reference, signature)
+        self._maker = RowMaker(signature, sample, steady=self._asked.gathers)
+        self._rows = ProofRows(signature, self._maker, sample, once=self._asked.gathers)
+        self._sample = self._rows.sample
         self._magnitudes = Magnitudes(self._maker, self._sample, together=self._asked.gathers)
         self._thresholds = Thresholds(estimator, signature, self._maker)
-        self._expected = reference.predict(Table.unchecked(signature, self._sample))
+        if self._asked.gathers:
+            rows = self._rows
+            tables = [rows.sample, *rows.starts, rows.gaps, *self._magnitudes.first, *rows.golden]
+            self._asked.ask(tables, keep=True)
+        known = self._asked.prediction(self._sample) if self._asked.gathers else None
+        self._expected = known or reference.predict(Table.unchecked(signature, self._sample))
         self._borders: Columns | None = None
+        self._confirmed = False
         self.scale = self._deviation() if scale is None else scale
-        self._comparison = Comparison(reference, signature, self.scale, lambda: self.decision)
+        self._comparison = Comparison(self._asked, signature, self.scale, lambda: self.decision)
+        if self._asked.gathers:
+            _ = self.decision  # while the rows are kept that it looks at
+            self._asked.release()
 
     @cached_property
     def limits(self) -> Limits:
         """For the position of each numeric feature: the largest magnitude with which the reference can compute."""
 
         def accepts(tables: list[Columns]) -> list[bool] | None:
-            found = self._answers(tables)
+            found = self._asked.predictions(tables)
             return None if found is None else [each is not None for each in found]
 
         return self._magnitudes.limits(accepts)
@@ -87,11 +88,12 @@ class Examiner:
 
     def golden(self) -> Golden:
         """Rows for a manifest, spread over the sample, with the reference's answers. Rows on a border are left out."""
-        rows = self._maker.sample(_spread(len(self._sample[0]), GOLDEN_ROWS))
-        example = [np.array([each], dtype=column.dtype) for each, column in zip(self._example(), rows, strict=True)]
-        answered = [part for part in (example, self._maker.with_gaps(2)) if self._comparison.expected(part) is not None]
-        columns = concatenated(rows, *answered)
-        clear = ~self.decision.tied(columns)
+        rows, *others = self._rows.golden
+        parts = [rows, *(each for each in others if self._comparison.expected(each) is not None)]
+        columns = concatenated(*parts)
+        clear = ~(
+            np.concatenate([*map(self.decision.tied, parts)]) if self._asked.gathers else self.decision.tied(columns)
+        )
         table = Table.unchecked(self._signature, [column[clear] for column in columns] if clear.any() else columns)
         return Golden.of(table.to_rows(self._signature), self._reference.predict(table), self.scale)
 
@@ -107,13 +109,13 @@ class Examiner:
             return self.limits, Proof(False, len(self._sample[0]), reason=f"sample rows: {first}")
 
         def agree(tables: list[Columns]) -> list[bool] | None:
-            found = self._answers(tables)
+            found = self._asked.predictions(tables)
             if found is None:
                 return None
             pairs = zip(tables, found, strict=True)
             return [self._comparison.compare(runtime, table, expected)[0].holds for table, expected in pairs]
 
-        limit = self._magnitudes.agreed(agree, self.limits)
+        limit = self._magnitudes.agreed(agree, self.limits, lambda: self._rows.far(self.limits))
         limits = {position: min(each, limit) for position, each in self.limits.items()}
         if any(
             limits[position] < min(each, self._magnitudes.ample(position)) for position, each in self.limits.items()
@@ -161,19 +163,7 @@ class Examiner:
     def _parts(self, runtime: Runtime, limits: Limits) -> Iterator[tuple[str, Columns, Prediction | None]]:
         """The rows to compare, by kind, with the reference's answer if it is known. The slowest kind comes last."""
         yield "sample", self._sample, self._expected
-        kinds: dict[str, Callable[[], Columns]] = {
-            "far": lambda: concatenated(
-                self._maker.of_any_magnitude(RANDOM_ROWS, limits), self._maker.at_magnitude(limits)
-            ),
-            "gaps": lambda: self._maker.with_gaps(RANDOM_ROWS),
-        }
-        if self._asked.gathers:
-            yield "random", *self._random
-            tables = [make() for make in kinds.values()]
-            yield from zip(kinds, tables, self._asked.answers(tables) or [None] * len(tables), strict=True)
-        else:
-            yield "random", self._maker.in_range(RANDOM_ROWS), None
-            yield from ((name, make(), None) for name, make in kinds.items())
+        yield from ((name, columns, None) for name, columns in self._rows.kinds(limits))
         yield "thresholds", self._thresholds.rows, None
         if self._expected.predict.dtype.kind != "f":
             yield "borders", self._on_borders(runtime), None
@@ -185,47 +175,37 @@ class Examiner:
             return self._labels(runtime, columns)
 
         if self._borders is None:
-            self._borders = self._border_rows.of(self._own_labels, labels)
-        return concatenated(self._borders, self._border_rows.of(labels, points=FEW_POINTS))
+            self._borders = self._border_rows.of(self._asked.labels, labels, moving=self._asked.moving)
+        rows = concatenated(self._borders, self._border_rows.of(labels, points=FEW_POINTS))
+        if self._asked.gathers and not self._confirmed and not self._confirms(rows):
+            self._borders = self._border_rows.of(self._asked.labels, labels)
+            rows = concatenated(self._borders, rows)
+        self._confirmed = True
+        return rows
+
+    def _confirms(self, rows: Columns) -> bool:
+        """Whether the estimator itself sees the borders that were found without all of its transformers."""
+        self._asked.ask([rows], keep=True)
+        answer = self._asked.prediction(rows)
+        if answer is None or self._borders is None:
+            return False
+        return share(answer.predict[: len(self._borders[0])]) >= _CONFIRMED
 
     @cached_property
     def _border_rows(self) -> BorderRows:
-        return BorderRows(self._maker, _spread(len(self._sample[0]), _POOL_ROWS))
-
-    @cached_property
-    def _random(self) -> tuple[Columns, Prediction | None]:
-        """Random rows over the ranges of the features, and the reference's answer."""
-        rows = self._maker.in_range(RANDOM_ROWS)
-        return rows, self._comparison.expected(rows)
+        return BorderRows(self._maker, self._rows.spread, self._rows.starts if self._asked.gathers else None)
 
     @cached_property
     def decision(self) -> Decision:
         """The decision that tells rounding from a wrong label. It must explain the labels of sample and random rows."""
-        spread = _spread(len(self._sample[0]), _POOL_ROWS)
-        rows, labels = [column[spread] for column in self._sample], self._expected.predict[spread]
-        random, answer = self._random
+        rows, labels = [self._rows.some], self._expected.predict[self._rows.spread]
+        answer = self._asked.prediction(self._rows.random)
         if answer is not None:
-            rows, labels = concatenated(rows, random), np.concatenate([labels, answer.predict])
-        return Decision(self._estimator, self._signature, self._maker, rows, labels)
-
-    def _own_labels(self, columns: Columns) -> NDArray[Any]:
-        """The estimator's own labels. Its other outputs are not computed, to save time."""
-        given = estimator_input(self._signature, Table.unchecked(self._signature, columns))
-        try:
-            return call(self._estimator, "predict", given)
-        except Exception as ex:  # an estimator may raise anything
-            raise InvalidInput("The model cannot compute with these values.") from ex
+            rows, labels = [*rows, self._rows.random], np.concatenate([labels, answer.predict])
+        return Decision(self._asked, self._signature, self._maker, rows, labels)
 
     def _labels(self, runtime: Runtime, columns: Columns) -> NDArray[Any]:
         return runtime.predict(Table.unchecked(self._signature, columns)).predict
-
-    def _answers(self, tables: list[Columns]) -> list[Prediction | None] | None:
-        """The reference's predictions for these tables; None if each table has to be predicted alone."""
-        return [self._comparison.expected(tables[0])] if len(tables) == 1 else self._asked.answers(tables)
-
-    def _example(self) -> list[Any]:
-        plain = zip(self._signature.features, self._signature.example, strict=True)
-        return [np.nan if each is None and feature.numeric else each for feature, each in plain]
 
 
 def described(proof: Proof) -> str:
@@ -235,8 +215,3 @@ def described(proof: Proof) -> str:
     if proof.borders:
         labels = f"no label differs but on {proof.borders} rows at a border between two labels, where rounding decides"
     return f"{labels}; {proof.rows} rows compared ({parts}), largest other difference {proof.difference:.1e}"
-
-
-def _spread(rows: int, most: int) -> NDArray[Any]:
-    """The positions of at most `most` rows, spread evenly over all rows."""
-    return np.arange(rows) if rows <= most else np.linspace(0, rows - 1, most).astype(int)

@@ -43,7 +43,16 @@ HARD_STRINGS = (
 class RowMaker:
     """Makes tables of a signature, from sample columns and a seeded generator."""
 
-    def __init__(self, signature: Signature, sample: Table) -> None:
+    def __init__(self, signature: Signature, sample: Table, *, steady: bool = False) -> None:
+        """
+        Make rows.
+
+        Args:
+            signature: its features.
+            sample: rows like the training data.
+            steady: whether rows of a magnitude have the same signs each time. Otherwise a sum of numbers near the
+                largest of float64 may overflow once, and not the next time.
+        """
         self._signature = signature
         self._columns = sample.by_column()
         self._generator = np.random.default_rng(0)
@@ -51,6 +60,7 @@ class RowMaker:
         self.movable = [i for i in self.numeric if signature.features[i].type != "bool"]
         self.whole = np.array([each.type == "int" for each in signature.features])
         self.bounds = np.array([_bounds(each) for each in signature.features]).T
+        self._signs = self._drawn(len(signature.features)) if steady else None
 
     def sample(self, positions: NDArray[Any]) -> list[NDArray[Any]]:
         """The rows of the sample at these positions, by column."""
@@ -118,23 +128,28 @@ class RowMaker:
                 columns[position][gaps] = np.nan if feature.numeric else None
         return columns
 
-    def at_magnitude(self, limits: Limits) -> list[NDArray[Any]]:
-        """Rows in which one of these features, or all of them, have plus or minus their limit as value."""
-        alone = list(limits)[:ALONE]
-        rows = 2 * len(alone) + MIXED
+    def at_magnitude(self, limits: Limits, alone: int = ALONE) -> list[NDArray[Any]]:
+        """Rows in which one of the first `alone` features, or all features, have plus or minus their limit as value."""
+        single = list(limits)[:alone]
+        rows = 2 * len(single) + MIXED
         columns = [column.copy() for column in self.sample(np.zeros(rows, dtype=int))]
-        signs = self._generator.choice([-1.0, 1.0], (len(limits), MIXED))
-        signs[:, 0], signs[:, 1] = 1.0, -1.0
+        signs = self._drawn(len(limits)) if self._signs is None else self._signs[list(limits)]
         for index, (position, limit) in enumerate(limits.items()):
             numbers = columns[position]
             numbers[-MIXED:] = signs[index] * limit
-            if index < len(alone):
+            if index < len(single):
                 numbers[2 * index], numbers[2 * index + 1] = limit, -limit
             if self._signature.features[position].type == "bool":
                 columns[position] = (numbers > 0).astype(np.float64)
             else:
                 columns[position] = self._fitting(position, numbers)
         return columns
+
+    def _drawn(self, features: int) -> NDArray[np.float64]:
+        """Signs of features in rows in which all have their limit. The first row has all plus, the second all minus."""
+        signs = self._generator.choice([-1.0, 1.0], (features, MIXED))
+        signs[:, 0], signs[:, 1] = 1.0, -1.0
+        return signs
 
     def _cells(self, position: int, rows: int) -> NDArray[Any]:
         feature = self._signature.features[position]

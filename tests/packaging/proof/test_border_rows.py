@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.compose import ColumnTransformer, make_column_transformer
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
@@ -253,32 +253,6 @@ def test_only_what_passes_rows_on_is_taken_off() -> None:
     assert unwrapped(inside) == (inside, None)
     assert unwrapped(once)[0] is not once
     assert unwrapped(twice) == (twice, None)
-
-
-def test_a_wide_pipeline_is_asked_in_few_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its transformers take a time for each column at each call. The rows are of all kinds."""
-    generator = np.random.default_rng(0)
-    numbers = pd.DataFrame(generator.normal(size=(200, 60))).add_prefix("n")
-    words = pd.DataFrame(generator.choice(["a", "b", "c"], (200, 60))).add_prefix("c")
-    sample = pd.concat([numbers, words], axis=1)
-    columns = make_column_transformer(
-        (StandardScaler(), list(numbers)), (OneHotEncoder(handle_unknown="ignore"), list(words))
-    )
-    model = make_pipeline(columns, LogisticRegression()).fit(sample, sample.n0 + (sample.c0 == "a") > 0.3)
-    asked: list[int] = []
-    transform = ColumnTransformer.transform
-
-    def counted(self: Any, rows: Any) -> Any:
-        asked.append(len(rows))
-        return transform(self, rows)
-
-    monkeypatch.setattr(ColumnTransformer, "transform", counted)
-    proof = read(save_model(model, sample, name="m", root=tmp_path)).proof
-
-    assert proof.holds
-    assert min(proof.parts[kind] for kind in ("sample", "random", "far", "gaps", "borders")) >= 200
-    assert len(asked) <= 40
-    assert sum(asked) > 25_000
 
 
 def test_a_wrong_guess_hides_no_border() -> None:
