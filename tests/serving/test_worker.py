@@ -326,7 +326,12 @@ def test_a_syntax_error_is_shown_until_it_is_mended(tmp_path: Path) -> None:
         wait_until(lambda: listens(started.port))
         shown = get(started.port, "/")
         module.write_text("from service.app import main\n")
-        wait_until(started.answers)
+
+        def answers_after_a_change() -> bool:
+            module.touch()  # the reloader compares with the time that it saw first, a moment after the error
+            return started.answers()
+
+        wait_until(answers_after_a_change)
 
     assert shown.status == 500
     assert b"SyntaxError" in shown.body
