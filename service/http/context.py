@@ -14,7 +14,7 @@ EXCHANGE = "service.exchange"
 """The key of a request's measured response in its WSGI environment."""
 
 LATER = "service.later"
-"""The key in the WSGI environment of the server's leave to answer late: `make` is to be set to what makes the body."""
+"""The key of the server's permission to answer late. The app sets its `make` to the function that makes the body."""
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 """The form of the header traceparent, which names a request's trace (W3C Trace Context, section 3.2)."""

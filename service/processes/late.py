@@ -10,7 +10,7 @@ Headers = list[tuple[str, str]]
 
 class Late:
     """
-    The worker's leave to answer late. The app may use it, or answer at once.
+    The worker's permission to answer late. The app may use it, or answer at once.
 
     Attributes:
         make: makes the content, if the app answers late and has not made it yet.

@@ -35,7 +35,7 @@ class Begun:
         environ: the WSGI environment of the request.
         response: collects the answer.
         body: what the app gave for the body.
-        late: the leave to answer late; None if the answer is not late.
+        late: the permission to answer late; None if the answer is not late.
         key: the key of the request for `Crashes`; 0 if it has none.
         seconds: the time that the app has taken so far.
     """

@@ -74,7 +74,7 @@ def _cells(feature: Feature, column: NDArray[Any]) -> Any:
 
 
 def _of_dtype(column: NDArray[Any], dtype: Any) -> Any:
-    """What `pandas.Series(column, dtype=dtype)` holds."""
+    """The values that `pandas.Series(column, dtype=dtype)` would hold."""
     import pandas as pd
 
     if isinstance(dtype, pd.api.extensions.ExtensionDtype):

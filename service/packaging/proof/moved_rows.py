@@ -19,7 +19,7 @@ Columns = list[NDArray[Any]]
 
 
 class _Part(NamedTuple):
-    """A transformer of a ColumnTransformer, their positions, and whether numbers change there."""
+    """A transformer of a ColumnTransformer, its columns, their positions, and whether numbers change there."""
 
     transformer: Any
     columns: Any

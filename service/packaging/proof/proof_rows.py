@@ -28,7 +28,7 @@ _POOL_ROWS = 2000
 
 
 class ProofRows:
-    """Makes the rows of a proof but those on thresholds and borders."""
+    """Makes all rows of a proof, except rows on thresholds and borders."""
 
     def __init__(self, signature: Signature, maker: RowMaker, sample: Table, *, once: bool) -> None:
         """

@@ -81,7 +81,7 @@ class Reference:
         return True
 
     def some(self, table: Columns, positions: NDArray[np.intp]) -> Columns:
-        """Make a table of some rows of a table. If the rows of that table are kept, these are, too."""
+        """Make a table of some rows of a table. If the old table's rows are kept, so are the new table's."""
         made = [column[positions] for column in table]
         if id(table) in self._rows:
             rows = self._rows[id(table)][1]
