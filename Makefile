@@ -122,26 +122,18 @@ format: $(READY)  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The extras stay: an older pip does not know that coverage==7 pins the coverage[toml] that another package asks for.
+LOCK := $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras
+
 lock: $(READY)  ## compile requirements*.txt from pyproject.toml
-	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra sklearn --extra install pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra install -c requirements.txt pyproject.toml -o requirements-onnx.txt
-	echo pyarrow | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		- -o requirements-arrow.txt
-	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra sklearn --extra install --extra packaging --extra arrow --extra dev \
+	$(LOCK) --extra sklearn --extra install pyproject.toml -o requirements.txt
+	$(LOCK) --extra install -c requirements.txt pyproject.toml -o requirements-onnx.txt
+	echo pyarrow | $(LOCK) - -o requirements-arrow.txt
+	$(LOCK) --extra sklearn --extra install --extra packaging --extra arrow --extra dev \
 		-c requirements.txt -c requirements-arrow.txt pyproject.toml -o requirements-dev.txt
-	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra sklearn --extra install --extra packaging -c requirements-dev.txt pyproject.toml \
-		-o requirements-packaging.txt
-	echo kserve | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		- -o requirements-kserve.txt
-	printf 'checkov\nkubectl-cli-bin\nkubernetes-validate\n' | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header - -o requirements-kubernetes.txt
-	printf 'xgboost-cpu\nlightgbm\ncatboost\nsix\n' | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header --no-deps -c requirements-dev.txt - -o requirements-boosters.txt
-	echo cyclonedx-bom | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		- -o requirements-sbom.txt
-	echo drf-spectacular-sidecar | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header --no-deps - -o requirements-docs.txt
+	$(LOCK) --extra sklearn --extra install --extra packaging -c requirements-dev.txt pyproject.toml -o requirements-packaging.txt
+	echo kserve | $(LOCK) - -o requirements-kserve.txt
+	printf 'checkov\nkubectl-cli-bin\nkubernetes-validate\n' | $(LOCK) - -o requirements-kubernetes.txt
+	printf 'xgboost-cpu\nlightgbm\ncatboost\nsix\n' | $(LOCK) --no-deps -c requirements-dev.txt - -o requirements-boosters.txt
+	echo cyclonedx-bom | $(LOCK) - -o requirements-sbom.txt
+	echo drf-spectacular-sidecar | $(LOCK) --no-deps - -o requirements-docs.txt
