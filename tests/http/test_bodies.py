@@ -38,7 +38,7 @@ NOT_JSON: dict[str, bytes] = {
     "-Infinity": rows("[1, -Infinity, 2, 3]").encode(),
     "brackets": b"[" * 100_000,
     "objects": b'{"a":' * 100_000,
-    "deep where ignored": b'{"parameters": ' + b"[" * 100_000 + b"]" * 100_000 + b', "instances": [[1, 2, 3, 4]]}',
+    "deep where ignored": b'{"parameters": ' + b"[" * 1_000_000 + b"]" * 1_000_000 + b', "instances": [[1, 2, 3, 4]]}',
     "trailing comma in a row": rows("[1, 2, 3, 4,]").encode(),
     "trailing comma in rows": b'{"instances": [[1, 2, 3, 4],]}',
     "trailing comma in the body": b'{"instances": [[1, 2, 3, 4]],}',

@@ -609,7 +609,7 @@ def test_what_is_no_inference_request_is_400(iris: Client, body: Any, pointer: s
         b'{"inputs": [{"name": "x", "shape": [1, 1], "datatype": "BYTES", "data": ["\xff"]}]}',
         b'{"inputs": [{"name": "x", "shape": [1, 1], "datatype": "BYTES", "data": ["\\ud800"]}]}',
         b'{"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": ' + b"[" * 100000,
-        b'{"x": ' + b"[" * 100000 + b"]" * 100000 + b"}",
+        b'{"x": ' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}",
         b'{"inputs": [], "x": "\xff"}',
     ],
 )
