@@ -36,7 +36,7 @@ def manifest_of(directory: Path) -> Manifest | str:
         return read(directory)
     except OSError as ex:
         return f"manifest.json cannot be read: {ex.strerror}"
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as ex:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as ex:
         return f"manifest.json is not a manifest: {ex}"
 
 

@@ -195,7 +195,7 @@ def _manifest(directory: Path) -> Manifest:
         raise Incomplete("there is no manifest.json") from None
     except OSError as ex:
         raise Incomplete(f"manifest.json cannot be read: {ex.strerror}") from None
-    except (msgspec.ValidationError, RecursionError) as ex:  # final: a longer copy of it would be wrong, too
+    except msgspec.ValidationError as ex:  # final: a longer copy of it would be wrong, too
         raise Refused(f"manifest.json is not a manifest: {ex}", Fault.MANIFEST) from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as ex:
         raise Incomplete(f"manifest.json is not a manifest: {ex}", Fault.MANIFEST) from None

@@ -195,12 +195,14 @@ def read(directory: Path) -> Manifest:
 
     Raises:
         OSError: the file is missing, or cannot be read.
-        RecursionError: the JSON is nested too deeply.
         msgspec.MsgspecError: the file is not a manifest, or an object in it has a key twice.
     """
     content = read_manifest(directory)
-    manifest = msgspec.json.decode(content, type=Manifest)
-    json.loads(content.decode(), object_pairs_hook=_check_repeated, parse_int=str)
+    try:
+        manifest = msgspec.json.decode(content, type=Manifest)
+        json.loads(content.decode(), object_pairs_hook=_check_repeated, parse_int=str)
+    except RecursionError:
+        raise msgspec.ValidationError("its JSON is nested too deeply") from None
     return manifest
 
 
