@@ -22,9 +22,7 @@ class SlowClients:
     """
     Connections on which a request with a body has begun.
 
-    Attributes:
-        port: the server's port.
-        sent: how many bytes of the body each sends at once; the rest follows a byte at a time.
+    Each client sends `sent` bytes of its body at once. The others follow, a byte at a time.
     """
 
     def __init__(
@@ -41,10 +39,12 @@ class SlowClients:
         framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
         head = f"POST /prediction HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n"
         self._start = head.encode() + (b"ffffff\r\n" if length is None else b"") + b" " * sent
-        clients = (connect(port, f"127.0.0.{1 + index % addresses}") for index in range(number))
-        self._clients = [tls.wrap_socket(each, server_hostname="localhost") if tls else each for each in clients]
+        self._port = port
+        self._addresses = [f"127.0.0.{1 + index % addresses}" for index in range(number)]
+        self._tls = tls
+        self._clients: list[socket.socket] = []
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._trickle)
+        self._thread = threading.Thread(target=self._trickle, daemon=True)
 
     def refused(self) -> list[socket.socket]:
         """The connections that have been answered. The others only wait for their own bytes."""
@@ -56,16 +56,19 @@ class SlowClients:
 
     def _trickle(self) -> None:
         while not self._stop.wait(3):
-            for client in self._clients:
+            for client in list(self._clients):
                 with suppress(OSError):  # it was refused
                     client.send(b" ")
 
     def __enter__(self) -> Self:
-        """Send the first bytes of each body."""
-        for client in self._clients:
+        """Send the first bytes of each body. Clients that have begun go on meanwhile, so that no timeout ends them."""
+        self._thread.start()
+        for address in self._addresses:
+            plain = connect(self._port, address)
+            client = self._tls.wrap_socket(plain, server_hostname="localhost") if self._tls else plain
             with suppress(OSError):
                 client.sendall(self._start)
-        self._thread.start()
+            self._clients.append(client)
         return self
 
     def __exit__(self, *_: object) -> None:
