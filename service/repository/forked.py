@@ -14,9 +14,10 @@ import resource
 import selectors
 import signal
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from service.repository import sandbox
 
@@ -24,6 +25,7 @@ _LONGEST_REASON = 64 * 1024
 _LONGEST_SECONDS = 1e6
 _MEANWHILE_SECONDS = 1.0
 _PASSED = b"passed"
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM)
 
 
 def run(check: Callable[[], object], seconds: float, heartbeat: Callable[[], object] = lambda: None) -> str | None:
@@ -44,27 +46,51 @@ def run(check: Callable[[], object], seconds: float, heartbeat: Callable[[], obj
     """
     source, sink = os.pipe()
     owner = os.getpid()
+    pid = status = None
     try:
-        pid = _start(check, sink, seconds)
-    except OSError:
-        os.close(source)
-        raise
-    finally:
-        os.close(sink)
-    status = None
-    try:
+        try:
+            with _signals_wait():
+                pid = _start(check, sink, seconds)
+        finally:
+            os.close(sink)
         report = _read(source, seconds, heartbeat)
     finally:
         os.close(source)
         # `heartbeat` may fork workers. When one of them exits through this frame it must not reap `pid`: that id may
         # belong to another process by then.
-        if os.getpid() == owner:
+        if pid is not None and os.getpid() == owner:
             status = _ended(pid)
     if report is None:
         return f"it did not finish within {seconds:g} seconds"
     if report == _PASSED:
         return None
     return report.decode(errors="replace") or f"it crashed ({_death(status)})"
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """
+    Handle signals after the fork. Python ignores an exception that a handler raises while `os.fork` calls other code.
+
+    Without that, a service that forks just then would go on in spite of SIGTERM, or leave the child behind.
+    """
+    came: list[int] = []
+    handlers = {each: signal.getsignal(each) for each in _SIGNALS} if _in_main_thread() else {}
+    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    try:
+        for number in handlers:
+            signal.signal(number, lambda number, _: came.append(number))
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for each in came:
+            os.kill(os.getpid(), each)
+
+
+def _in_main_thread() -> bool:
+    """Whether this is the thread that handles signals. No other thread may set a handler."""
+    return threading.current_thread() is threading.main_thread()
 
 
 def _start(check: Callable[[], object], sink: int, seconds: float) -> int:
@@ -90,7 +116,7 @@ def _fork() -> int:
 
 def _report(check: Callable[[], object], sink: int, seconds: float) -> None:
     faulthandler.disable()  # the parent reports a crash, in one line
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
+    for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     try:
         signal.setitimer(signal.ITIMER_REAL, min(2 * seconds, _LONGEST_SECONDS))  # if the parent dies

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +87,26 @@ def test_where_there_can_be_no_child_nothing_is_left_open(monkeypatch: pytest.Mo
         forked_module.run(lambda: None, 10)
 
     assert descriptors() == before
+
+
+STOPPED_WHILE_IT_FORKS = """
+import os, signal, sys, time
+from service.repository import forked
+
+def stop(*_):
+    raise SystemExit(7)
+
+signal.signal(signal.SIGTERM, stop)
+os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM))
+forked.run(lambda: print(os.getpid(), flush=True) or time.sleep(600), 300)
+"""
+
+
+def test_a_signal_during_the_fork_is_heard() -> None:
+    """Python drops an exception that is raised there. The child ends, too: its end of the pipe is closed."""
+    program = [sys.executable, "-c", STOPPED_WHILE_IT_FORKS]
+    ended = subprocess.run(program, stdout=subprocess.PIPE, timeout=60, check=False)
+    assert ended.returncode == 7
 
 
 def test_a_crash_names_its_signal() -> None:
