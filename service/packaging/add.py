@@ -18,7 +18,7 @@ from service.packaging.inspection.final_estimator import without_samplers
 from service.packaging.onnx_graph.inputs import string_inputs
 from service.packaging.own_modules import Files, gather, importable
 from service.packaging.save_onnx import loadable, save_onnx
-from service.packaging.source import Source
+from service.packaging.source import PICKLES, Source
 from service.repository.booster_files import INSTALL
 from service.repository.model import Refused
 from service.repository.own_code import OwnCode
@@ -68,7 +68,7 @@ def _estimator(file: Path, modules: Files) -> Any:
     match file.suffix:
         case ".skops":
             return _skops(file, modules)
-        case ".joblib" | ".pkl" | ".pickle" | ".sav" | ".gz" | ".bz2" | ".xz":
+        case suffix if suffix in PICKLES:
             return _pickle(file)
         case suffix if suffix in boosters.suffixes():
             return boosters.read(file, _content(file))

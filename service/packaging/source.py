@@ -18,6 +18,9 @@ _BESIDE = ("sample", "X_train", "train", "training", "data")
 
 _PACKED = (".gz", ".bz2", ".xz")
 
+PICKLES = (".joblib", ".pkl", ".pickle", ".sav", *_PACKED)
+"""The suffixes of files that run code when they are read."""
+
 _READABLE = (".csv", ".parquet")
 
 
@@ -29,7 +32,7 @@ class Source(NamedTuple):
         model: the file that the model is in.
         data: the file that the sample rows are in.
         found: where the sample was found; None if the user named it.
-        code: a directory of modules that the model needs, as MLflow keeps it.
+        code: a directory of modules beside a pickle that needs them, as MLflow keeps it.
     """
 
     model: Path
@@ -56,7 +59,8 @@ def find(file: Path, data: Path | None) -> Source:
         model, example = mlflow.file, mlflow.example
     else:
         model, example = _inside(file) if file.is_dir() else (file, None)
-    code = _code(file) if file.is_dir() else None
+    # A pickle runs code anyway. Beside another file, modules run only if the user names them.
+    code = _code(file) if file.is_dir() and model.suffix in PICKLES else None
     if data is not None:
         return Source(model, data, None, code)
     if example is not None and example.exists():
