@@ -58,7 +58,7 @@ class TensorCodec:
         else:
             asked = messages.decode_request(body, len(signature.features))
         outputs.check(signature, asked)
-        return TensorRequest(asked, inputs.table(signature, asked.tensors, self._max_rows))
+        return TensorRequest(asked, inputs.table(signature, asked.tensors, signature.most_rows(self._max_rows)))
 
     def encode_answer(
         self, signature: Signature, request: TensorRequest, prediction: Prediction, name: str, version: int
