@@ -184,13 +184,13 @@ class Signature(Struct, frozen=True, dict=True):
         letters = sum(len(each) for labels in outputs for each in labels if isinstance(each, str))
         return sum(output.width or 1 for output in self.outputs) + letters // _LETTERS
 
-    def most_rows(self, most: int) -> int:
+    def most_rows(self, most: int, more: int = 0) -> int:
         """
-        The most rows of a request, if `most` is the number for small answers.
+        The most rows of a request, if `most` is the number for small answers. `more` is added to the size of an answer.
 
         Without that limit, a body of 400 KB could ask a model of 1,000 classes for an answer of 2 GB.
         """
-        return max(1, most * _NUMBERS // max(_NUMBERS, self.answer_size))
+        return max(1, most * _NUMBERS // max(_NUMBERS, self.answer_size + more))
 
     def _positions(self, kind: str) -> NDArray[np.intp] | None:
         positions = [i for i, feature in enumerate(self.features) if feature.type == kind]

@@ -82,6 +82,20 @@ def test_a_model_of_many_classes_takes_fewer_rows(client: falcon.testing.TestCli
     assert problem["detail"].rpartition(": ")[2] == "At most 3 rows are taken at once."
 
 
+def test_texts_of_the_best_classes_count_more(client: falcon.testing.TestClient) -> None:
+    """A text has the room of four numbers."""
+
+    def post(count: int, best: int) -> Any:
+        body = msgspec.json.decode(tensors(count))
+        body["outputs"] = [{"name": "predict_proba", "parameters": {"classification": best}}]
+        return client.simulate_post("/v2/models/many/infer", json=body)
+
+    assert post(2, 10).status_code == 200
+    assert_problem(post(3, 10), 413)
+    assert post(1, 79).status_code == 200
+    assert_problem(post(2, 10**9), 413)
+
+
 def test_the_limit_is_described(client: falcon.testing.TestClient) -> None:
     """For clients that ask before they send."""
     assert client.simulate_get("/v2/models/many/config").json["max_batch_size"] == 3
