@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from service.packaging.errors import READING_SECONDS, PackagingError
+from service.packaging import reading
+from service.packaging.errors import PackagingError
 from service.packaging.mlflow_model import read_mlflow, without_sample
-from service.repository import forked
 
 _BESIDE = ("sample", "X_train", "train", "training", "data")
 """Names of sample files beside a model. A file with the model's own name is preferred."""
@@ -92,6 +92,8 @@ def read_sample(file: Path) -> Any:
         raise PackagingError(f"{file.name} needs pyarrow: pip install -r requirements-arrow.txt, or give CSV.") from ex
     except OSError as ex:
         raise PackagingError(f"{file.name} cannot be read: {ex.strerror or ex}.") from ex
+    except RecursionError as ex:
+        raise PackagingError(f"{file.name} is nested too deeply: give a CSV file with a header.") from ex
     except (ValueError, KeyError, TypeError) as ex:
         raise PackagingError(f"{file.name} cannot be read: {ex}. Give a CSV file with a header.") from ex
     if sample.empty:
@@ -116,8 +118,8 @@ def _parquet(file: Path, pd: Any) -> Any:
     """The rows of a Parquet file. A child reads it first: a crafted file may crash or hang the reader."""
     import_module("pyarrow")  # so that a missing package is not taken for an unreadable file
     with file.open("rb"):
-        pass
-    fault = forked.run(lambda: pd.read_parquet(file), READING_SECONDS)
+        size = file.stat().st_size
+    fault = reading.fault(lambda: pd.read_parquet(file), size)
     if fault is not None:
         raise ValueError(fault.partition("\n")[0].rstrip("."))
     return pd.read_parquet(file)
