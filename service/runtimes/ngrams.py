@@ -13,8 +13,8 @@ from functools import wraps
 from typing import Any
 
 _WORD = re.compile(r"\S+")
-_LONG = 10_000
-"""A text with more letters or words is long."""
+_MANY = 50_000
+"""A text with more n-grams is long."""
 
 _DONE = "_ngrams_of_model_server"
 
@@ -62,10 +62,16 @@ def _in_turn(method: Callable[..., Any], lazy: Callable[..., Any], asking: list[
     @wraps(method)
     def ngrams(self: Any, text: Any, *stop_words: Any) -> Any:
         plain = type(self).__module__ == "sklearn.feature_extraction.text" and self.ngram_range[1] > 1
-        one_by_one = plain and len(text) > _LONG and asking and asking[-1] is self
+        one_by_one = plain and asking and asking[-1] is self and _count(self, text) > _MANY
         return (lazy if one_by_one else method)(self, text, *stop_words)
 
     return ngrams
+
+
+def _count(self: Any, text: Any) -> int:
+    """About the number of n-grams of a text, which is a string or a list of words."""
+    least, most = self.ngram_range
+    return len(text) * int(min(most, len(text)) - least + 1)
 
 
 def _of_letters(self: Any, text_document: str) -> Iterator[str]:
