@@ -49,6 +49,8 @@ def check_outputs(signature: Signature) -> None:
     _require(names in allowed, f"has the outputs {', '.join(names)}, which no {task} has")
     _require(task == "classifier" or (classes is None and several is None), f"has classes, which no {task} has")
     _require(classes is None or several is None, "has classes for one output and for several")
+    for each in (classes or (), *(several or ())):
+        _require(len(set(each)) == len(each), "has a class twice")
     if several is not None:
         _require(len(several) == signature.outputs[0].width, "has classes for another number of outputs")
     if names[-1] == "predict_proba":

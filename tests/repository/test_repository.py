@@ -293,6 +293,7 @@ MISDESCRIBED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda m: (m["classes"].pop(), m["outputs"][1].update(width=2)),
         "classes",
     ),
+    "a class twice": (lambda m: m["classes"].__setitem__(1, m["classes"][0]), "has a class twice"),
     "a list of labels": (
         lambda m: m["outputs"][0].update(width=5),
         "promises a list of 5 for each row by predict, but the model gives one value",
