@@ -28,6 +28,13 @@ of dicts without the keys of missing values.
 """
 
 
+_NUMBERS = 40
+"""A row's answer may have this many numbers. If it has more, a request may have fewer rows."""
+
+_LETTERS = 20
+"""So many letters of labels take the room of a number."""
+
+
 def label_text(label: Label) -> str:
     """A label as text: its JSON, unless it is a string."""
     return label if isinstance(label, str) else msgspec.json.encode(label).decode()
@@ -169,6 +176,21 @@ class Signature(Struct, frozen=True, dict=True):
     def example(self) -> tuple[Value, ...]:
         """The examples of all features: a row that the model takes."""
         return tuple(feature.example for feature in self.features)
+
+    @cached_property
+    def answer_size(self) -> int:
+        """The size of the answer to one row in numbers. JSON lines repeat all labels for each row, so letters count."""
+        outputs = (self.classes,) if self.classes is not None else self.output_classes or ()
+        letters = sum(len(each) for labels in outputs for each in labels if isinstance(each, str))
+        return sum(output.width or 1 for output in self.outputs) + letters // _LETTERS
+
+    def most_rows(self, most: int, more: int = 0) -> int:
+        """
+        The most rows of a request, if `most` is the number for small answers. `more` is added to the size of an answer.
+
+        Without that limit, a body of 400 KB could ask a model of 1,000 classes for an answer of 2 GB.
+        """
+        return max(1, most * _NUMBERS // max(_NUMBERS, self.answer_size + more))
 
     def _positions(self, kind: str) -> NDArray[np.intp] | None:
         positions = [i for i, feature in enumerate(self.features) if feature.type == kind]

@@ -5,6 +5,7 @@ Packages a fitted estimator as a model version. The service does not import it.
     add.py                 the same from a file
     save_onnx.py           the same from an ONNX graph
     source.py              the model's file and where its sample is
+    reading.py             reads a file in a child process first
     artifacts.py           an estimator as files
     own_modules.py         the user's own modules that the model needs
     imports.py             the modules that a module imports

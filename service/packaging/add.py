@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from service.packaging import boosters, save_model
+from service.packaging import boosters, reading, save_model
 from service.packaging.csv_sample import CsvSample
 from service.packaging.date_columns import with_dates
 from service.packaging.errors import PackagingError
 from service.packaging.inspection.categories import string_columns
 from service.packaging.inspection.final_estimator import without_samplers
-from service.packaging.onnx_graph.inputs import string_inputs
+from service.packaging.onnx_graph.inputs import session_of, string_inputs
 from service.packaging.own_modules import Files, gather, importable
 from service.packaging.save_onnx import loadable, save_onnx
-from service.packaging.source import Source
+from service.packaging.source import PICKLES, Source
 from service.repository.booster_files import INSTALL
 from service.repository.model import Refused
 from service.repository.own_code import OwnCode
@@ -50,7 +50,9 @@ def add(
     sample = CsvSample(source.data)
     report(f"loading {file.name}")
     if file.suffix == ".onnx":
-        content = loadable(_content(file))
+        content = _content(file)
+        _try(file, lambda: session_of(loadable(content)), len(content))
+        content = loadable(content)
         rows = sample.typed(dict.fromkeys(string_inputs(content, list(sample.frame.columns))))
         return save_onnx(content, rows, name=name, version=version, classes=classes, root=root)
     modules = gather(code)
@@ -68,7 +70,7 @@ def _estimator(file: Path, modules: Files) -> Any:
     match file.suffix:
         case ".skops":
             return _skops(file, modules)
-        case ".joblib" | ".pkl" | ".pickle" | ".sav" | ".gz" | ".bz2" | ".xz":
+        case suffix if suffix in PICKLES:
             return _pickle(file)
         case suffix if suffix in boosters.suffixes():
             return boosters.read(file, _content(file))
@@ -79,13 +81,27 @@ def _estimator(file: Path, modules: Files) -> Any:
 
 
 def _skops(file: Path, modules: Files) -> Any:
-    content = _content(file)
+    content, types = _content(file), types_of_environment()
+    if not modules:  # else their code runs, and it may write files
+        _try(file, lambda: load_skops(content, types), len(content))
     try:
-        return load_skops(content, types_of_environment(), OwnCode(modules, by_own_names=True) if modules else None)
+        return load_skops(content, types, OwnCode(modules, by_own_names=True) if modules else None)
     except Refused as ex:
         raise PackagingError(f"{file.name}: {ex}.") from ex
     except Exception as ex:  # skops may raise any exception for a file that it did not write
         raise PackagingError(f"{file.name} cannot be loaded: {type(ex).__name__}: {ex}.") from ex
+
+
+def _try(file: Path, read: Callable[[], object], size: int) -> None:
+    """
+    Read a file in a child.
+
+    Raises:
+        PackagingError: the child crashed, took too long, or took too much memory. This process gets all other errors.
+    """
+    fault = reading.fault(read, size, errors=False)
+    if fault is not None:
+        raise PackagingError(f"{file.name} cannot be loaded: {fault}. Write the file again from the fitted model.")
 
 
 def _pickle(file: Path) -> Any:

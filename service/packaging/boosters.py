@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from service.packaging.errors import READING_SECONDS, PackagingError
+from service.packaging import reading
+from service.packaging.errors import PackagingError
 from service.packaging.inspection.final_estimator import split, unwrapped, with_last
-from service.repository import forked
 from service.repository.booster_checks import check, checked_content
 from service.repository.booster_files import INSTALL
 from service.repository.manifest import BOOSTERS, Booster
@@ -119,7 +119,7 @@ def read(file: Path, content: bytes) -> Any:
     except ImportError as ex:
         raise PackagingError(f"{file.name} needs {ex.name or library}, which is not installed: {INSTALL}.") from ex
     try:
-        return _tried(library, lambda: module.read(checked_content(library, content)))
+        return _tried(library, lambda: module.read(checked_content(library, content)), len(content))
     except Exception as ex:  # the libraries' errors have no common base
         reason = str(ex).partition("\n")[0]
         raise PackagingError(
@@ -128,7 +128,7 @@ def read(file: Path, content: bytes) -> Any:
         ) from ex
 
 
-def _tried(library: str, reads: Callable[[], Any]) -> Any:
+def _tried(library: str, reads: Callable[[], Any], size: int) -> Any:
     """The estimator that a function reads, if a child can read it and its trees fit together."""
 
     def checked() -> Any:
@@ -136,7 +136,7 @@ def _tried(library: str, reads: Callable[[], Any]) -> Any:
         check(library, estimator)
         return estimator
 
-    fault = forked.run(checked, READING_SECONDS)
+    fault = reading.fault(checked, size)
     if fault is not None:
         raise ValueError(fault)
     return checked()

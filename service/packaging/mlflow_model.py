@@ -103,7 +103,7 @@ def _installed(library: str) -> str | None:
 
 
 def _minor(number: str) -> tuple[int, ...]:
-    return tuple(int(each) for each in re.findall(r"\d+", number)[:2])
+    return tuple(int(each) for each in re.findall(r"\d{1,9}", number)[:2])
 
 
 def _columns(text: str) -> tuple[str, ...] | None:

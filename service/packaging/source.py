@@ -9,14 +9,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from service.packaging.errors import READING_SECONDS, PackagingError
+from service.packaging import reading
+from service.packaging.errors import PackagingError
 from service.packaging.mlflow_model import read_mlflow, without_sample
-from service.repository import forked
 
 _BESIDE = ("sample", "X_train", "train", "training", "data")
 """Names of sample files beside a model. A file with the model's own name is preferred."""
 
 _PACKED = (".gz", ".bz2", ".xz")
+
+PICKLES = (".joblib", ".pkl", ".pickle", ".sav", *_PACKED)
+"""The suffixes of files that run code when they are read."""
 
 _READABLE = (".csv", ".parquet")
 
@@ -29,7 +32,7 @@ class Source(NamedTuple):
         model: the file that the model is in.
         data: the file that the sample rows are in.
         found: where the sample was found; None if the user named it.
-        code: a directory of modules that the model needs, as MLflow keeps it.
+        code: a directory of modules beside a pickle that needs them, as MLflow keeps it.
     """
 
     model: Path
@@ -56,7 +59,8 @@ def find(file: Path, data: Path | None) -> Source:
         model, example = mlflow.file, mlflow.example
     else:
         model, example = _inside(file) if file.is_dir() else (file, None)
-    code = _code(file) if file.is_dir() else None
+    # A pickle runs code anyway. Beside another file, modules run only if the user names them.
+    code = _code(file) if file.is_dir() and model.suffix in PICKLES else None
     if data is not None:
         return Source(model, data, None, code)
     if example is not None and example.exists():
@@ -88,6 +92,8 @@ def read_sample(file: Path) -> Any:
         raise PackagingError(f"{file.name} needs pyarrow: pip install -r requirements-arrow.txt, or give CSV.") from ex
     except OSError as ex:
         raise PackagingError(f"{file.name} cannot be read: {ex.strerror or ex}.") from ex
+    except RecursionError as ex:
+        raise PackagingError(f"{file.name} is nested too deeply: give a CSV file with a header.") from ex
     except (ValueError, KeyError, TypeError) as ex:
         raise PackagingError(f"{file.name} cannot be read: {ex}. Give a CSV file with a header.") from ex
     if sample.empty:
@@ -112,8 +118,8 @@ def _parquet(file: Path, pd: Any) -> Any:
     """The rows of a Parquet file. A child reads it first: a crafted file may crash or hang the reader."""
     import_module("pyarrow")  # so that a missing package is not taken for an unreadable file
     with file.open("rb"):
-        pass
-    fault = forked.run(lambda: pd.read_parquet(file), READING_SECONDS)
+        size = file.stat().st_size
+    fault = reading.fault(lambda: pd.read_parquet(file), size)
     if fault is not None:
         raise ValueError(fault.partition("\n")[0].rstrip("."))
     return pd.read_parquet(file)

@@ -114,6 +114,8 @@ class EventLoop(Accepting):
             self._proceed(connection, piece)
         elif connection.has_head:  # the client has ended its side, and may still read
             self.answer(connection)
+        elif connection in self.to_proceed:  # a request that arrived before waits for its turn
+            self.unwatch(connection)
         else:
             self.close(connection)
 
@@ -141,7 +143,10 @@ class EventLoop(Accepting):
         need = connection.need()
         if need > connection.reserved and not self.budget.reserve(connection, need):
             self.unwatch(connection)
-        elif connection.expects():
+            return
+        if not connection.events:
+            self.watch(connection, EVENT_READ, self.receive)
+        if connection.expects():
             connection.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     @abstractmethod

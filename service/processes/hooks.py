@@ -149,6 +149,7 @@ class Hooks:
         """Open the worker's slot for its counters, take away rights it does not need, and make each request cheaper."""
         worker.early_signals = server.SIG_QUEUE
         memory.collect_rarely()
+        memory.refuse_impossible()
         # Gunicorn reads settings 26 times a request, by a slow `__getattr__`. Real attributes avoid that call.
         vars(worker.cfg).update({name: setting.get() for name, setting in worker.cfg.settings.items()})
         if slots := _slots(server):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import resource
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -60,8 +61,27 @@ def most_workers(body_bytes: int, limits: Iterable[Path] = _LIMITS) -> int:
         body_bytes: how many bytes a body may have.
         limits: the files that may hold the container's limit. A word in them, such as "max", means no limit.
     """
+    return max(0, _limit(limits) - _SHARED) // (_EACH + _DECODING * body_bytes)
+
+
+def refuse_impossible(limits: Iterable[Path] = _LIMITS) -> None:
+    """
+    Make requests for more memory than the whole container has fail, so that the client gets an error.
+
+    Otherwise the kernel would grant the memory, and end the worker when it writes there.
+    """
+    most = _limit(limits)
+    with suppress(OSError, ValueError):  # there is no /proc, or a lower limit
+        taken = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        if taken + most < sys.maxsize:
+            resource.setrlimit(resource.RLIMIT_DATA, (taken + most, hard))
+
+
+def _limit(limits: Iterable[Path]) -> int:
+    """The bytes that the container may take; `sys.maxsize` without a limit."""
     memory = sys.maxsize
     for limit in limits:
         with suppress(OSError, ValueError):
             memory = min(memory, int(limit.read_text()))
-    return max(0, memory - _SHARED) // (_EACH + _DECODING * body_bytes)
+    return memory

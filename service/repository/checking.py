@@ -6,6 +6,11 @@ from typing import Any
 
 import numpy as np
 
+MOST_DTYPE_BYTES = 4_000
+"""A text of 1,000 letters. A model with the dtype U1000000 would take 4 MB for each number of a request."""
+
+_DTYPES = (str, type, np.dtype, list, tuple, dict)
+
 
 class Unsafe(Exception):
     """This service does not load a part of a model. The message names the part and the reason."""
@@ -32,6 +37,27 @@ def inside(numbers: Any, low: Any, high: Any) -> bool:
     numbers = np.asarray(numbers)
     whole = numbers.dtype.kind in "iu"
     return numbers.size == 0 or bool(whole and (numbers >= low).all() and (numbers < high).all())
+
+
+def check_dtype(place: str, dtype: Any) -> None:
+    """
+    Check the dtype that a parameter asks for, or the dtype of each column: it gives all values of a table its room.
+
+    Raises:
+        Unsafe: an item has more than `MOST_DTYPE_BYTES`.
+    """
+    for each in dtype.values() if isinstance(dtype, dict) else (dtype,):
+        size = item_bytes(each) if isinstance(each, _DTYPES) else 0
+        if size > MOST_DTYPE_BYTES:
+            raise Unsafe(f"{place} has a dtype of {size} bytes for each item")
+
+
+def item_bytes(dtype: Any) -> int:
+    """The bytes of an item of a dtype; 0 if it is no dtype of NumPy, or if the values give the size."""
+    try:
+        return int(np.dtype(dtype).itemsize)
+    except (TypeError, ValueError, SyntaxError, OverflowError, KeyError):
+        return 0
 
 
 def width_of(part: Any) -> int:

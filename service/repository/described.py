@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from service.prediction import Prediction
+from service.repository.checking import MOST_DTYPE_BYTES, item_bytes
 from service.repository.model import Refused
 from service.signature import Output, Signature
 
@@ -34,11 +35,14 @@ def check(signature: Signature, prediction: Prediction) -> None:
 
 def check_outputs(signature: Signature) -> None:
     """
-    Check that the task, the outputs and the classes of a manifest fit together.
+    Check that the task, the outputs and the classes of a manifest fit together, and that no dtype fills the memory.
 
     Raises:
-        Refused: the task has no such outputs or classes, or the number of classes is wrong.
+        Refused: the task has no such outputs or classes, the number of classes is wrong, or a dtype has too much room.
     """
+    for feature in signature.features:
+        size = item_bytes(feature.dtype) if feature.dtype is not None else 0
+        _require(size <= MOST_DTYPE_BYTES, f"has a feature whose dtype has {size} bytes for each value")
     names = tuple(output.name for output in signature.outputs)
     task, classes, several = signature.task, signature.classes, signature.output_classes
     allowed: tuple[tuple[str, ...], ...] = (("transform",),) if task == "transformer" else (("predict",),)
@@ -49,6 +53,8 @@ def check_outputs(signature: Signature) -> None:
     _require(names in allowed, f"has the outputs {', '.join(names)}, which no {task} has")
     _require(task == "classifier" or (classes is None and several is None), f"has classes, which no {task} has")
     _require(classes is None or several is None, "has classes for one output and for several")
+    for each in (classes or (), *(several or ())):
+        _require(len(set(each)) == len(each), "has a class twice")
     if several is not None:
         _require(len(several) == signature.outputs[0].width, "has classes for another number of outputs")
     if names[-1] == "predict_proba":

@@ -35,6 +35,10 @@ def builder(file: str, manifest: Manifest, contents: Mapping[str, bytes], settin
         Refused: a setting does not allow the file, or the file needs another release of the library.
     """
     install()
+    if any(feature.type == "text" for feature in manifest.features):
+        from service.runtimes import ngrams
+
+        ngrams.install()
     code = _own_code(file, manifest, contents, settings) if manifest.code else None
     types = _types(settings)
     if manifest.booster is not None:

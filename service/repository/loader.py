@@ -74,7 +74,7 @@ class Loader:
 
             fallback = fallback_sentence(files[0], other[0])
             _log.warning("%s/%s: %s The reason: %s", manifest.name, manifest.version, fallback, ex)
-        decoders = self._decoders(signature, self._settings.max_rows)
+        decoders = self._decoders(signature, signature.most_rows(self._settings.max_rows))
         return Model(manifest, signature, runtime, decoders, fallback)
 
     def _other(self, files: tuple[str, ...], manifest: Manifest) -> tuple[str, ...] | None:

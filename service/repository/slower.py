@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
+from service.repository.directory import VERSION
 from service.repository.manifest import Manifest, read
+from service.repository.model import Refused
 from service.repository.summary import speeds
 
 
@@ -18,19 +22,23 @@ def slower(directory: Path, root: Path | None = None, *, trusted: bool = False) 
         trusted: whether its own code may run, although TRUST_CODE does not name it.
 
     Raises:
-        OSError, msgspec.MsgspecError: the files of a version cannot be read.
+        OSError, msgspec.MsgspecError: the manifest of the version cannot be read.
     """
     manifest = read(directory)
     home = root or directory.parent
-    below = [int(each.name) for each in home.glob("*") if each.name.isdigit() and int(each.name) < manifest.version]
+    numbers = [int(each.name) for each in home.glob("*") if VERSION.fullmatch(each.name)]
+    below = [number for number in numbers if number < manifest.version]
     if manifest.runtime != "sklearn" or not below:
         return None
     before = home / str(max(below))
-    earlier = read(before)
-    if earlier.runtime != "onnx":
+    try:
+        earlier = read(before)
+        if earlier.runtime != "onnx":
+            return None
+        now = speeds(directory, manifest, trusted=trusted).get("scikit-learn")
+        then = speeds(before, earlier).get("ONNX Runtime")
+    except (Refused, OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # the service refuses it, too
         return None
-    now = speeds(directory, manifest, trusted=trusted).get("scikit-learn")
-    then = speeds(before, earlier).get("ONNX Runtime")
     if now is None or then is None or now <= then:
         return None
     return _sentence(manifest, earlier, now, then)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from service.repository.checking import Unsafe, derives
+from service.repository.checking import Unsafe, check_dtype, derives
 from service.repository.part_checks import asks, check
 
 _PLAIN = frozenset({NoneType, bool, int, float, complex, str, bytes, bytearray, slice})
@@ -114,6 +114,7 @@ def _inner(part: _Part) -> Iterable[_Part]:
             factory in (None, int, float, list, str),
             f"{part.place} has a default factory that scikit-learn does not use",
         )
+        check_dtype(part.place, value.get("dtype"))
         return [*_each(value.keys(), part), *_each(value.values(), part)]
     if isinstance(value, np.ndarray):
         _require(value.dtype == object or not value.dtype.hasobject, f"{part.place} is a table of objects")
@@ -145,6 +146,8 @@ def _attributes(part: _Part) -> Iterable[_Part]:
             _check_called(_Part(each, kind.__name__, name))
         if name in _METHOD_NAMES and calls:
             _check_methods(_Part(each, kind.__name__, name))
+        if name == "dtype":
+            check_dtype(f"{kind.__name__}.{name}", each)
         yield _Part(each, kind.__name__, name)
 
 
@@ -196,6 +199,7 @@ def _check_function(part: _Part, functions: Mapping[int, str]) -> None:
         given = [*value.args, *value.keywords.values()]
         flat = [each for some in given for each in (some if isinstance(some, _LISTS) else (some,))]
         _require(not vars(value), f"{part.place} is a function with attributes")
+        check_dtype(part.place, value.keywords.get("dtype"))
         _require(all(type(each) in _PLAIN | {type} for each in flat), f"{part.place} holds {name} with arguments")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import mmap
 import os
 import shlex
 import timeit
@@ -16,7 +17,7 @@ from msgspec import Struct
 
 from service.feature import Feature
 from service.repository import forked
-from service.repository.directory import path_of
+from service.repository.directory import open_file, path_of
 from service.repository.fallback import fallback_sentence
 from service.repository.manifest import ONNX, PICKLE, SKOPS, Manifest, read
 from service.repository.model import Refused
@@ -35,7 +36,7 @@ _FEW = 6
 """The curl command names the features if there are at most this many; so many known categories are shown."""
 
 _SECONDS = 60.0
-"""The time that the load of a converted model may take."""
+"""The time that the load of a model may take, with a few predictions."""
 _LIBRARIES = {"xgboost": "XGBoost", "lightgbm": "LightGBM", "catboost": "CatBoost"}
 
 _ADDRESS = "http://127.0.0.1:8000"
@@ -120,7 +121,7 @@ def fallback(directory: Path, manifest: Manifest) -> str | None:
     if manifest.runtime != "onnx" or SKOPS not in manifest.files or not manifest.proof.rows:
         return None
     try:
-        loads = forked.run(lambda: onnx_session((directory / ONNX).read_bytes()), _SECONDS) is None
+        loads = forked.run(lambda: onnx_session(_content(directory / ONNX)), _SECONDS) is None
     except OSError:  # the system cannot start a process now, so the answer is unknown
         return None
     return None if loads else fallback_sentence(ONNX, SKOPS)
@@ -184,13 +185,36 @@ def _given(manifest: Manifest) -> tuple[str, ...]:
 
 
 def speeds(directory: Path, manifest: Manifest, *, trusted: bool = False) -> dict[str, float]:
-    """Milliseconds for the example row, by each runtime that has a file; the version's code runs only if trusted."""
+    """
+    Milliseconds for the example row, by each runtime that has a file; the version's code runs only if trusted.
+
+    A child measures, because the version may be one that the service refuses: a file that crashes or never loads.
+
+    Raises:
+        Refused: the version cannot be loaded.
+        OSError: the system cannot start a process now.
+    """
+    if not trusted and manifest.code:
+        trusted = Settings.from_environ(os.environ).trusts(manifest.name)
+    converted = ONNX in manifest.files and fallback(directory, manifest) is None
+    shared = mmap.mmap(-1, mmap.PAGESIZE)
+
+    def measure() -> None:
+        shared.write(msgspec.json.encode(_measured(directory, manifest, converted, trusted or not manifest.code)))
+
+    fault = forked.run(measure, _SECONDS)
+    if fault is not None:
+        raise Refused(fault)
+    return msgspec.json.decode(shared[:].rstrip(b"\0"), type=dict[str, float])
+
+
+def _measured(directory: Path, manifest: Manifest, converted: bool, own: bool) -> dict[str, float]:
     signature = manifest.signature
     table = Table.from_rows(signature, [signature.example])
     runtimes: dict[str, Runtime] = {}
-    if ONNX in manifest.files and fallback(directory, manifest) is None:
-        runtimes["ONNX Runtime"] = OnnxRuntime.load((directory / ONNX).read_bytes(), signature)
-    if not manifest.code or trusted or Settings.from_environ(os.environ).trusts(manifest.name):
+    if converted:
+        runtimes["ONNX Runtime"] = OnnxRuntime.load(_content(directory / ONNX), signature)
+    if own:
         # Its types may be unlisted, or its library may be missing.
         with suppress(Refused, ImportError):
             runtimes |= _own_runtime(directory, manifest)
@@ -200,11 +224,16 @@ def speeds(directory: Path, manifest: Manifest, *, trusted: bool = False) -> dic
     }
 
 
+def _content(file: Path) -> bytes:
+    with open_file(file) as content:
+        return content.read()
+
+
 def _own_runtime(directory: Path, manifest: Manifest) -> Mapping[str, Runtime]:
     """The runtime of the model's own library, by its name; empty if the model is a pickle."""
     if PICKLE in manifest.own_files or not set(manifest.own_files) <= set(manifest.files):
         return {}
-    contents = {name: path_of(directory, name).read_bytes() for name in (*manifest.own_files, *manifest.code)}
+    contents = {name: _content(path_of(directory, name)) for name in (*manifest.own_files, *manifest.code)}
     types, code = types_of_environment(), None
     if manifest.code:
         from service.repository.own_code import OwnCode

@@ -61,8 +61,8 @@ def _columnar(max_rows: int) -> tuple[Mapping[str, Decode], Mapping[str, Encode]
         _log.warning("ARROW=1 has no effect: %s is not installed; requirements-arrow.txt has it", ex.name)
         return {}, {}
     return {
-        _PARQUET: lambda model, body: bodies.decode_parquet(model.signature, body, max_rows),
-        _ARROW: lambda model, body: bodies.decode_stream(model.signature, body, max_rows),
+        _PARQUET: lambda model, body: bodies.decode_parquet(model.signature, body, model.signature.most_rows(max_rows)),
+        _ARROW: lambda model, body: bodies.decode_stream(model.signature, body, model.signature.most_rows(max_rows)),
     }, {
         _PARQUET: lambda model, prediction: bodies.parquet_answer(model.signature, prediction),
         _ARROW: lambda model, prediction: bodies.stream_answer(model.signature, prediction),

@@ -125,7 +125,7 @@ class ModelConfig:
         config = {
             "name": model.name,
             "platform": model.runtime.platform,
-            "max_batch_size": self._max_rows,
+            "max_batch_size": model.signature.most_rows(self._max_rows),
             "input": [_configured(each) for each in inputs.describe(model.signature)],
             "output": [_configured(each) for each in outputs.describe(model.signature)],
         }

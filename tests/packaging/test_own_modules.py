@@ -97,6 +97,25 @@ def test_the_code_of_an_mlflow_model_is_found(tmp_path: Path, capsys: pytest.Cap
     assert "code/helper.py, code/own_step.py\n" in capsys.readouterr().out
 
 
+def test_code_beside_a_file_that_is_no_pickle_does_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A skops file runs no code, so the modules beside it run only if the user names them."""
+    ran = f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).touch()\n".encode()
+    write(tmp_path / "code", FILES)
+    train(tmp_path)
+    write(tmp_path / "code", {"own_step.py": ran + FILES["own_step.py"], "threadpoolctl.py": ran})
+    (tmp_path / "MLmodel").write_text(
+        "flavors:\n  python_function:\n    code: code\n  sklearn:\n    code: code\n    pickled_model: model.skops\n"
+    )
+    add = ["add", "own", str(tmp_path), "--models", str(tmp_path / "m")]
+    code = [f"--code={tmp_path / 'code' / name}" for name in FILES]
+
+    assert main(add) == 1
+    assert "does not list: own_step.Step" in (said := capsys.readouterr().err)
+    assert "(--code)" in said
+    assert not (tmp_path / "ran").exists()
+    assert main([*add, *code]) == 0
+
+
 def test_the_commands_tell_of_the_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

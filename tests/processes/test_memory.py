@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from service.processes.memory import most_workers
+from service.processes.memory import most_workers, refuse_impossible
+from service.repository import forked
 from service.settings import Settings
 from tests.conftest import ROOT
 
@@ -38,3 +39,16 @@ def test_the_container_of_compose_has_room_for_two() -> None:
     (gigabytes,) = re.findall(r"memory: (\d+)g", (ROOT / "compose.yaml").read_text())
 
     assert 150e6 + 2 * (85e6 + 20 * Settings().max_body_bytes) <= int(gigabytes) * GIB
+
+
+@pytest.mark.parametrize(("limit", "refused"), [("100000000\n", "MemoryError"), ("max\n", None)])
+def test_more_memory_than_the_container_has_is_refused(limit: str, refused: str | None, tmp_path: Path) -> None:
+    """The process gets an error, and goes on. Other amounts are granted."""
+    (tmp_path / "memory.max").write_text(limit)
+
+    def ask() -> None:
+        refuse_impossible([tmp_path / "memory.max"])
+        assert len(bytearray(50_000_000)) == 50_000_000
+        bytearray(300_000_000)
+
+    assert forked.run(ask, 60) == refused

@@ -41,6 +41,23 @@ def test_other_methods_are_refused(name: str) -> None:
         loaded(content)
 
 
+@pytest.mark.parametrize("dtype", ["S1000000", {"a": "S1000000"}, {"a": "1000000f8"}])
+def test_a_dtype_that_takes_any_amount_of_memory_is_refused(dtype: object) -> None:
+    """It would take megabytes for each number of a request."""
+    content = skops.io.dumps(FunctionTransformer(pd.DataFrame.astype, kw_args={"dtype": dtype}))
+
+    with pytest.raises(Refused, match=r"FunctionTransformer\.kw_args has a dtype of \d000000 bytes for each item"):
+        loaded(content)
+
+
+@pytest.mark.parametrize("dtype", ["float32", str, "category", {"a": "Int64", "b": "datetime64[ns, UTC]"}])
+def test_other_dtypes_are_taken(dtype: object) -> None:
+    """NumPy does not know all of pandas' names."""
+    content = skops.io.dumps(FunctionTransformer(pd.DataFrame.astype, kw_args={"dtype": dtype}))
+
+    assert loaded(content).kw_args == {"dtype": dtype}
+
+
 def test_a_method_in_another_place_is_refused() -> None:
     """There, scikit-learn would call it with other arguments."""
     content = skops.io.dumps(SelectKBest(pd.DataFrame.drop))

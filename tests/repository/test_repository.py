@@ -293,6 +293,11 @@ MISDESCRIBED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda m: (m["classes"].pop(), m["outputs"][1].update(width=2)),
         "classes",
     ),
+    "a class twice": (lambda m: m["classes"].__setitem__(1, m["classes"][0]), "has a class twice"),
+    "a dtype with room for a million letters": (
+        lambda m: m["features"][1].update(dtype="S1000000"),
+        "has a feature whose dtype has 1000000 bytes for each value",
+    ),
     "a list of labels": (
         lambda m: m["outputs"][0].update(width=5),
         "promises a list of 5 for each row by predict, but the model gives one value",

@@ -14,9 +14,12 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from service.__main__ import main
 from service.app import open_repository
+from service.repository import summary
+from service.repository.manifest import ONNX, SKOPS, digest
 from service.repository.slower import slower
 from service.settings import Settings
 from tests.support import versions
+from tests.support.endless import endless_graph
 
 
 def leave_to_scikit_learn(manifest: dict[str, Any]) -> None:
@@ -81,3 +84,35 @@ def test_add_warns_below_its_summary(
     assert status == 0
     assert warning.startswith("Warning: iris/2 serves by scikit-learn, and iris/1 by ONNX Runtime: a row takes ")
     assert (home / "2").exists() == (not options)
+
+
+def spoil(directory: Path) -> None:
+    """Leave a version nothing but a graph that never loads."""
+    (directory / SKOPS).unlink()
+    (directory / ONNX).write_bytes(graph := endless_graph())
+    versions.edit(directory, lambda manifest: manifest.update(files={ONNX: digest(graph)}))
+
+
+def test_a_version_before_that_never_loads_is_not_waited_for(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service refuses it, so there is nothing to compare with."""
+    spoil(home / "1")
+    monkeypatch.setattr(summary, "_SECONDS", 1.0)
+    monkeypatch.setenv("TRIAL_SECONDS", "1")
+
+    assert main(["check", "--models", str(home.parent)]) == 1
+    said = capsys.readouterr().out
+    assert "iris/1: refused" in said
+    assert "iris/2: ok" in said
+    assert main(["show", "iris", "--version", "1", "--models", str(home.parent)]) == 1
+    assert "it did not finish within 1 seconds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["1/manifest.json", "\N{SUPERSCRIPT TWO}"])
+def test_what_is_no_version_is_not_compared(home: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A broken version is refused, and another file is left alone."""
+    (home / name).write_text("{")
+
+    main(["check", "--models", str(home.parent)])
+    assert "iris/2: ok" in capsys.readouterr().out

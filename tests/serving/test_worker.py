@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from select import POLLRDHUP, poll
-from socket import IPPROTO_TCP, TCP_NODELAY, socket
+from socket import IPPROTO_TCP, SHUT_WR, TCP_NODELAY, socket
 
 import pytest
 from gunicorn.config import Config
@@ -419,3 +419,26 @@ def test_a_worker_that_has_just_been_forked_hears_a_stop(serve: Serve, tmp_path:
     wait_until(lambda: gunicorn.log.read_text().count("Booting worker") == 2)
     assert gunicorn.log.read_text().count("Worker exiting") == 1
     assert gunicorn.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("rest", "more"),
+    [
+        (b"", []),
+        (b"GET /healthz HTTP/1.1\r\nHost", []),
+        (b"POST /prediction HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{", [b"400"]),
+    ],
+    ids=["nothing", "a part of a head", "a part of a body"],
+)
+def test_all_requests_before_the_end_of_a_stream_are_answered(serve: Serve, rest: bytes, more: list[bytes]) -> None:
+    """A client may send several requests at once, and then close its side."""
+    port = serve(WEB_CONCURRENCY="1").port
+    assert get(port, "/healthz").status == 200
+    with connect(port) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" * 5 + rest)
+        client.shutdown(SHUT_WR)
+        with client.makefile("rb") as stream:
+            answers = stream.read()
+
+    statuses = [each[:3] for each in answers.split(b"HTTP/1.1 ")[1:]]
+    assert statuses == [b"200"] * 5 + more

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse
 import skops.io
 from sklearn.cluster import BisectingKMeans, KMeans
@@ -38,10 +39,11 @@ from sklearn.metrics import accuracy_score
 from sklearn.multioutput import RegressorChain
 from sklearn.neighbors import KDTree, KNeighborsClassifier, KNeighborsRegressor, RadiusNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, SplineTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, SplineTransformer, StandardScaler
 from sklearn.svm import SVC, SVR
 from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils._bunch import Bunch
+from sklearn.utils.validation import check_array
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(60, 4))
@@ -700,3 +702,30 @@ def short_labels_with_room_for_long_ones() -> Any:
     model = LogisticRegression().fit(ROWS, LABELS)
     model.classes_ = np.array(["a", "b", "c"], dtype="U1000000")
     return model
+
+
+def _dtype(step: Any, **parameters: Any) -> Any:
+    """A step whose parameters were changed after the fit."""
+    model = make_pipeline(step, DecisionTreeRegressor()).fit(pd.DataFrame(ROWS), VALUES)
+    step.set_params(**parameters)
+    return model
+
+
+@crafted("OrdinalEncoder.dtype has a dtype of 1000000 bytes for each item")
+def numbers_with_room_for_long_texts() -> Any:
+    return _dtype(OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), dtype="S1000000")
+
+
+@crafted("OneHotEncoder.dtype has a dtype of 8000000 bytes for each item")
+def a_million_numbers_for_each() -> Any:
+    return _dtype(OneHotEncoder(handle_unknown="ignore"), dtype="1000000f8")
+
+
+@crafted("FunctionTransformer.kw_args has a dtype of 1000000 bytes for each item")
+def a_check_that_makes_room_for_long_texts() -> Any:
+    return _dtype(FunctionTransformer(check_array), kw_args={"dtype": "S1000000"})
+
+
+@crafted("FunctionTransformer.func has a dtype of 1000000 bytes for each item")
+def a_check_with_arguments_that_makes_room_for_long_texts() -> Any:
+    return _dtype(FunctionTransformer(check_array), func=functools.partial(check_array, dtype="S1000000"))

@@ -58,7 +58,8 @@ class TensorCodec:
         else:
             asked = messages.decode_request(body, len(signature.features))
         outputs.check(signature, asked)
-        return TensorRequest(asked, inputs.table(signature, asked.tensors, self._max_rows))
+        most = signature.most_rows(self._max_rows, outputs.size_of_texts(signature, asked))
+        return TensorRequest(asked, inputs.table(signature, asked.tensors, most))
 
     def encode_answer(
         self, signature: Signature, request: TensorRequest, prediction: Prediction, name: str, version: int

@@ -81,6 +81,12 @@ def check(signature: Signature, request: Request) -> None:
             raise MalformedTensor(detail, pointer("outputs", position, "parameters", "classification"))
 
 
+def size_of_texts(signature: Signature, request: Request) -> int:
+    """The size in numbers of the texts that `classification` asks for, for each row: a text counts as four numbers."""
+    counts = [each.classification for each in request.outputs or () if each.classification is not None]
+    return 4 * sum(min(count, signature.answer_size) for count in counts)
+
+
 def results(signature: Signature, prediction: Prediction, request: Request) -> list[Result]:
     """
     The outputs that a request asks for, in its order; all outputs if it names no output.

@@ -43,7 +43,7 @@ Serves fitted scikit-learn models. Each model has its own paths and schemas here
 - Errors are problem documents (RFC 9457). `detail` names the fault in one sentence, `pointer` its place in the body.
   `error` is the same sentence. Below `/v1` and `/v2` their type is `application/json`.
 - Every path that takes GET also takes HEAD. Each answer has an `X-Request-ID`: your own, if you send one.
-- A body may have at most {bytes} bytes and {rows} rows.
+- A body may have at most {bytes} bytes and {rows} rows; fewer if a model has long answers.
 """
 
 

@@ -25,6 +25,7 @@ _OF_BODIES = (404, 413, 415, 422)
 def schemas(model: Model, max_rows: int) -> JSON:
     """The schemas of one model version that its operations refer to."""
     prefix = f"{model.name}.{model.version}"
+    max_rows = model.signature.most_rows(max_rows)
     return {
         **rows.schemas(prefix, model.signature, max_rows),
         **tensors.schemas(prefix, model.signature, max_rows),
@@ -114,7 +115,9 @@ def _answers(subject: Subject) -> JSON:
 def _asked(subject: Subject) -> JSON:
     """The example row, twice, in each shape of JSON and text."""
     signature = subject.signature
-    schema = rows.invocations(subject.prefix, signature, subject.settings.max_rows, tensors.PARAMETERS)
+    schema = rows.invocations(
+        subject.prefix, signature, signature.most_rows(subject.settings.max_rows), tensors.PARAMETERS
+    )
     return {_JSON: media(schema, _mlflow(signature)), **_texts(signature)}
 
 
