@@ -13,6 +13,7 @@ from service.errors import Fault, ModelNotFound, ModelNotReady
 from service.repository.directory import State, scan
 from service.repository.model import Model
 from service.repository.reconciler import Load, Observer, Reconciler, Version, nothing
+from service.wording import are
 
 _log = logging.getLogger(__name__)
 
@@ -158,7 +159,7 @@ class ModelRepository:
         """
         entry = self._entries.get(name)
         if entry is None:
-            raise ModelNotFound(f"There is no such model; there {_are(sorted(self._entries))}.")
+            raise ModelNotFound(f"There is no such model; there {are(sorted(self._entries))}.")
         return entry
 
     @property
@@ -177,7 +178,7 @@ class ModelRepository:
         """
         if self._default is not None and self._default not in self._entries:
             raise ModelNotFound(
-                f"The default model, {self._default}, is not there; there {_are(sorted(self._entries))}."
+                f"The default model, {self._default}, is not there; there {are(sorted(self._entries))}."
             )
         if self._default is not None:
             return self._default
@@ -185,7 +186,7 @@ class ModelRepository:
             return next(iter(self._entries))
         if _FALLBACK in self._entries:
             return _FALLBACK
-        raise ModelNotFound(f"There is no default model; there {_are(sorted(self._entries))}.")
+        raise ModelNotFound(f"There is no default model; there {are(sorted(self._entries))}.")
 
     @property
     def ready(self) -> bool:
@@ -236,7 +237,3 @@ def _by_name_highest_first(item: tuple[str, State]) -> tuple[str, int]:
 
 def _name(label: str) -> str:
     return label.partition("/")[0]
-
-
-def _are(names: list[str]) -> str:
-    return f"are {', '.join(names)}" if len(names) > 1 else f"is {names[0]}" if names else "are none"
