@@ -94,6 +94,7 @@ def _report(check: Callable[[], object], sink: int, seconds: float) -> None:
         signal.signal(number, signal.SIG_DFL)
     try:
         signal.setitimer(signal.ITIMER_REAL, min(2 * seconds, _LONGEST_SECONDS))  # if the parent dies
+        _drop_output(sink)
         _give_up_rights()
         _compute_in_one_thread()
         check()
@@ -102,6 +103,14 @@ def _report(check: Callable[[], object], sink: int, seconds: float) -> None:
         report = (str(ex) or type(ex).__name__).encode(errors="replace")[:_LONGEST_REASON]
     with contextlib.suppress(OSError):
         os.write(sink, report)
+
+
+def _drop_output(sink: int) -> None:
+    """Drop what the check prints. If standard error is a file, this file may not grow: printing would be an error."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in {1, 2} - {sink}:
+        os.dup2(null, descriptor)
+    os.close(null)
 
 
 def _give_up_rights() -> None:
