@@ -18,7 +18,7 @@ from service.packaging.inspection.final_estimator import without_samplers
 from service.packaging.onnx_graph.inputs import string_inputs
 from service.packaging.own_modules import Files, gather, importable
 from service.packaging.save_onnx import loadable, save_onnx
-from service.packaging.source import Source
+from service.packaging.source import PICKLES, Source
 from service.repository.booster_files import INSTALL
 from service.repository.model import Refused
 from service.repository.own_code import OwnCode
@@ -65,17 +65,9 @@ def add(
 
 
 def _estimator(file: Path, modules: Files) -> Any:
-    match file.suffix:
-        case ".skops":
-            return _skops(file, modules)
-        case ".joblib" | ".pkl" | ".pickle" | ".sav" | ".gz" | ".bz2" | ".xz":
-            return _pickle(file)
-        case suffix if suffix in boosters.suffixes():
-            return boosters.read(file, _content(file))
-    raise PackagingError(
-        f"{file.name}: a model is a .joblib, .pkl, .pickle, .sav, .skops or .onnx file, or a booster's .ubj, .json, "
-        f".txt or .cbm file."
-    )
+    if file.suffix == ".skops":
+        return _skops(file, modules)
+    return _pickle(file) if file.suffix in PICKLES else boosters.read(file, _content(file))
 
 
 def _skops(file: Path, modules: Files) -> Any:
@@ -120,7 +112,10 @@ def _not_loaded(file: str, ex: Exception) -> str:
             f"{file} needs a class or function of the notebook or script in which it was fitted: {ex}. Move it to the "
             f"top level of a module, fit the model again, and name the module with --code."
         )
-    return f"{file} cannot be loaded: {type(ex).__name__}: {ex}."
+    return (
+        f"{file} cannot be loaded: {type(ex).__name__}: {ex}. "
+        f"Write the model again by joblib.dump, with the libraries that are installed here."
+    )
 
 
 def _matching(estimator: Any, sample: Any) -> Any:

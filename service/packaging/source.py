@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from service.packaging.boosters import suffixes
 from service.packaging.errors import READING_SECONDS, PackagingError
 from service.packaging.mlflow_model import read_mlflow, without_sample
 from service.repository import forked
@@ -17,6 +18,9 @@ _BESIDE = ("sample", "X_train", "train", "training", "data")
 """Names of sample files beside a model. A file with the model's own name is preferred."""
 
 _PACKED = (".gz", ".bz2", ".xz")
+
+PICKLES = (".joblib", ".pkl", ".pickle", ".sav", *_PACKED)
+"""The suffixes of pickles."""
 
 _READABLE = (".csv", ".parquet")
 
@@ -47,7 +51,7 @@ def find(file: Path, data: Path | None) -> Source:
         data: the file with the sample rows; None to look for it beside the model.
 
     Raises:
-        PackagingError: there is no such model, or no sample.
+        PackagingError: there is no such model, its suffix is unknown, or there is no sample.
     """
     if not file.exists():
         raise PackagingError(f"{file} does not exist: give the file or the directory of a model.")
@@ -57,6 +61,11 @@ def find(file: Path, data: Path | None) -> Source:
     else:
         model, example = _inside(file) if file.is_dir() else (file, None)
     code = _code(file) if file.is_dir() else None
+    if model.suffix not in (*PICKLES, ".skops", ".onnx", *suffixes()):
+        raise PackagingError(
+            f"{model.name}: a model is a .joblib, .pkl, .pickle, .sav, .skops or .onnx file, or a booster's .ubj, "
+            f".json, .txt or .cbm file."
+        )
     if data is not None:
         return Source(model, data, None, code)
     if example is not None and example.exists():
