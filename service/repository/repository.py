@@ -86,17 +86,18 @@ class ModelRepository:
         try:
             _ = self.default
         except ModelNotFound as ex:
-            _log.warning("/prediction answers 404: %s DEFAULT_MODEL must name a model.", ex.detail)
+            advice = "DEFAULT_MODEL must name a model" if self._entries else f"MODELS_DIR is {self._root}"
+            _log.warning("/prediction answers 404: %s %s.", ex.detail, advice)
 
     def _scan(self) -> Mapping[str, State]:
         try:
             states = scan(self._root)
         except OSError as ex:
             kept = f"; {_KEPT}" if self._versions else ""
-            _log.error("models directory cannot be read: %s%s", ex.strerror, kept)
+            _log.error("models directory %s cannot be read: %s%s", self._root, ex.strerror, kept)
             return {}
         if not states and self._versions:
-            _log.error("models directory is empty; %s", _KEPT)
+            _log.error("models directory %s is empty; %s", self._root, _KEPT)
         return dict(sorted(states.items(), key=_by_name_highest_first))
 
     def _look(self, states: Mapping[str, State], heartbeat: Callable[[], object]) -> None:
@@ -186,7 +187,8 @@ class ModelRepository:
             return next(iter(self._entries))
         if _FALLBACK in self._entries:
             return _FALLBACK
-        raise ModelNotFound(f"There is no default model; there {are(sorted(self._entries))}.")
+        names = sorted(self._entries)
+        raise ModelNotFound(f"There is no default model; there {are(names)}." if names else "There is no model.")
 
     @property
     def ready(self) -> bool:
