@@ -94,7 +94,7 @@ def create_app(settings: Settings, repository: ModelRepository, metrics: Metrics
     """Build the app around a repository."""
     metrics = metrics or Metrics()
     app = Service(settings, repository, metrics)
-    problems.install(app)
+    problems.install(app, app.routes)
     predict, status = prediction.Predict(), prediction.ModelStatus(repository)
     _add_vertex_ai(app, settings, repository)
     _add_pages(app, settings)

@@ -31,6 +31,8 @@ class Agreement(Struct, frozen=True):
     difference: float
 
     def __str__(self) -> str:
+        if not self.labels:
+            return f"no label differs, but values differ by up to {self.difference:.1e}"
         return f"{self.labels} labels differ, largest other difference {self.difference:.1e}"
 
     @property

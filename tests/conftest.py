@@ -29,6 +29,7 @@ from tests.support.app import Served, make_client
 from tests.support.conversion import convert_here
 
 ROOT = Path(__file__).resolve().parent.parent
+SHIPPED = ("diabetes", "iris", "penguins")
 
 # nohup ignores SIGHUP, and a shell ignores SIGINT and SIGQUIT for programs in the background. The servers that tests
 # start would ignore these signals, too.

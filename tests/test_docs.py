@@ -19,7 +19,7 @@ from msgspec.structs import fields
 import service
 from service.app import create_app, open_repository
 from service.settings import Settings
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SHIPPED
 from tests.serving.conftest import Gunicorn, wait_until
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -59,7 +59,8 @@ def roll_out(server: Gunicorn) -> str:
 
 def test_everything_shown_happens(tmp_path: Path) -> None:
     """The blocks run in their order against one server: the commands, the Python, and each answer."""
-    shutil.copytree(ROOT / "models" / "iris", tmp_path / "models" / "iris")
+    for name in SHIPPED:
+        shutil.copytree(ROOT / "models" / name, tmp_path / "models" / name)
     seen = []
     with Gunicorn(tmp_path / "log", {"MODELS_DIR": str(tmp_path / "models")}) as server:
         for language, text in BLOCKS:
@@ -68,7 +69,7 @@ def test_everything_shown_happens(tmp_path: Path) -> None:
             if language == "python":
                 subprocess.run([sys.executable, "-c", text], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, check=True)
             elif command == ".venv/bin/model-server reload":
-                assert shown in roll_out(server)
+                assert roll_out(server) == shown
             elif command.startswith("curl"):
                 assert document(curl(server, command)) == near(document(shown))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SHIPPED
 
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?")
 _MEASURED = re.compile(r"^ *[\d.]+ s  |in [\d.]+ s, [\d,]+ rows/s|^  [\d.]+ ms|^  [\d.]+ MB in \S+", re.MULTILINE)
@@ -31,8 +31,9 @@ def alike(text: str) -> tuple[str, list[float]]:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """A directory with the iris model and the program."""
-    shutil.copytree(ROOT / "models" / "iris", tmp_path / "models" / "iris")
+    """A directory with the models of a clone and the program."""
+    for name in SHIPPED:
+        shutil.copytree(ROOT / "models" / name, tmp_path / "models" / name)
     program = tmp_path / "bin" / "model-server"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m service "$@"\n')

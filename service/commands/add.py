@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from service.commands import packages
-from service.commands.command import CommandError, Commands, Exit, add_models, program, with_models
+from service.commands.command import CommandError, Commands, Exit, add_models, add_version, program, with_models
 from service.commands.terminal import Steps, painted
 from service.repository.slower import slower
 from service.repository.summary import summary
@@ -42,7 +42,7 @@ def register(commands: Commands) -> None:
     parser.add_argument("name", metavar="NAME", help="the model's name in the URL")
     parser.add_argument("file", metavar="FILE", type=Path, help="the fitted model")
     parser.add_argument("--data", metavar="SAMPLE.csv", type=Path, help="rows like the training data")
-    parser.add_argument("--version", metavar="N", type=int, help="the version's number; default: the highest plus one")
+    add_version(parser, "the version's number; default: the highest plus one")
     parser.add_argument("--classes", metavar="A,B,C", help="names for the classes, in the order of classes_")
     parser.add_argument(
         "--code",

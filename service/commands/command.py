@@ -77,6 +77,23 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", metavar="DIR", type=Path, help=help_)
 
 
+def add_version(parser: argparse.ArgumentParser, help_: str) -> None:
+    """Add the option for the number of a version. The packager and the repository check that such a version can be."""
+    parser.add_argument("--version", metavar="N", type=whole_number, help=help_)
+
+
+def whole_number(text: str) -> int:
+    """
+    The whole number, 1 or more, that an option names.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is no such number.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"it must be a whole number, 1 or more; {text!r} is not")
+    return int(text)
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add the option for scripts."""
     parser.add_argument("--json", action="store_true", help="print JSON, for a script")

@@ -8,7 +8,7 @@ import sys
 import time
 
 from service.commands import versions
-from service.commands.command import CommandError, Commands, Exit, add_models, with_models
+from service.commands.command import CommandError, Commands, Exit, add_models, add_version, with_models
 from service.commands.terminal import StatusLine, painted
 from service.scoring.errors import ScoringError
 from service.scoring.formats import FORMATS, STANDARD, Format, format_of
@@ -28,7 +28,7 @@ def register(commands: Commands) -> None:
     parser.add_argument("name", metavar="NAME", help="the model")
     parser.add_argument("input", metavar="INPUT", help=".csv, .jsonl, .parquet or .arrow; - is standard input")
     parser.add_argument("-o", "--output", metavar="FILE", default=STANDARD, help="default: standard output")
-    parser.add_argument("--version", metavar="N", type=int, help="the model's version; default: the highest verified")
+    add_version(parser, "the model's version; default: the highest verified")
     parser.add_argument("--format", choices=FORMATS, help="the input's format; default: by its suffix")
     parser.add_argument("--output-format", choices=FORMATS, help="default: by the output's suffix, else the input's")
     parser.add_argument("--keep", metavar="A,B", help='the columns to keep; default: all; "" keeps no column')

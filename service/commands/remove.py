@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from service.commands import versions
-from service.commands.command import CommandError, Commands, Exit, add_models, program, with_models
+from service.commands.command import CommandError, Commands, Exit, add_models, add_version, program, with_models
 from service.commands.terminal import is_terminal
 from service.settings import Settings
 
@@ -23,7 +23,7 @@ def register(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add("remove", run, "remove a model, or one of its versions", _ABOUT, "iris --version 1 --yes")
     parser.add_argument("name", metavar="NAME", help="the model")
-    parser.add_argument("--version", metavar="N", type=int, help="the version; default: all")
+    add_version(parser, "the version; default: all")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     add_models(parser)
 

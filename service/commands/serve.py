@@ -77,4 +77,5 @@ def _check_free(port: int) -> None:
         try:
             listener.bind((_HOST, port))
         except OSError as ex:
-            raise CommandError(f"Port {port} cannot be used ({ex.strerror}): choose another port, --port N.") from None
+            other = "choose another port, --port N or PORT=N"
+            raise CommandError(f"Port {port} cannot be used ({ex.strerror}): {other}.") from None

@@ -7,7 +7,16 @@ import argparse
 import msgspec
 
 from service.commands import versions
-from service.commands.command import CommandError, Commands, Exit, add_json, add_models, print_json, with_models
+from service.commands.command import (
+    CommandError,
+    Commands,
+    Exit,
+    add_json,
+    add_models,
+    add_version,
+    print_json,
+    with_models,
+)
 from service.commands.terminal import painted
 from service.repository.manifest import Manifest
 from service.repository.summary import fallback, summary
@@ -21,7 +30,7 @@ def register(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add("show", run, "show what a model takes and gives", _ABOUT, "iris")
     parser.add_argument("name", metavar="NAME", help="the model")
-    parser.add_argument("--version", metavar="N", type=int, help="its version")
+    add_version(parser, "its version")
     add_models(parser)
     add_json(parser)
 

@@ -63,11 +63,16 @@ def new_key(name: str, expiry: str | None = None) -> tuple[str, str]:
     A new random key of 256 bits, and the line for the file of keys.
 
     Raises:
-        KeyFileError: the name or the expiry cannot be used.
+        KeyFileError: the name or the expiry cannot be used, or the expiry has passed.
     """
+    if not _NAME.fullmatch(name):
+        raise KeyFileError(
+            f"A name has up to 63 letters, digits and ._-, and begins with a letter or a digit: {name!r} does not fit"
+        )
+    if expiry and _expiry(expiry, "--expires") <= time.time():
+        raise KeyFileError(f"--expires {expiry} has passed: give a day from today on")
     key = secrets.token_urlsafe(32)
     line = " ".join([name, f"sha256:{sha256(key.encode()).hexdigest()}", *([expiry] if expiry else [])])
-    _parsed(line.split(), "The key")
     return key, line
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import falcon
@@ -12,6 +12,7 @@ import msgspec
 from service import errors
 from service.http.context import Request, log_fields
 from service.monitoring.logs import traceback
+from service.wording import are
 
 _log = logging.getLogger(__name__)
 
@@ -57,11 +58,31 @@ class Problem(falcon.HTTPError):
         self.members = members or {}
 
 
-def install(app: falcon.App[Request, falcon.Response]) -> None:
-    """Make an app answer every error by this contract."""
+def install(app: falcon.App[Request, falcon.Response], routes: Mapping[str, object]) -> None:
+    """
+    Make an app answer every error by this contract.
+
+    Args:
+        app: the app.
+        routes: the routes of the app, by their templates. The error for an unknown verb names the verbs among them.
+    """
     app.add_error_handler(Exception, _releasing(_unexpected))
-    app.add_error_handler(errors.ServiceError, _releasing(_expected))
-    app.add_error_handler(falcon.HTTPError, _releasing(_http))
+    app.add_error_handler(errors.ServiceError, _releasing(_naming_verbs(_expected, routes)))
+    app.add_error_handler(falcon.HTTPError, _releasing(_naming_verbs(_http, routes)))
+
+
+def _naming_verbs(handle: Callable[..., None], routes: Mapping[str, object]) -> Callable[..., None]:
+    """Answer 404 if a route took an unknown verb for part of a name, as in `iris:explain`. Names have no colon."""
+
+    def handler(req: Request, resp: falcon.Response, ex: Exception, params: dict[str, Any]) -> None:
+        template, wrong = str(req.uri_template), isinstance(ex, errors.ModelNotFound | falcon.HTTPMethodNotAllowed)
+        if not wrong or ":" not in req.path.rpartition("/")[2] or ":" in template:
+            handle(req, resp, ex, params)
+            return
+        verbs = [route.removeprefix(template) for route in routes if route.startswith(f"{template}:")]
+        _write(req, resp, 404, f"There is no such verb; there {are(verbs)}." if verbs else _DETAILS[404])
+
+    return handler
 
 
 def _releasing(handle: Callable[..., None]) -> Callable[..., None]:
@@ -91,8 +112,6 @@ def _status(ex: errors.ServiceError) -> int:
 
 def _http(req: Request, resp: falcon.Response, ex: falcon.HTTPError, params: dict[str, Any]) -> None:
     """Answer an HTTP error with its own description; an invalid header gets the sentence of `_DETAILS`."""
-    if isinstance(ex, falcon.HTTPMethodNotAllowed) and _names_a_verb(req):
-        ex = falcon.HTTPNotFound()
     status = falcon.http_status_to_code(ex.status)
     headers = dict(ex.headers or {})
     resp.set_headers(headers)
@@ -103,11 +122,6 @@ def _http(req: Request, resp: falcon.Response, ex: falcon.HTTPError, params: dic
     if ex.description and not isinstance(ex, falcon.HTTPInvalidHeader):
         detail = ex.description
     _write(req, resp, status, detail)
-
-
-def _names_a_verb(req: Request) -> bool:
-    """Whether a route took an unknown verb for part of a name: `iris:explain`. Names have no colon."""
-    return ":" in req.path and ":" not in str(req.uri_template)
 
 
 def _unexpected(req: Request, resp: falcon.Response, ex: Exception, params: dict[str, Any]) -> None:

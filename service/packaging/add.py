@@ -67,17 +67,9 @@ def add(
 
 
 def _estimator(file: Path, modules: Files) -> Any:
-    match file.suffix:
-        case ".skops":
-            return _skops(file, modules)
-        case suffix if suffix in PICKLES:
-            return _pickle(file)
-        case suffix if suffix in boosters.suffixes():
-            return boosters.read(file, _content(file))
-    raise PackagingError(
-        f"{file.name}: a model is a .joblib, .pkl, .pickle, .sav, .skops or .onnx file, or a booster's .ubj, .json, "
-        f".txt or .cbm file."
-    )
+    if file.suffix == ".skops":
+        return _skops(file, modules)
+    return _pickle(file) if file.suffix in PICKLES else boosters.read(file, _content(file))
 
 
 def _skops(file: Path, modules: Files) -> Any:
@@ -136,7 +128,10 @@ def _not_loaded(file: str, ex: Exception) -> str:
             f"{file} needs a class or function of the notebook or script in which it was fitted: {ex}. Move it to the "
             f"top level of a module, fit the model again, and name the module with --code."
         )
-    return f"{file} cannot be loaded: {type(ex).__name__}: {ex}."
+    return (
+        f"{file} cannot be loaded: {type(ex).__name__}: {ex}. "
+        f"Write the model again by joblib.dump, with the libraries that are installed here."
+    )
 
 
 def _matching(estimator: Any, sample: Any) -> Any:

@@ -28,6 +28,8 @@ from service.table import Table
 
 _GOLDEN_ROWS = 8
 
+_NO_ONNX = "This is not an ONNX file: give a file that skl2onnx or another converter wrote."
+
 
 def save_onnx(
     content: bytes,
@@ -88,9 +90,9 @@ def _parsed(content: bytes) -> ModelProto:
     try:
         model.ParseFromString(content)
     except Exception as ex:  # protobuf's errors have no types that mypy knows
-        raise PackagingError("This is not an ONNX file.") from ex
+        raise PackagingError(_NO_ONNX) from ex
     if not model.graph.output:
-        raise PackagingError("This is not an ONNX file.")
+        raise PackagingError(_NO_ONNX)
     declare_outputs(model)
     return model
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from service.packaging import reading
+from service.packaging.boosters import suffixes
 from service.packaging.errors import PackagingError
 from service.packaging.mlflow_model import read_mlflow, without_sample
 
@@ -19,7 +20,7 @@ _BESIDE = ("sample", "X_train", "train", "training", "data")
 _PACKED = (".gz", ".bz2", ".xz")
 
 PICKLES = (".joblib", ".pkl", ".pickle", ".sav", *_PACKED)
-"""The suffixes of files that run code when they are read."""
+"""The suffixes of pickles, which run code when they are read."""
 
 _READABLE = (".csv", ".parquet")
 
@@ -50,7 +51,7 @@ def find(file: Path, data: Path | None) -> Source:
         data: the file with the sample rows; None to look for it beside the model.
 
     Raises:
-        PackagingError: there is no such model, or no sample.
+        PackagingError: there is no such model, its suffix is unknown, or there is no sample.
     """
     if not file.exists():
         raise PackagingError(f"{file} does not exist: give the file or the directory of a model.")
@@ -61,6 +62,11 @@ def find(file: Path, data: Path | None) -> Source:
         model, example = _inside(file) if file.is_dir() else (file, None)
     # A pickle runs code anyway. Beside another file, modules run only if the user names them.
     code = _code(file) if file.is_dir() and model.suffix in PICKLES else None
+    if model.suffix not in (*PICKLES, ".skops", ".onnx", *suffixes()):
+        raise PackagingError(
+            f"{model.name}: a model is a .joblib, .pkl, .pickle, .sav, .skops or .onnx file, or a booster's .ubj, "
+            f".json, .txt or .cbm file."
+        )
     if data is not None:
         return Source(model, data, None, code)
     if example is not None and example.exists():

@@ -69,14 +69,10 @@ def run(check: Callable[[], object], seconds: float, heartbeat: Callable[[], obj
 
 @contextlib.contextmanager
 def _signals_wait() -> Iterator[None]:
-    """
-    Handle signals after the fork. Python ignores an exception that a handler raises while `os.fork` calls other code.
-
-    Without that, a service that forks just then would go on in spite of SIGTERM, or leave the child behind.
-    """
+    """Handle signals after the fork. While `os.fork` calls other code, Python ignores exceptions of their handlers."""
     came: list[int] = []
-    handlers = {each: signal.getsignal(each) for each in _SIGNALS} if _in_main_thread() else {}
-    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    here = threading.current_thread() is threading.main_thread()  # no other thread may set a handler
+    handlers = {each: handler for each in _SIGNALS if here and callable(handler := signal.getsignal(each))}
     try:
         for number in handlers:
             signal.signal(number, lambda number, _: came.append(number))
@@ -86,11 +82,6 @@ def _signals_wait() -> Iterator[None]:
             signal.signal(number, handler)
         for each in came:
             os.kill(os.getpid(), each)
-
-
-def _in_main_thread() -> bool:
-    """Whether this is the thread that handles signals. No other thread may set a handler."""
-    return threading.current_thread() is threading.main_thread()
 
 
 def _start(check: Callable[[], object], sink: int, seconds: float) -> int:
@@ -120,6 +111,7 @@ def _report(check: Callable[[], object], sink: int, seconds: float) -> None:
         signal.signal(number, signal.SIG_DFL)
     try:
         signal.setitimer(signal.ITIMER_REAL, min(2 * seconds, _LONGEST_SECONDS))  # if the parent dies
+        _drop_output(sink)
         _give_up_rights()
         _compute_in_one_thread()
         check()
@@ -128,6 +120,14 @@ def _report(check: Callable[[], object], sink: int, seconds: float) -> None:
         report = (str(ex) or type(ex).__name__).encode(errors="replace")[:_LONGEST_REASON]
     with contextlib.suppress(OSError):
         os.write(sink, report)
+
+
+def _drop_output(sink: int) -> None:
+    """Drop what the check prints. If standard error is a file, this file may not grow: printing would be an error."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in {1, 2} - {sink}:
+        os.dup2(null, descriptor)
+    os.close(null)
 
 
 def _give_up_rights() -> None:

@@ -13,6 +13,7 @@ from service.errors import Fault, ModelNotFound, ModelNotReady
 from service.repository.directory import State, scan
 from service.repository.model import Model
 from service.repository.reconciler import Load, Observer, Reconciler, Version, nothing
+from service.wording import are
 
 _log = logging.getLogger(__name__)
 
@@ -85,17 +86,18 @@ class ModelRepository:
         try:
             _ = self.default
         except ModelNotFound as ex:
-            _log.warning("/prediction answers 404: %s DEFAULT_MODEL must name a model.", ex.detail)
+            advice = "DEFAULT_MODEL must name a model" if self._entries else f"MODELS_DIR is {self._root}"
+            _log.warning("/prediction answers 404: %s %s.", ex.detail, advice)
 
     def _scan(self) -> Mapping[str, State]:
         try:
             states = scan(self._root)
         except OSError as ex:
             kept = f"; {_KEPT}" if self._versions else ""
-            _log.error("models directory cannot be read: %s%s", ex.strerror, kept)
+            _log.error("models directory %s cannot be read: %s%s", self._root, ex.strerror, kept)
             return {}
         if not states and self._versions:
-            _log.error("models directory is empty; %s", _KEPT)
+            _log.error("models directory %s is empty; %s", self._root, _KEPT)
         return dict(sorted(states.items(), key=_by_name_highest_first))
 
     def _look(self, states: Mapping[str, State], heartbeat: Callable[[], object]) -> None:
@@ -158,7 +160,7 @@ class ModelRepository:
         """
         entry = self._entries.get(name)
         if entry is None:
-            raise ModelNotFound(f"There is no such model; there {_are(sorted(self._entries))}.")
+            raise ModelNotFound(f"There is no such model; there {are(sorted(self._entries))}.")
         return entry
 
     @property
@@ -177,7 +179,7 @@ class ModelRepository:
         """
         if self._default is not None and self._default not in self._entries:
             raise ModelNotFound(
-                f"The default model, {self._default}, is not there; there {_are(sorted(self._entries))}."
+                f"The default model, {self._default}, is not there; there {are(sorted(self._entries))}."
             )
         if self._default is not None:
             return self._default
@@ -185,7 +187,8 @@ class ModelRepository:
             return next(iter(self._entries))
         if _FALLBACK in self._entries:
             return _FALLBACK
-        raise ModelNotFound(f"There is no default model; there {_are(sorted(self._entries))}.")
+        names = sorted(self._entries)
+        raise ModelNotFound(f"There is no default model; there {are(names)}." if names else "There is no model.")
 
     @property
     def ready(self) -> bool:
@@ -236,7 +239,3 @@ def _by_name_highest_first(item: tuple[str, State]) -> tuple[str, int]:
 
 def _name(label: str) -> str:
     return label.partition("/")[0]
-
-
-def _are(names: list[str]) -> str:
-    return f"are {', '.join(names)}" if len(names) > 1 else f"is {names[0]}" if names else "are none"

@@ -197,7 +197,7 @@ class Rollout:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Say how models are rolled out."""
-        raise Problem(400, "Models cannot be loaded over HTTP: send SIGHUP to Gunicorn's master to roll models out.")
+        raise Problem(400, "Clients cannot load or unload models: change the models directory, and run `reload` there.")
 
 
 class _Filter(Struct):

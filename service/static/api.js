@@ -9,7 +9,7 @@ export const hasKey = () => key !== null;
 export class Fault extends Error {
 	constructor(status, problem, wait) {
 		super(problem.detail ?? `The service answered with status ${status}.`);
-		Object.assign(this, { status, wait, pointer: problem.pointer, needsKey: status === 401 || status === 403 });
+		Object.assign(this, { status, wait, pointer: problem.pointer, needsKey: [401, 403].includes(status) });
 		this.passing = [0, 429, 502, 503, 504].includes(status); // the same request may pass a little later
 	}
 }

@@ -187,3 +187,18 @@ def test_it_works_behind_a_path_prefix(open_docs: Callable[[str], Docs], iris_di
         finally:
             server.shutdown()
             thread.join()
+
+
+def test_it_has_the_colours_that_the_user_prefers(open_docs: Callable[[str], Docs], serve: Callable[..., str]) -> None:
+    """It follows a change at once."""
+    docs = open_docs(serve())
+    docs.tags()
+    page = docs.page
+    seen = []
+    for scheme, colours in (("light", ""), ("dark", "dark-mode"), ("light", "")):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.wait_for_function("wanted => document.documentElement.className === wanted", arg=colours)
+        seen.append(page.evaluate("getComputedStyle(document.querySelector('.swagger-ui')).backgroundColor"))
+
+    assert seen == ["rgba(0, 0, 0, 0)", "rgb(28, 32, 34)", "rgba(0, 0, 0, 0)"]
+    docs.check()

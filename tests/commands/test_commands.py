@@ -27,6 +27,10 @@ from tests.conftest import ROOT
 from tests.support.app import make_client
 from tests.support.versions import copy_version, truncated
 
+MODEL_FILES = (
+    "a .joblib, .pkl, .pickle, .sav, .skops or .onnx file, or a booster's .ubj, .json, .txt or .cbm file"
+)  # fmt: skip
+
 
 @pytest.fixture
 def root(iris_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -83,6 +87,18 @@ def test_an_unknown_command_is_told_the_known_ones(arguments: list[str], capsys:
 
     assert caught.value.code == 2
     assert "COMMAND" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["show iris", "add iris m.joblib", "remove iris", "predict iris x.csv"])
+@pytest.mark.parametrize("version", ["latest", "0", "1.5"])
+def test_a_version_is_a_whole_number(command: str, version: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The exit status is that of wrong options."""
+    with pytest.raises(SystemExit) as caught:
+        main([*command.split(), "--version", version])
+
+    assert caught.value.code == 2
+    said = f"error: argument --version: it must be a whole number, 1 or more; '{version}' is not\n"
+    assert capsys.readouterr().err.endswith(said)
 
 
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,7 +202,13 @@ def test_show_tells_what_a_model_takes(root: Path, capsys: pytest.CaptureFixture
         (["predict", "iris", "x.csv"], "predict: x.csv cannot be read: No such file or directory."),
         (["predict", "iris", "x.doc"], f"predict: x.doc: its suffix names no format; add --format {ANY}."),
         (["remove", "iris"], "remove: To remove iris/1, add --yes: without a terminal nobody can confirm it."),
-        (["key", "a b"], "key: The key must be: name sha256:DIGEST [expiry]; a name may have letters, digits and ._-."),
+        (["key", "a b"],
+         "key: A name has up to 63 letters, digits and ._-, and begins with a letter or a digit: 'a b' does not fit."),
+        (["key", "a", "--expires", "soon"],
+         "key: --expires: the expiry must be a date such as 2027-01-31, or a time in ISO 8601."),
+        (["key", "a", "--expires", "2020-01-31"], "key: --expires 2020-01-31 has passed: give a day from today on."),
+        (["add", "m", "{root}/fit.py"],
+         f"add: fit.py: a model is {MODEL_FILES}."),
         (["reload", "--port", "1"], f"reload: No service of yours runs on port 1; `{START} --port 1` starts one."),
         (["add", "m", "{root}"],
          "add: {root} is a directory, but neither an MLflow model nor a skops model: give the model's file."),
@@ -197,6 +219,7 @@ def test_what_cannot_be_done_is_told_in_one_sentence(
 ) -> None:
     """The sentence says how to go on, and there is no traceback."""
     monkeypatch.setattr("sys.stdin", io.StringIO())
+    (root / "fit.py").touch()
     assert main([each.format(root=root) for each in arguments]) == 1
     assert capsys.readouterr().err == f"python -m service {said.format(root=root)}\n"
 

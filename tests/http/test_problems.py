@@ -52,14 +52,49 @@ def test_a_wrong_method_is_told_the_right_ones(iris: falcon.testing.TestClient) 
     assert result.headers["allow"] == "GET, HEAD, OPTIONS"
 
 
-@pytest.mark.parametrize("path", ["/v1/models/iris:explain", "/v1/models/iris/versions/1:classify"])
-def test_a_verb_that_there_is_not_is_404(iris: falcon.testing.TestClient, path: str) -> None:
-    """Such a path names no model, so 405 would be wrong."""
-    result = iris.simulate_post(path, body=b"{}")
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
+@pytest.mark.parametrize("path", ["/v1/models/iris:explain", "/v1/models/iris/versions/1:classify", "/v1/models/x:"])
+def test_an_unknown_verb_is_404_and_the_error_names_the_verbs(
+    iris: falcon.testing.TestClient, method: str, path: str
+) -> None:
+    """405, or a list of the models, would be wrong: the verb is no part of a name."""
+    result = iris.simulate_request(method, path, body=b"{}")
+
+    assert assert_problem(result, 404)["detail"] == "There is no such verb; there is :predict."
+    assert "allow" not in result.headers
+
+
+def test_a_known_verb_with_another_method_is_405(iris: falcon.testing.TestClient) -> None:
+    """A verb takes POST."""
+    assert_problem(iris.simulate_get("/v1/models/iris:predict"), 405)
+
+
+def test_where_there_are_no_verbs_a_colon_is_an_unknown_path(iris: falcon.testing.TestClient) -> None:
+    """The Open Inference Protocol has no verbs."""
+    result = iris.simulate_get("/v2/models/iris:predict")
 
     assert assert_problem(result, 404)["detail"] == "There is nothing at this path."
-    assert "allow" not in result.headers
-    assert_problem(iris.simulate_get("/v1/models/iris:predict"), 405)
+
+
+def test_an_unknown_model_with_a_known_verb_is_told_the_models(iris: falcon.testing.TestClient) -> None:
+    """The verb is right, the name is wrong."""
+    result = iris.simulate_post("/v1/models/irsi:predict", body=b"{}")
+
+    assert assert_problem(result, 404)["detail"] == "There is no such model; there is iris."
+
+
+def test_the_error_names_the_verbs_of_extensions(iris_dir: Path) -> None:
+    """Routes that are added later count, too."""
+
+    class Explain:
+        def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None: ...
+
+    settings = Settings(models_dir=iris_dir)
+    app = create_app(settings, open_repository(settings))
+    app.add_route("/v1/models/{name}:explain", Explain())
+    result = falcon.testing.TestClient(app).simulate_get("/v1/models/iris:classify")
+
+    assert assert_problem(result, 404)["detail"] == "There is no such verb; there are :predict, :explain."
 
 
 def test_a_fault_of_ours_is_500_and_tells_nothing(iris_dir: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -118,7 +118,7 @@ def test_a_failure_leaves_nothing(fitted: Any, tmp_path: Path, monkeypatch: pyte
         ({"version": 0}, "whole number from 1"),
         ({"version": 10**9}, "whole number from 1"),
         ({"classes": ["a", "b"]}, "has 3 classes"),
-        ({"classes": ["a", "b"]}, "2 names were given"),
+        ({"classes": ["a", "b"]}, "give as many names, not 2"),
         ({"classes": ["a", "b", "b"]}, "names of the classes must all be different"),
         ({"classes": ["a", "b", None]}, "name of a class must be a string, a number, true or false; None is not"),
         ({"version": "two"}, "whole number from 1"),

@@ -75,6 +75,22 @@ def descriptors() -> set[str]:
     return {path.name for path in Path("/proc/self/fd").iterdir()}
 
 
+@pytest.mark.parametrize("descriptor", [1, 2])
+def test_a_check_may_print_while_the_output_goes_to_a_file(descriptor: int, tmp_path: Path) -> None:
+    """Files may not grow in the child, but a model that prints, such as one with verbose=1, is no fault."""
+    kept = os.dup(descriptor)
+    with (tmp_path / "log").open("w") as log:
+        os.dup2(log.fileno(), descriptor)
+        try:
+            reason = forked_module.run(lambda: os.write(descriptor, b"[Parallel(n_jobs=1)]: Done"), 60)
+        finally:
+            os.dup2(kept, descriptor)
+            os.close(kept)
+
+    assert reason is None
+    assert (tmp_path / "log").read_text() == ""
+
+
 def test_where_there_can_be_no_child_nothing_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """There may be too many processes, or too little memory."""
 

@@ -85,6 +85,21 @@ def test_the_default_is_the_named_one_or_the_only_one_or_iris(root: Path, caplog
     assert "/prediction answers 404: The default model, nothing, is not there" in caplog.text
 
 
+@pytest.mark.parametrize("exists", [True, False])
+def test_without_a_model_the_log_names_the_directory(
+    exists: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A wrong MODELS_DIR is a common mistake."""
+    root = tmp_path / "wrong"
+    if exists:
+        root.mkdir()
+    with pytest.raises(ModelNotFound, match=r"^There is no model\.$"):
+        opened(root).get()
+
+    assert f"/prediction answers 404: There is no model. MODELS_DIR is {root}." in caplog.text
+    assert (f"models directory {root} cannot be read: No such file or directory" in caplog.text) is not exists
+
+
 def test_refused_and_unknown_versions_differ(root: Path) -> None:
     """A refused version is not ready (503); an unknown version does not exist (404)."""
     (copy_version(root / "iris" / "1", root) / SKOPS).unlink()

@@ -123,7 +123,7 @@ def test_without_its_directory_the_service_goes_on(watching: Gunicorn, root: Pat
         root.mkdir()
     elif what == "a file":
         root.touch()
-    told = "models directory is empty" if what == "emptied" else "models directory cannot be read"
+    told = f"models directory {root} {'is empty' if what == 'emptied' else 'cannot be read'}"
     wait_until(lambda: any(message.startswith(told) for message in messages(watching)))
     os.kill(watching.workers()[0], signal.SIGKILL)
     assert all_serve(watching, 1)

@@ -6,6 +6,7 @@ Converts an estimator to ONNX.
     converters.py               linear classifiers, imputers and trees
     hist_gradient_boosting.py   histogram-based gradient boosting
     hist_categories.py          the categories in its trees
+    missing_categories.py       encoders that know a missing value as a category
     forests.py                  forests, added tree by tree
     parts.py                    estimators made of others, in a shape that converts
     composed.py                 voting, transformed targets, functions of NumPy

@@ -8,7 +8,14 @@ import numpy as np
 from onnx import TensorProto
 
 from service.feature import is_missing
-from service.packaging.conversion import composed, forests, hist_categories, hist_gradient_boosting, several
+from service.packaging.conversion import (
+    composed,
+    forests,
+    hist_categories,
+    hist_gradient_boosting,
+    missing_categories,
+    several,
+)
 from service.packaging.conversion.nodes import cast_to_output, constant, labels, node, unique, winners
 from service.runtimes.onnx_runtime import MISSING_STRING
 
@@ -20,6 +27,7 @@ def register(libraries: set[str] | None = None) -> None:
     """Register these converters in skl2onnx, and the converters for `libraries` of boosters."""
     hist_gradient_boosting.register(_OPTIONS)
     hist_categories.register()
+    missing_categories.register()
     composed.register(_OPTIONS)
     several.register()
     forests.register(_OPTIONS)

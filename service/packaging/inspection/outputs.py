@@ -199,7 +199,7 @@ def classes_of(
         return tuple(found)
     given = [_plain(each) for each in names]
     if len(given) != len(found):
-        raise PackagingError(f"The model has {len(found)} classes, {found}; {len(given)} names were given.")
+        raise PackagingError(f"The model has {len(found)} classes, {found}: give as many names, not {len(given)}.")
     if len(set(given)) != len(given):
         raise PackagingError(f"The names of the classes must all be different; {given} are not.")
     return tuple(given)

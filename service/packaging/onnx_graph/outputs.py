@@ -41,7 +41,8 @@ def labels_of(predicted: NDArray[Any], lists: list[list[Any]], classes: Sequence
     if len(set(labels)) != len(labels):
         raise PackagingError(f"The graph lists a label twice: {labels}.")
     if classes is not None and not len(labels) == len(classes) == len(set(classes)):
-        raise PackagingError(f"The graph has {len(labels)} labels, {labels}; {len(set(classes))} names were given.")
+        given = len(set(classes))
+        raise PackagingError(f"The graph has {len(labels)} labels, {labels}: give as many names, not {given}.")
     unknown = [label for label in seen if label not in labels]
     if unknown:
         raise PackagingError(f"The graph gives the label {unknown[0]!r}, and has the labels {labels}.")

@@ -3,6 +3,12 @@
 
 const ask = document.getElementById("ask");
 const fault = document.getElementById("fault");
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+function dress() {
+  // Swagger UI has dark colours, but never looks at what the user prefers.
+  document.documentElement.classList.toggle("dark-mode", dark.matches);
+}
 
 function show(description, key) {
   // Relative to this page, so that a path prefix of a proxy is part of it.
@@ -45,4 +51,6 @@ ask.addEventListener("submit", (event) => {
   event.preventDefault();
   attempt(document.getElementById("key").value);
 });
+dark.addEventListener("change", dress);
+dress();
 attempt("");
