@@ -24,7 +24,7 @@ class Column(NamedTuple):
         values: float64 with NaN, or objects that are str (dates in ISO 8601) or None.
         dtype: the name of its dtype in pandas; None if the sample is no DataFrame.
         categories: the categories of its dtype, if the dtype has categories.
-        none: whether a missing string was None, and not NaN.
+        none: whether a missing value was None, and not NaN.
         mixed: whether some missing values were None, and others NaN.
     """
 
@@ -153,9 +153,9 @@ def _objects(name: str, values: NDArray[Any]) -> Column:
     nones = [each is None for each in values[missing].tolist()]
     none, mixed = any(nones), any(nones) and not all(nones)
     if present and all(isinstance(each, bool | np.bool_) for each in present):
-        return Column(name, "bool", _numbers(values, missing), "object", mixed=mixed)
+        return Column(name, "bool", _numbers(values, missing), "object", none=none, mixed=mixed)
     if present and all(isinstance(each, int | float | np.number) for each in present):
-        return Column(name, "float", _numbers(values, missing), "object", mixed=mixed)
+        return Column(name, "float", _numbers(values, missing), "object", none=none, mixed=mixed)
     if not all(isinstance(each, str) for each in present):
         raise PackagingError(f"{name} mixes values of several types: fit the model on strings, or on numbers.")
     strings = np.full(len(values), None, dtype=object)

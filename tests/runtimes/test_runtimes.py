@@ -281,7 +281,11 @@ def _series(feature: Feature, column: Any) -> Any:
     if feature.type == "text":
         cells = [np.nan if each is None else each for each in column]
         return pd.Series(np.array(cells, dtype=object), dtype=feature.dtype)
-    return pd.Series(column) if np.isnan(column).any() else pd.Series(column, dtype=feature.dtype)
+    if feature.dtype == "object":
+        flags = [np.nan if np.isnan(each) else bool(each) for each in column]
+        return pd.Series(flags if feature.type == "bool" else column, dtype=object)
+    widened = feature.dtype in (None, "int64", "int8", "uint16", "bool") and np.isnan(column).any()
+    return pd.Series(column) if widened else pd.Series(column, dtype=feature.dtype)
 
 
 def test_fractions_in_a_column_of_whole_numbers_are_refused() -> None:

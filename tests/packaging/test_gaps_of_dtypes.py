@@ -1,0 +1,106 @@
+"""Gaps in a column reach the estimator as in its fit: None, NaN or NA, in the dtype of the column."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+
+from service.packaging import save_model
+from service.packaging.inspection.inspect import inspect
+from service.repository.manifest import read
+from service.settings import Settings
+from tests.support.app import assert_problem, make_client
+
+ROWS = 80
+SOURCE = np.random.default_rng(0)
+LABELS = SOURCE.integers(0, 2, ROWS)
+WORDS = SOURCE.choice(["a", "b"], ROWS)
+FLAGS = SOURCE.random(ROWS) < 0.5
+
+
+def of_objects(values: Any, gap: Any) -> pd.DataFrame:
+    """A column of objects with gaps of one kind, beside a column of strings."""
+    column = pd.Series(values).astype(object)
+    column[::9] = gap
+    return pd.DataFrame({"mixed": column, "word": WORDS})
+
+
+@pytest.mark.parametrize("gap", [None, np.nan])
+@pytest.mark.parametrize("values", [FLAGS, LABELS], ids=["flags", "numbers"])
+def test_a_gap_among_objects_is_the_one_of_the_fit(values: Any, gap: Any, tmp_path: Path) -> None:
+    """An imputer replaces NaN, and leaves None to the encoder."""
+    rows = of_objects(values, gap)
+    encoded = make_pipeline(SimpleImputer(strategy="most_frequent"), OrdinalEncoder(encoded_missing_value=5))
+    columns = make_column_transformer((encoded, ["mixed"]), (OneHotEncoder(), ["word"]))
+    model = make_pipeline(columns, RandomForestClassifier(10, random_state=0)).fit(rows, LABELS)
+    save_model(model, rows, name="m", root=tmp_path)
+
+    given = rows.astype(object).where(rows.notna(), None).to_numpy().tolist()
+    answer = make_client(Settings(models_dir=tmp_path)).simulate_post(
+        "/prediction", body=json.dumps({"instances": given})
+    )
+    np.testing.assert_allclose(answer.json["probabilities"], model.predict_proba(rows), atol=1e-6)
+
+
+def test_a_gap_that_the_column_s_dtype_does_not_bring_through_is_refused(tmp_path: Path) -> None:
+    """scikit-learn refuses NA in the answer of a remainder, although a forest takes NaN."""
+    rows = pd.DataFrame({"flag": pd.Series(FLAGS, dtype="boolean"), "word": WORDS})
+    columns = make_column_transformer((OneHotEncoder(), ["word"]), remainder="passthrough")
+    model = make_pipeline(columns, RandomForestClassifier(5, random_state=0)).fit(rows, LABELS)
+    gap = rows[:1].assign(flag=pd.array([pd.NA], dtype="boolean"))
+    with pytest.raises(ValueError, match="NA"):
+        model.predict(gap)
+    save_model(model, rows, name="m", root=tmp_path)
+
+    body = json.dumps({"instances": [[None, "a"]]})
+    refused = make_client(Settings(models_dir=tmp_path)).simulate_post("/prediction", body=body)
+    assert_problem(refused, 422, "/instances/0/0")
+
+
+def test_a_gap_beside_it_changes_no_answer(tmp_path: Path) -> None:
+    """A column of float32 stays one: a number that was sent is rounded with gaps in the column as without."""
+    numbers = SOURCE.normal(size=ROWS).astype(np.float32)
+    rows = pd.DataFrame({"size": numbers, "word": WORDS})
+    rows.loc[::7, "size"] = np.nan
+    columns = make_column_transformer((SimpleImputer(), ["size"]), (OneHotEncoder(), ["word"]))
+    model = make_pipeline(columns, KNeighborsRegressor(3, weights="distance")).fit(rows, numbers.astype(float))
+    save_model(model, rows, name="m", root=tmp_path)
+    client = make_client(Settings(models_dir=tmp_path))
+
+    def answer(*given: list[Any]) -> Any:
+        return client.simulate_post("/prediction", body=json.dumps({"instances": given})).json["predictions"][0]
+
+    near = [float(numbers[1]) * (1 + 1e-12), str(WORDS[1])]
+    assert answer(near) == answer(near, [None, "a"]) == model.predict(rows[1:2])[0]
+
+
+def test_imputed_codes_are_converted(tmp_path: Path) -> None:
+    """Onnx does not know the type of an imputer's answer, and crashed at the encoder behind it."""
+    rows = pd.DataFrame({"code": SOURCE.integers(0, 3, ROWS, dtype=np.uint8), "word": WORDS})
+    codes = make_pipeline(SimpleImputer(strategy="most_frequent"), OrdinalEncoder())
+    columns = make_column_transformer((codes, ["code"]), (OneHotEncoder(), ["word"]))
+    model = make_pipeline(columns, RandomForestClassifier(5, random_state=0)).fit(rows, LABELS)
+
+    manifest = read(save_model(model, rows, name="m", root=tmp_path))
+    assert manifest.runtime == "onnx", manifest.proof.reason
+
+
+def test_the_kind_of_a_gap_is_noted() -> None:
+    """It is in the signature, for numbers and flags as for strings."""
+    rows = of_objects(FLAGS, None)
+    encoded = make_pipeline(SimpleImputer(strategy="most_frequent"), OrdinalEncoder(encoded_missing_value=5))
+    columns = make_column_transformer((encoded, ["mixed"]), (OneHotEncoder(), ["word"]))
+    model = make_pipeline(columns, RandomForestClassifier(10, random_state=0)).fit(rows, LABELS)
+    signature, _ = inspect(model, rows, classes=None, example=None)
+    assert [(each.missing, each.missing_is_none) for each in signature.features] == [(True, True), (False, False)]
