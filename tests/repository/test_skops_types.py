@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,3 +115,20 @@ def test_a_directory_is_no_file(tmp_path: Path) -> None:
     """As Docker makes one where a file that is to be mounted is missing."""
     with pytest.raises(SettingsError, match=r"cannot be read: Is a directory\.$"):
         trusted_types(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("function", "options"),
+    [
+        (np.clip, {"a_min": -1, "a_max": 1}),
+        (np.digitize, {"bins": [0.0, 1.0]}),
+        (np.nan_to_num, {"nan": -1.0}),
+        (np.round, {"decimals": 1}),
+        (np.around, {}),
+    ],
+)
+def test_functions_of_numpy_that_answer_each_cell_are_listed(function: Any, options: dict[str, Any]) -> None:
+    """A FunctionTransformer may call them without a file of the operator's."""
+    pipeline = make_pipeline(FunctionTransformer(function, kw_args=options), LogisticRegression()).fit(ROWS, LABELS)
+    built = load_skops(skops.io.dumps(pipeline), trusted_types())
+    np.testing.assert_array_equal(built.predict_proba(ROWS), pipeline.predict_proba(ROWS))
