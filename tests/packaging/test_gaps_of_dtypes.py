@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from service.packaging import save_model
+from service.packaging.errors import PackagingError
 from service.packaging.inspection.inspect import inspect
 from service.repository.manifest import read
 from service.settings import Settings
@@ -104,3 +105,15 @@ def test_the_kind_of_a_gap_is_noted() -> None:
     model = make_pipeline(columns, RandomForestClassifier(10, random_state=0)).fit(rows, LABELS)
     signature, _ = inspect(model, rows, classes=None, example=None)
     assert [(each.missing, each.missing_is_none) for each in signature.features] == [(True, True), (False, False)]
+
+
+def test_an_imputer_of_na_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    """No list of types helps: skops cannot read pandas.NA again."""
+    rows = pd.DataFrame({"code": pd.array([*LABELS[1:], pd.NA], dtype="Int64"), "word": WORDS})
+    columns = make_column_transformer((SimpleImputer(missing_values=pd.NA), ["code"]), (OneHotEncoder(), ["word"]))
+    model = make_pipeline(columns, KNeighborsRegressor(3)).fit(rows, LABELS)
+    with pytest.raises(PackagingError, match=r"give numpy\.nan as missing_values, and fit it again\.$"):
+        save_model(model, rows, name="m", root=tmp_path)
+
+    columns.set_params(simpleimputer__missing_values=np.nan)
+    save_model(model.fit(rows, LABELS), rows, name="m", root=tmp_path)
