@@ -56,7 +56,13 @@ def framed(sample: Any) -> Any:
             f"The columns of the sample, a {kind}, cannot be read: give a DataFrame of pandas or polars, or an array."
         ) from ex
     strings = {name: pd.Series(array, dtype=object) for name, array in arrays.items() if array.dtype.kind in "OUS"}
-    return pd.DataFrame(arrays | strings)
+    zones = {str(name): getattr(getattr(sample[name], "dtype", None), "time_zone", None) for name in sample.columns}
+    moments = {
+        name: pd.Series(array).dt.tz_localize("UTC").dt.tz_convert(zones[name])
+        for name, array in arrays.items()
+        if zones[name] is not None and array.dtype.kind == "M"  # NumPy's dates are UTC, and have no zone
+    }
+    return pd.DataFrame(arrays | strings | moments)
 
 
 def columns_of(sample: Any, names: list[str] | None) -> list[Column]:
