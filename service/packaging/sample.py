@@ -65,6 +65,24 @@ def framed(sample: Any) -> Any:
     return pd.DataFrame(arrays | strings | moments)
 
 
+def fitted_columns(sample: Any, names: list[str] | None) -> Any:
+    """
+    The columns of a DataFrame of pandas or polars that an estimator was fitted on, in the order of the fit.
+
+    scikit-learn chooses columns by name behind a ColumnTransformer. Other columns, such as the target, are left out.
+
+    Args:
+        sample: the rows. Other containers, and a DataFrame without one of these columns, are returned unchanged.
+        names: the estimator's names of its features; None if it has none.
+    """
+    if names is None or not hasattr(sample, "columns") or not (hasattr(sample, "iloc") or hasattr(sample, "select")):
+        return sample
+    found = list(map(str, sample.columns))
+    if found == names or len(set(found)) < len(found) or not set(names).issubset(found):
+        return sample
+    return sample[names]
+
+
 def columns_of(sample: Any, names: list[str] | None) -> list[Column]:
     """
     Return the columns of an array, a DataFrame, a Series or a list of texts.

@@ -17,7 +17,7 @@ from service.packaging.inspection.asked import Asked
 from service.packaging.inspection.categories import Encoded, encoded_features
 from service.packaging.inspection.outputs import classes_of, output_classes_of, outputs_of, row_by_row
 from service.packaging.inspection.prober import Prober, complete_row
-from service.packaging.sample import Column, columns_of, framed
+from service.packaging.sample import Column, columns_of, fitted_columns, framed
 from service.runtimes.sklearn_input import estimator_input
 from service.runtimes.sklearn_runtime import answered
 from service.signature import Form, Label, Output, Signature
@@ -45,7 +45,8 @@ def inspect(
     vectorizer = vectorizer_of(estimator)
     if vectorizer is not None:
         sample = as_dicts(vectorizer, sample)
-    original, sample = sample, framed(sample)
+    original = fitted_columns(sample, _names(estimator))
+    sample = framed(original)
     copied = sample is not original
     columns = columns_of(sample, _names(estimator)) if vectorizer is None else dict_columns(sample)
     encoded = encoded_features(estimator, [column.name for column in columns])
