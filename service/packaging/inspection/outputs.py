@@ -128,13 +128,18 @@ def _confidence(estimator: Any, task: Task, sample: Any, asked: Asked) -> list[O
     for method in ("predict_proba", "decision_function") if task == "classifier" else ("decision_function",):
         if hasattr(estimator, method):
             values = asked(method, sample)
-            return [Output(method, _width(values))] if _is_confidence(method, values) else []
+            confident = method != "predict_proba" or _are_probabilities(values, len(estimator.classes_))
+            return [Output(method, _width(values))] if confident else []
     return []
 
 
-def _is_confidence(method: str, values: NDArray[Any]) -> bool:
-    """Whether "probabilities" are from 0 to 1: XGBoost gives raw scores under this name if it was fitted to do so."""
-    return method != "predict_proba" or bool(((values >= -TOLERANCE) & (values <= 1 + TOLERANCE)).all())
+def _are_probabilities(values: NDArray[Any], classes: int) -> bool:
+    """
+    Whether "probabilities" are from 0 to 1, and one for each class.
+
+    XGBoost gives raw scores under this name if it was fitted to do so. Gradient boosting gives two for a single class.
+    """
+    return values.shape[1:] == (classes,) and bool(((values >= -TOLERANCE) & (values <= 1 + TOLERANCE)).all())
 
 
 def _of_several(estimator: Any, sample: Any, predicted: NDArray[Any], asked: Asked) -> list[Output]:
@@ -194,9 +199,9 @@ def classes_of(
         if names is not None:
             raise PackagingError("Classes can only be named for a classifier with one label for each row.")
         return None
-    found = [_plain(each) for each in np.asarray(estimator.classes_).tolist()]
+    found = np.asarray(estimator.classes_).tolist()
     if names is None:
-        return tuple(found)
+        return tuple(map(_plain, found))
     given = [_plain(each) for each in names]
     if len(given) != len(found):
         raise PackagingError(f"The model has {len(found)} classes, {found}; {len(given)} names were given.")
@@ -209,5 +214,8 @@ def _plain(label: Any) -> Label:
     """A label as a type of Python that JSON has. Raises PackagingError for other types."""
     plain = label.item() if isinstance(label, np.generic) else label
     if type(plain) not in (str, int, float, bool):
-        raise PackagingError(f"The name of a class must be a string, a number, true or false; {label!r} is not.")
+        raise PackagingError(
+            f"The name of a class must be a string, a number, true or false; {label!r} is not. Give the names of all "
+            f"classes: classes=[...] for save_model, --classes for add."
+        )
     return cast("Label", plain)
