@@ -24,7 +24,7 @@ class Column(NamedTuple):
         values: float64 with NaN, or objects that are str (dates in ISO 8601) or None.
         dtype: the name of its dtype in pandas; None if the sample is no DataFrame.
         categories: the categories of its dtype, if the dtype has categories.
-        none: whether a missing value was None, and not NaN.
+        none: whether a missing value was None or NA, and not NaN.
         mixed: whether some missing values were None, and others NaN.
     """
 
@@ -134,7 +134,7 @@ def _series(name: str, series: Any) -> Column:
     dtype, kind = str(series.dtype), getattr(series.dtype, "kind", "O")
     if kind in "biuf":
         numbers = series.to_numpy(dtype=np.float64, na_value=np.nan)
-        return Column(name, _KINDS[kind], numbers, dtype)
+        return Column(name, _KINDS[kind], numbers, dtype, none=not isinstance(series.dtype, np.dtype))
     if kind in "mM":
         return _dates(name, series, dtype)
     if dtype == "category":

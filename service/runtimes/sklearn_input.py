@@ -79,7 +79,9 @@ def _numbers(feature: Feature, column: NDArray[np.float64]) -> Any:
     if feature.dtype == "object":
         return _of_dtype(_number_objects(feature, column), dtype)
     # NumPy's integers have no missing value: if a cell is empty, pandas makes the column one of floats, as in the fit.
-    if isinstance(dtype, np.dtype) and dtype.kind in "iub" and feature.missing and bool(np.isnan(column).any()):
+    # Versions of older releases have none of pandas' NA, either.
+    widened = dtype.kind in "iub" if isinstance(dtype, np.dtype) else not feature.missing_is_none
+    if widened and feature.missing and bool(np.isnan(column).any()):
         return column
     return _of_dtype(column, dtype)
 

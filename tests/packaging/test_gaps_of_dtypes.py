@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.impute import SimpleImputer
+from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
@@ -117,3 +118,32 @@ def test_an_imputer_of_na_is_refused_with_the_way_out(tmp_path: Path) -> None:
 
     columns.set_params(simpleimputer__missing_values=np.nan)
     save_model(model.fit(rows, LABELS), rows, name="m", root=tmp_path)
+
+
+def test_far_numbers_with_gaps_are_compared(tmp_path: Path) -> None:
+    """Far from all rows, rounding decides which neighbours fill a gap: no conversion rounds as scikit-learn does."""
+    rows = SOURCE.normal(0, 3, (ROWS, 4))
+    model = KNNImputer(n_neighbors=3).fit(rows)
+    save_model(model, rows, name="m", root=tmp_path)
+    asked = rows[:40] * 10.0 ** SOURCE.integers(0, 9, (40, 4))
+    asked[np.arange(40), SOURCE.integers(0, 4, 40)] = np.nan
+
+    given = pd.DataFrame(asked).astype(object).where(~np.isnan(asked), None).to_numpy().tolist()
+    answer = make_client(Settings(models_dir=tmp_path)).simulate_post(
+        "/prediction", body=json.dumps({"instances": given})
+    )
+    np.testing.assert_allclose(answer.json["predictions"], model.transform(asked), rtol=1e-6)
+
+
+def test_a_gap_among_strings_of_polars_is_none(tmp_path: Path) -> None:
+    """Also if the sample has no gap: polars knows no NaN among strings, and an imputer tells the two apart."""
+    rows = pl.DataFrame({"size": SOURCE.normal(size=ROWS), "word": WORDS})
+    words = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+    columns = make_column_transformer((SimpleImputer(), ["size"]), (words, ["word"]))
+    model = make_pipeline(columns, RandomForestClassifier(5, random_state=0)).fit(rows, LABELS)
+    save_model(model, rows, name="m", root=tmp_path)
+
+    asked = rows.with_columns(word=pl.lit(None, dtype=pl.String))
+    given = json.dumps({"instances": [list(row) for row in asked.rows()]})
+    answer = make_client(Settings(models_dir=tmp_path)).simulate_post("/prediction", body=given)
+    np.testing.assert_allclose(answer.json["probabilities"], model.predict_proba(asked), atol=1e-6)

@@ -49,6 +49,8 @@ def inspect(
     sample = framed(original)
     copied = sample is not original
     columns = columns_of(sample, _names(estimator)) if vectorizer is None else dict_columns(sample)
+    if copied:  # other libraries have no NaN among strings
+        columns = [column._replace(none=True) if column.kind == "string" else column for column in columns]
     encoded = encoded_features(estimator, [column.name for column in columns])
     for position, each in encoded.items():
         _check_kind(columns[position], each.values or [])
