@@ -122,7 +122,7 @@ def test_an_imputer_of_na_is_refused_with_the_way_out(tmp_path: Path) -> None:
 
 def test_far_numbers_with_gaps_are_compared(tmp_path: Path) -> None:
     """Far from all rows, rounding decides which neighbours fill a gap: no conversion rounds as scikit-learn does."""
-    rows = SOURCE.normal(0, 3, (ROWS, 4))
+    rows = SOURCE.normal(0, 3, (ROWS, 4)).astype(np.float32)
     model = KNNImputer(n_neighbors=3).fit(rows)
     save_model(model, rows, name="m", root=tmp_path)
     asked = rows[:40] * 10.0 ** SOURCE.integers(0, 9, (40, 4))

@@ -64,6 +64,7 @@ def inspect(
             "The model answers differently if the sample is a pandas DataFrame, as in the service: give it as one."
         )
     form, features = _form(estimator, asked, sample, columns, outputs)
+    columns = _answered(asked, sample, columns, outputs)
     labels = classes_of(estimator, task, outputs, classes)
     several = output_classes_of(estimator, task, outputs)
     signature = Signature(task, tuple(features), outputs, labels, form, several)
@@ -87,6 +88,23 @@ def inspect(
     features = _with_examples(features, values, example)
     signature = replace(signature, features=tuple(features))
     return signature, Table.unchecked(signature, values)
+
+
+def _answered(asked: Asked, sample: Any, columns: list[Column], outputs: tuple[Output, ...]) -> list[Column]:
+    """The columns without the rows of the sample for which an answer is NaN or infinite: the service refuses them."""
+    answers = [asked(output.name, sample) for output in outputs]
+    finite = np.ones(len(columns[0].values), dtype=bool)
+    for answer in answers:
+        if answer.dtype.kind == "f":
+            finite &= np.isfinite(answer).reshape(len(answer), -1).all(axis=1)
+    if finite.all():
+        return columns
+    if not finite.any():
+        raise PackagingError(
+            "All answers to the sample are NaN or infinite, and JSON has neither: give rows for which the model gives "
+            "numbers, or change the step that does not, such as a logarithm of negative numbers."
+        )
+    return [column._replace(values=column.values[finite]) for column in columns]
 
 
 def _names(estimator: Any) -> list[str] | None:
