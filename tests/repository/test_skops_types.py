@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import skops.io
+from scipy.sparse import csc_array, csc_matrix
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.semi_supervised import LabelSpreading
 
 from service.app import main, open_repository
 from service.packaging import save_model
@@ -132,3 +134,11 @@ def test_functions_of_numpy_that_answer_each_cell_are_listed(function: Any, opti
     pipeline = make_pipeline(FunctionTransformer(function, kw_args=options), LogisticRegression()).fit(ROWS, LABELS)
     built = load_skops(skops.io.dumps(pipeline), trusted_types())
     np.testing.assert_array_equal(built.predict_proba(ROWS), pipeline.predict_proba(ROWS))
+
+
+@pytest.mark.parametrize("kind", [csc_matrix, csc_array])
+def test_sparse_tables_by_columns_are_listed(kind: Any) -> None:
+    """An estimator keeps the table of the fit: a step before it, such as a MissingIndicator, gives one by columns."""
+    model = LabelSpreading(kernel="knn").fit(kind(ROWS), LABELS)
+    built = load_skops(skops.io.dumps(model), trusted_types())
+    np.testing.assert_array_equal(built.predict_proba(ROWS), model.predict_proba(ROWS))
