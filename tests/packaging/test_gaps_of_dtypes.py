@@ -15,7 +15,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder
 
 from service.packaging import save_model
 from service.packaging.errors import PackagingError
@@ -147,3 +147,21 @@ def test_a_gap_among_strings_of_polars_is_none(tmp_path: Path) -> None:
     given = json.dumps({"instances": [list(row) for row in asked.rows()]})
     answer = make_client(Settings(models_dir=tmp_path)).simulate_post("/prediction", body=given)
     np.testing.assert_allclose(answer.json["probabilities"], model.predict_proba(asked), atol=1e-6)
+
+
+@pytest.mark.parametrize(("function", "taken"), [(np.sqrt, False), (None, True)])
+def test_a_gap_among_whole_numbers_changes_no_other_row(function: Any, taken: bool, tmp_path: Path) -> None:
+    """NumPy computes the root of int8 in float16, and the root of a column with a gap in float64."""
+    rows = pd.DataFrame({"age": SOURCE.integers(0, 100, ROWS, dtype=np.int8), "word": WORDS})
+    aged = make_pipeline(FunctionTransformer(function), SimpleImputer())
+    columns = make_column_transformer((aged, ["age"]), (OneHotEncoder(), ["word"]))
+    model = make_pipeline(columns, KNeighborsRegressor(3, weights="distance")).fit(rows, LABELS)
+    save_model(model, rows, name="m", root=tmp_path)
+    client = make_client(Settings(models_dir=tmp_path))
+
+    gap = client.simulate_post("/prediction", json={"instances": [[7, "a"], [None, "a"]]})
+    assert gap.status_code == (200 if taken else 422)
+    alone = client.simulate_post("/prediction", json={"instances": [[7, "a"]]}).json["predictions"]
+    assert alone == (gap.json["predictions"][:1] if taken else alone)
+    asked = pd.DataFrame({"age": np.array([7], np.int8), "word": ["a"]})
+    assert alone == pytest.approx(model.predict(asked).tolist())

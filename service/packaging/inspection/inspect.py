@@ -15,8 +15,9 @@ from service.packaging.dict_sample import as_dicts, dict_columns, vectorizer_of
 from service.packaging.errors import PackagingError
 from service.packaging.inspection.asked import Asked
 from service.packaging.inspection.categories import Encoded, encoded_features
-from service.packaging.inspection.outputs import classes_of, output_classes_of, outputs_of, row_by_row
+from service.packaging.inspection.outputs import classes_of, finite_rows, output_classes_of, outputs_of, row_by_row
 from service.packaging.inspection.prober import Prober, complete_row
+from service.packaging.inspection.widening import without_widening
 from service.packaging.sample import Column, columns_of, fitted_columns, framed
 from service.runtimes.sklearn_input import estimator_input
 from service.runtimes.sklearn_runtime import answered
@@ -64,7 +65,8 @@ def inspect(
             "The model answers differently if the sample is a pandas DataFrame, as in the service: give it as one."
         )
     form, features = _form(estimator, asked, sample, columns, outputs)
-    columns = _answered(asked, sample, columns, outputs)
+    every, finite = columns, finite_rows(asked, sample, outputs)
+    columns = [column._replace(values=column.values[finite]) for column in every]
     labels = classes_of(estimator, task, outputs, classes)
     several = output_classes_of(estimator, task, outputs)
     signature = Signature(task, tuple(features), outputs, labels, form, several)
@@ -85,26 +87,15 @@ def inspect(
         for i, (feature, column) in enumerate(zip(features, columns, strict=True))
     ]
     features = prober.with_gaps(features, known, strict & known.keys())
+    features = without_widening(
+        features,
+        signature,
+        [column.values for column in every],
+        lambda given: _answers_alike(estimator, asked, sample, given, outputs),
+    )
     features = _with_examples(features, values, example)
     signature = replace(signature, features=tuple(features))
     return signature, Table.unchecked(signature, values)
-
-
-def _answered(asked: Asked, sample: Any, columns: list[Column], outputs: tuple[Output, ...]) -> list[Column]:
-    """The columns without the rows of the sample for which an answer is NaN or infinite: the service refuses them."""
-    answers = [asked(output.name, sample) for output in outputs]
-    finite = np.ones(len(columns[0].values), dtype=bool)
-    for answer in answers:
-        if answer.dtype.kind == "f":
-            finite &= np.isfinite(answer).reshape(len(answer), -1).all(axis=1)
-    if finite.all():
-        return columns
-    if not finite.any():
-        raise PackagingError(
-            "All answers to the sample are NaN or infinite, and JSON has neither: give rows for which the model gives "
-            "numbers, or change the step that does not, such as a logarithm of negative numbers."
-        )
-    return [column._replace(values=column.values[finite]) for column in columns]
 
 
 def _names(estimator: Any) -> list[str] | None:

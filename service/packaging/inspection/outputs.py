@@ -101,6 +101,24 @@ def outputs_of(estimator: Any, sample: Any, asked: Asked) -> tuple[Task, tuple[O
     return task, tuple(outputs)
 
 
+def finite_rows(asked: Asked, sample: Any, outputs: tuple[Output, ...]) -> NDArray[np.bool_]:
+    """
+    Which rows of the sample have finite answers only, bool, shape (rows,): the service refuses the other rows.
+
+    Raises:
+        PackagingError: no row has.
+    """
+    answers = [asked(output.name, sample) for output in outputs]
+    numbers = [each.reshape(len(each), -1) for each in answers if each.dtype.kind == "f"]
+    finite = np.isfinite(np.concatenate(numbers, axis=1)).all(axis=1) if numbers else np.ones(len(answers[0]), bool)
+    if not finite.any():
+        raise PackagingError(
+            "All answers to the sample are NaN or infinite, and JSON has neither: give rows for which the model gives "
+            "numbers, or change the step that does not, such as a logarithm of negative numbers."
+        )
+    return finite
+
+
 def _transformed(values: NDArray[Any]) -> Output:
     """The output of a transformer. Raises PackagingError if it does not give numbers, or gives more than `WIDEST`."""
     if values.ndim != 2 or values.dtype.kind not in "fiub":
