@@ -122,11 +122,13 @@ def test_an_imputer_of_na_is_refused_with_the_way_out(tmp_path: Path) -> None:
 
 def test_far_numbers_with_gaps_are_compared(tmp_path: Path) -> None:
     """Far from all rows, rounding decides which neighbours fill a gap: no conversion rounds as scikit-learn does."""
-    rows = SOURCE.normal(0, 3, (ROWS, 4)).astype(np.float32)
+    source = np.random.default_rng(0)
+    rows = source.normal(0, 3, (ROWS, 5)).astype(np.float32)
     model = KNNImputer(n_neighbors=3).fit(rows)
     save_model(model, rows, name="m", root=tmp_path)
-    asked = rows[:40] * 10.0 ** SOURCE.integers(0, 9, (40, 4))
-    asked[np.arange(40), SOURCE.integers(0, 4, 40)] = np.nan
+    asked = source.normal(0, 3, (300, 5))
+    asked[source.random(asked.shape) < 0.2] = 1e9
+    asked[np.arange(300), source.integers(0, 5, 300)] = np.nan
 
     given = pd.DataFrame(asked).astype(object).where(~np.isnan(asked), None).to_numpy().tolist()
     answer = make_client(Settings(models_dir=tmp_path)).simulate_post(
