@@ -55,7 +55,7 @@ class Feature(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
         period: first and last date of the sample, for dates.
         max_magnitude: the largest magnitude of the model's arithmetic (float32's for bare trees); `limit` in JSON.
         dtype: the column's dtype; None if the estimator wants no DataFrame.
-        missing_is_none: whether a missing string is None for the estimator, not NaN; `none` in JSON.
+        missing_is_none: whether a missing value is None or NA for the estimator, not NaN; `none` in JSON.
     """
 
     name: str

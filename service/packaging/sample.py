@@ -24,7 +24,7 @@ class Column(NamedTuple):
         values: float64 with NaN, or objects that are str (dates in ISO 8601) or None.
         dtype: the name of its dtype in pandas; None if the sample is no DataFrame.
         categories: the categories of its dtype, if the dtype has categories.
-        none: whether a missing string was None, and not NaN.
+        none: whether a missing value was None or NA, and not NaN.
         mixed: whether some missing values were None, and others NaN.
     """
 
@@ -56,7 +56,31 @@ def framed(sample: Any) -> Any:
             f"The columns of the sample, a {kind}, cannot be read: give a DataFrame of pandas or polars, or an array."
         ) from ex
     strings = {name: pd.Series(array, dtype=object) for name, array in arrays.items() if array.dtype.kind in "OUS"}
-    return pd.DataFrame(arrays | strings)
+    zones = {str(name): getattr(getattr(sample[name], "dtype", None), "time_zone", None) for name in sample.columns}
+    moments = {
+        name: pd.Series(array).dt.tz_localize("UTC").dt.tz_convert(zones[name])
+        for name, array in arrays.items()
+        if zones[name] is not None and array.dtype.kind == "M"  # NumPy's dates are UTC, and have no zone
+    }
+    return pd.DataFrame(arrays | strings | moments)
+
+
+def fitted_columns(sample: Any, names: list[str] | None) -> Any:
+    """
+    The columns of a DataFrame of pandas or polars that an estimator was fitted on, in the order of the fit.
+
+    scikit-learn chooses columns by name behind a ColumnTransformer. Other columns, such as the target, are left out.
+
+    Args:
+        sample: the rows. Other containers, and a DataFrame without one of these columns, are returned unchanged.
+        names: the estimator's names of its features; None if it has none.
+    """
+    if names is None or not hasattr(sample, "columns") or not (hasattr(sample, "iloc") or hasattr(sample, "select")):
+        return sample
+    found = list(map(str, sample.columns))
+    if found == names or len(set(found)) < len(found) or not set(names).issubset(found):
+        return sample
+    return sample[names]
 
 
 def columns_of(sample: Any, names: list[str] | None) -> list[Column]:
@@ -110,7 +134,7 @@ def _series(name: str, series: Any) -> Column:
     dtype, kind = str(series.dtype), getattr(series.dtype, "kind", "O")
     if kind in "biuf":
         numbers = series.to_numpy(dtype=np.float64, na_value=np.nan)
-        return Column(name, _KINDS[kind], numbers, dtype)
+        return Column(name, _KINDS[kind], numbers, dtype, none=not isinstance(series.dtype, np.dtype))
     if kind in "mM":
         return _dates(name, series, dtype)
     if dtype == "category":
@@ -153,9 +177,9 @@ def _objects(name: str, values: NDArray[Any]) -> Column:
     nones = [each is None for each in values[missing].tolist()]
     none, mixed = any(nones), any(nones) and not all(nones)
     if present and all(isinstance(each, bool | np.bool_) for each in present):
-        return Column(name, "bool", _numbers(values, missing), "object", mixed=mixed)
+        return Column(name, "bool", _numbers(values, missing), "object", none=none, mixed=mixed)
     if present and all(isinstance(each, int | float | np.number) for each in present):
-        return Column(name, "float", _numbers(values, missing), "object", mixed=mixed)
+        return Column(name, "float", _numbers(values, missing), "object", none=none, mixed=mixed)
     if not all(isinstance(each, str) for each in present):
         raise PackagingError(f"{name} mixes values of several types: fit the model on strings, or on numbers.")
     strings = np.full(len(values), None, dtype=object)

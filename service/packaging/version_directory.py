@@ -11,8 +11,10 @@ from importlib.metadata import version as installed
 from pathlib import Path, PosixPath
 
 from service.packaging.errors import PackagingError
+from service.repository.described import check_outputs
 from service.repository.directory import FILENAME, NAME, VERSION
 from service.repository.manifest import Booster, Golden, Importances, LibraryVersions, Manifest, Proof, digest
+from service.repository.model import Refused
 from service.repository.summary import summary
 from service.signature import Signature
 
@@ -33,8 +35,12 @@ def publish(
     Write the directory of a version, with its manifest, and return its path. It appears with all files at once.
 
     Raises:
-        PackagingError: the model does not give one answer for each golden row.
+        PackagingError: the model does not give one answer for each golden row, or its outputs contradict each other.
     """
+    try:
+        check_outputs(signature)
+    except Refused as ex:
+        raise PackagingError(f"The service would refuse it: {ex}.") from ex
     if len(golden.predict) != len(golden.rows):
         raise PackagingError(f"The model gives {len(golden.predict)} answers for {len(golden.rows)} rows.")
     manifest = Manifest(

@@ -26,6 +26,7 @@ _MOST_RATIO = 100
 MOST_EXPANDED = 8 * 1024**3
 """A skops file is a zip archive. An archive that expands to more bytes is refused."""
 
+_NA = "pandas.api.typing.NAType"
 _SKOPS_TYPES = Path(__file__).resolve().parents[2] / "conf" / "skops-types.txt"
 
 
@@ -109,6 +110,8 @@ def load_skops(artifact: bytes, types: list[str], code: OwnCode | None = None) -
 
 def _unlisted(names: list[str]) -> str:
     """A sentence that says which types are not listed, and what to do."""
+    if _NA in names:
+        return "it holds pandas.NA, which a skops file cannot hold: give numpy.nan as missing_values, and fit it again"
     listed = ", ".join(names)
     if any(name.startswith("__main__.") or "<" in name for name in names):
         return (

@@ -197,7 +197,7 @@ class Rollout:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Say how models are rolled out."""
-        raise Problem(400, "Clients cannot load or unload models: change the models directory, and run `reload` there.")
+        raise Problem(400, "Clients cannot load models: change the models directory, then send SIGHUP or run `reload`.")
 
 
 class _Filter(Struct):

@@ -44,8 +44,10 @@ def estimator_input(signature: Signature, table: Table) -> Any:
 
 
 def _strings(feature: Feature, column: NDArray[Any]) -> NDArray[Any]:
-    """The column as objects. A missing string becomes None or NaN: the kind that the estimator was fitted on."""
-    if feature.numeric or feature.missing_is_none or not feature.missing:
+    """The column as objects. A missing value becomes None or NaN: the kind that the estimator was fitted on."""
+    if feature.numeric:
+        return _number_objects(feature, column)
+    if feature.missing_is_none or not feature.missing:
         return column.astype(object)
     return np.array([np.nan if each is None else each for each in column], dtype=object)
 
@@ -66,11 +68,31 @@ def _cells(feature: Feature, column: NDArray[Any]) -> Any:
     if not feature.numeric:
         dtype = _dtype(feature.dtype)  # strings of pandas have one missing value, others may have two
         return _of_dtype(column if isinstance(dtype, pd.StringDtype) else _strings(feature, column), dtype)
-    # NumPy's integers have no missing value: if a cell is empty, pandas makes the column one of floats, as in the fit.
-    gaps = feature.missing and bool(np.isnan(column).any())
-    if gaps or feature.dtype == "float64":
+    return _numbers(feature, column)
+
+
+def _numbers(feature: Feature, column: NDArray[np.float64]) -> Any:
+    """The same for numbers, and for true and false."""
+    if feature.dtype in (None, "float64"):
         return column
-    return _of_dtype(column, _dtype(feature.dtype))
+    dtype = _dtype(feature.dtype)
+    if feature.dtype == "object":
+        return _of_dtype(_number_objects(feature, column), dtype)
+    # NumPy's integers have no missing value: if a cell is empty, pandas makes the column one of floats, as in the fit.
+    # Versions of older releases have none of pandas' NA, either.
+    widened = dtype.kind in "iub" if isinstance(dtype, np.dtype) else not feature.missing_is_none
+    if widened and feature.missing and bool(np.isnan(column).any()):
+        return column
+    return _of_dtype(column, dtype)
+
+
+def _number_objects(feature: Feature, column: NDArray[np.float64]) -> NDArray[Any]:
+    """Numbers, or true and false, as objects. A missing one becomes None or NaN: the kind of the fit."""
+    missing = np.isnan(column)
+    objects = (column != 0).astype(object) if feature.type == "bool" else column.astype(object)
+    if missing.any():
+        objects[missing] = None if feature.missing_is_none else np.nan
+    return objects
 
 
 def _of_dtype(column: NDArray[Any], dtype: Any) -> Any:

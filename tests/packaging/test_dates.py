@@ -14,6 +14,7 @@ import falcon.testing
 import joblib
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 from sklearn.compose import make_column_selector, make_column_transformer
@@ -317,3 +318,17 @@ def test_durations_and_arrays_of_dates_are_refused(sample: Any, sentence: str, t
 
     with pytest.raises(PackagingError, match=sentence):
         save_model(model, sample, name="m", root=tmp_path)
+
+
+def test_polars_dates_keep_their_time_zone(tmp_path: Path) -> None:
+    """A request gives the offset, so that no local time is taken for one of UTC."""
+    rows = pl.DataFrame({"when": pl.Series(HOURS.to_pydatetime().tolist(), dtype=pl.Datetime("us", "Europe/Berlin"))})
+    model = make_pipeline(MinMaxScaler(), Ridge()).fit(rows, NUMBERS.km)
+    manifest = read(save_model(model, rows, name="m", root=tmp_path))
+    client = make_client(Settings(models_dir=tmp_path))
+
+    asked = json.dumps({"instances": [[each.isoformat()] for each in HOURS]})
+    assert manifest.signature.features[0].dtype == "datetime64[us, Europe/Berlin]"
+    np.testing.assert_allclose(client.simulate_post("/prediction", body=asked).json["predictions"], model.predict(rows))
+    local = json.dumps({"instances": [["2024-04-01T12:00:00"]]})
+    assert_problem(client.simulate_post("/prediction", body=local), 422, "/instances/0/0")

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_wine
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor, RandomForestClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.feature_extraction.text import CountVectorizer
@@ -310,6 +311,22 @@ def test_polars_is_taken(tmp_path: Path) -> None:
 
     assert manifest.signature.names == ("a", "b", "c")
     assert answer(tmp_path, asked)["predictions"] == model.predict(rows).tolist()
+
+
+@pytest.mark.parametrize("library", [pd, pl])
+@pytest.mark.parametrize("final", [DummyClassifier(), LogisticRegression()], ids=str)
+def test_columns_are_found_by_name(library: Any, final: Any, tmp_path: Path) -> None:
+    """The sample may have them in another order than the fit, and others, such as the target."""
+    columns = {"a": GENERATOR.normal(size=60), "b": GENERATOR.normal(100, 1, 60), "c": ["x", "y"] * 30}
+    rows = pd.DataFrame(columns)
+    chosen = make_column_transformer((StandardScaler(), ["a", "b"]), (OneHotEncoder(), ["c"]))
+    model = make_pipeline(chosen, final).fit(rows, rows.a > 0)
+    sample = library.DataFrame({"target": rows.a.to_numpy(), **dict(reversed(columns.items()))})
+    manifest = read(save_model(model, sample, name="m", root=tmp_path))
+
+    assert manifest.signature.names == ("a", "b", "c")
+    assert [each.range and round(each.range[0], -2) for each in manifest.signature.features] == [0, 100, None]
+    assert answer(tmp_path, rows.to_numpy().tolist())["predictions"] == model.predict(rows).tolist()
 
 
 def test_a_search_is_served_by_its_best_estimator(tmp_path: Path) -> None:

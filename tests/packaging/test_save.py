@@ -12,7 +12,12 @@ import pandas as pd
 import pytest
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_diabetes, load_iris, make_classification
-from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -270,3 +275,33 @@ def test_a_conversion_that_differs_does_not_serve(tmp_path: Path, monkeypatch: p
     manifest = read(save_model(estimator, rows, name="m", root=tmp_path))
     assert (manifest.runtime, manifest.proof.reason) == ("sklearn", "no converter")
     assert answers(load(tmp_path, "m"), rows) == estimator.predict(rows).tolist()
+
+
+@pytest.mark.parametrize("label", ["only", 3, True])
+def test_a_single_class_is_served(label: Any, tmp_path: Path) -> None:
+    """Also without probabilities: gradient boosting of histograms gives two for a single class."""
+    rows, _ = load_iris(return_X_y=True)
+    for estimator in (HistGradientBoostingClassifier(max_iter=2), DecisionTreeClassifier()):
+        model = estimator.fit(rows, [label] * len(rows))
+        name = type(model).__name__
+        save_model(model, rows, name=name, root=tmp_path)
+        served = open_repository(Settings(models_dir=tmp_path)).get(name)
+        prediction = served.runtime.predict(Table.from_matrix(served.signature, rows))
+
+        assert served.signature.classes == (label,)
+        assert (prediction.predict == 0).all()
+        assert (prediction.probabilities is None) == (estimator.predict_proba(rows).shape[1] == 2)
+
+
+def test_labels_that_json_lacks_need_names(tmp_path: Path) -> None:
+    """The names take the places of the labels in the answers."""
+    rows, kinds = load_iris(return_X_y=True)
+    years = np.array(["2024-01-01", "2025-01-01", "2026-01-01"], dtype="datetime64[D]")
+    model = LogisticRegression(max_iter=1000).fit(rows, years[kinds])
+    with pytest.raises(PackagingError, match=r"Give the names of all classes: classes=\[\.\.\.\] for save_model"):
+        save_model(model, rows, name="years", root=tmp_path)
+
+    save_model(model, rows, name="years", root=tmp_path, classes=[2024, 2025, 2026])
+    served = open_repository(Settings(models_dir=tmp_path)).get("years")
+    found = served.runtime.predict(Table.from_matrix(served.signature, rows)).predict
+    np.testing.assert_array_equal(years[found], model.predict(rows))

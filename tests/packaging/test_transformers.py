@@ -121,3 +121,18 @@ def test_a_method_for_a_function_is_refused_with_the_way_out(method: Any, tmp_pa
     with pytest.raises(PackagingError, match=r"a method of a class.*top level of a module.*--code"):
         save_model(model, sample, name="m", root=tmp_path)
     assert not list(tmp_path.rglob("manifest.json"))
+
+
+def test_rows_of_the_sample_without_a_finite_answer_are_left_out(tmp_path: Path) -> None:
+    """The service refuses such rows. A sample of such rows alone is refused with the way out."""
+    rows = NUMBERS.assign(a=NUMBERS.a.mask(np.arange(60) % 7 == 0))
+    scaler = StandardScaler().fit(rows)  # lets NaN through
+    save_model(scaler, rows, name="m", root=tmp_path)
+    client = make_client(Settings(models_dir=tmp_path))
+    answer = client.simulate_post("/prediction", json={"instances": rows[1:7].to_numpy().tolist()}).json
+    np.testing.assert_allclose(answer["predictions"], scaler.transform(rows[1:7]))
+    assert client.simulate_post("/prediction", json={"instances": [[None, 1.0, 2.0]]}).status_code == 422
+
+    logarithm = FunctionTransformer(np.log).fit(-NUMBERS.abs())
+    with pytest.raises(PackagingError, match=r"All answers to the sample are NaN or infinite.* change the step"):
+        save_model(logarithm, -NUMBERS.abs(), name="m", root=tmp_path)

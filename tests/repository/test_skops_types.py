@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 import skops.io
+from scipy.sparse import csc_array, csc_matrix
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.semi_supervised import LabelSpreading
 
 from service.app import main, open_repository
 from service.packaging import save_model
@@ -114,3 +117,28 @@ def test_a_directory_is_no_file(tmp_path: Path) -> None:
     """As Docker makes one where a file that is to be mounted is missing."""
     with pytest.raises(SettingsError, match=r"cannot be read: Is a directory\.$"):
         trusted_types(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("function", "options"),
+    [
+        (np.clip, {"a_min": -1, "a_max": 1}),
+        (np.digitize, {"bins": [0.0, 1.0]}),
+        (np.nan_to_num, {"nan": -1.0}),
+        (np.round, {"decimals": 1}),
+        (np.around, {}),
+    ],
+)
+def test_functions_of_numpy_that_answer_each_cell_are_listed(function: Any, options: dict[str, Any]) -> None:
+    """A FunctionTransformer may call them without a file of the operator's."""
+    pipeline = make_pipeline(FunctionTransformer(function, kw_args=options), LogisticRegression()).fit(ROWS, LABELS)
+    built = load_skops(skops.io.dumps(pipeline), trusted_types())
+    np.testing.assert_array_equal(built.predict_proba(ROWS), pipeline.predict_proba(ROWS))
+
+
+@pytest.mark.parametrize("kind", [csc_matrix, csc_array])
+def test_sparse_tables_by_columns_are_listed(kind: Any) -> None:
+    """An estimator keeps the table of the fit: a step before it, such as a MissingIndicator, gives one by columns."""
+    model = LabelSpreading(kernel="knn").fit(kind(ROWS), LABELS)
+    built = load_skops(skops.io.dumps(model), trusted_types())
+    np.testing.assert_array_equal(built.predict_proba(ROWS), model.predict_proba(ROWS))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+from msgspec.structs import replace
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import RadiusNeighborsClassifier
@@ -261,6 +262,7 @@ def test_a_table_is_made_as_pandas_makes_it_of_series(gaps: bool, count: int) ->
     """The same dtypes, values and kinds of missing values, in the same layout in memory."""
     kinds = [(kind, dtype) for kind, dtypes in COLUMNS.items() for dtype in dtypes]
     features = [Feature(f"x{i}", kind, dtype=dtype, missing=gaps) for i, (kind, dtype) in enumerate(kinds)]  # type: ignore[arg-type]
+    features += [replace(each, name=f"{each.name} NA", missing_is_none=True) for each in features if _nullable(each)]
     numbers, words = np.array([1.0, 0.0, 1.0, 0.0, 1.0]), np.array(["a", "b", "c", "d", "e"], dtype=object)
     if gaps:
         numbers[0], words[0] = np.nan, None
@@ -276,12 +278,21 @@ def test_a_table_is_made_as_pandas_makes_it_of_series(gaps: bool, count: int) ->
     assert made[["x0", "x4"]].to_numpy().flags.c_contiguous == expected[["x0", "x4"]].to_numpy().flags.c_contiguous
 
 
+def _nullable(feature: Feature) -> bool:
+    return feature.dtype in ("Float64", "Int64", "boolean")
+
+
 def _series(feature: Feature, column: Any) -> Any:
     """A column as a Series. NumPy's integers and booleans have no missing value, so such a column has floats."""
     if feature.type == "text":
         cells = [np.nan if each is None else each for each in column]
         return pd.Series(np.array(cells, dtype=object), dtype=feature.dtype)
-    return pd.Series(column) if np.isnan(column).any() else pd.Series(column, dtype=feature.dtype)
+    if feature.dtype == "object":
+        flags = [np.nan if np.isnan(each) else bool(each) for each in column]
+        return pd.Series(flags if feature.type == "bool" else column, dtype=object)
+    whole = feature.dtype in (None, "int64", "int8", "uint16", "bool")
+    widened = whole or (_nullable(feature) and not feature.missing_is_none)
+    return pd.Series(column) if widened and np.isnan(column).any() else pd.Series(column, dtype=feature.dtype)
 
 
 def test_fractions_in_a_column_of_whole_numbers_are_refused() -> None:

@@ -46,7 +46,7 @@ def convert(estimator: Any, signature: Signature) -> list[Candidate]:
     except subprocess.TimeoutExpired:
         return [Candidate("any", None, f"the conversion did not end within {SECONDS:g} seconds")]
     except subprocess.CalledProcessError as ex:
-        last = ex.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        last = ex.stderr.decode(errors="replace").strip().rpartition("\n")[2] or f"it ended with status {ex.returncode}"
         return [Candidate("any", None, f"the conversion crashed: {last}")]
     return [Candidate(*each) for each in pickle.loads(child.stdout)]  # noqa: S301 (from our own child)
 

@@ -15,9 +15,10 @@ from service.packaging.dict_sample import as_dicts, dict_columns, vectorizer_of
 from service.packaging.errors import PackagingError
 from service.packaging.inspection.asked import Asked
 from service.packaging.inspection.categories import Encoded, encoded_features
-from service.packaging.inspection.outputs import classes_of, output_classes_of, outputs_of, row_by_row
+from service.packaging.inspection.outputs import classes_of, finite_rows, output_classes_of, outputs_of, row_by_row
 from service.packaging.inspection.prober import Prober, complete_row
-from service.packaging.sample import Column, columns_of, framed
+from service.packaging.inspection.widening import without_widening
+from service.packaging.sample import Column, columns_of, fitted_columns, framed
 from service.runtimes.sklearn_input import estimator_input
 from service.runtimes.sklearn_runtime import answered
 from service.signature import Form, Label, Output, Signature
@@ -45,9 +46,12 @@ def inspect(
     vectorizer = vectorizer_of(estimator)
     if vectorizer is not None:
         sample = as_dicts(vectorizer, sample)
-    original, sample = sample, framed(sample)
+    original = fitted_columns(sample, _names(estimator))
+    sample = framed(original)
     copied = sample is not original
     columns = columns_of(sample, _names(estimator)) if vectorizer is None else dict_columns(sample)
+    if copied:  # other libraries have no NaN among strings
+        columns = [column._replace(none=True) if column.kind == "string" else column for column in columns]
     encoded = encoded_features(estimator, [column.name for column in columns])
     for position, each in encoded.items():
         _check_kind(columns[position], each.values or [])
@@ -61,6 +65,8 @@ def inspect(
             "The model answers differently if the sample is a pandas DataFrame, as in the service: give it as one."
         )
     form, features = _form(estimator, asked, sample, columns, outputs)
+    every, finite = columns, finite_rows(asked, sample, outputs)
+    columns = [column._replace(values=column.values[finite]) for column in every]
     labels = classes_of(estimator, task, outputs, classes)
     several = output_classes_of(estimator, task, outputs)
     signature = Signature(task, tuple(features), outputs, labels, form, several)
@@ -81,6 +87,12 @@ def inspect(
         for i, (feature, column) in enumerate(zip(features, columns, strict=True))
     ]
     features = prober.with_gaps(features, known, strict & known.keys())
+    features = without_widening(
+        features,
+        signature,
+        [column.values for column in every],
+        lambda given: _answers_alike(estimator, asked, sample, given, outputs),
+    )
     features = _with_examples(features, values, example)
     signature = replace(signature, features=tuple(features))
     return signature, Table.unchecked(signature, values)

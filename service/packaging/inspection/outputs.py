@@ -101,6 +101,24 @@ def outputs_of(estimator: Any, sample: Any, asked: Asked) -> tuple[Task, tuple[O
     return task, tuple(outputs)
 
 
+def finite_rows(asked: Asked, sample: Any, outputs: tuple[Output, ...]) -> NDArray[np.bool_]:
+    """
+    Which rows of the sample have finite answers only, bool, shape (rows,): the service refuses the other rows.
+
+    Raises:
+        PackagingError: no row has.
+    """
+    answers = [asked(output.name, sample) for output in outputs]
+    numbers = [each.reshape(len(each), -1) for each in answers if each.dtype.kind == "f"]
+    finite = np.isfinite(np.concatenate(numbers, axis=1)).all(axis=1) if numbers else np.ones(len(answers[0]), bool)
+    if not finite.any():
+        raise PackagingError(
+            "All answers to the sample are NaN or infinite, and JSON has neither: give rows for which the model gives "
+            "numbers, or change the step that does not, such as a logarithm of negative numbers."
+        )
+    return finite
+
+
 def _transformed(values: NDArray[Any]) -> Output:
     """The output of a transformer. Raises PackagingError if it does not give numbers, or gives more than `WIDEST`."""
     if values.ndim != 2 or values.dtype.kind not in "fiub":
@@ -128,13 +146,18 @@ def _confidence(estimator: Any, task: Task, sample: Any, asked: Asked) -> list[O
     for method in ("predict_proba", "decision_function") if task == "classifier" else ("decision_function",):
         if hasattr(estimator, method):
             values = asked(method, sample)
-            return [Output(method, _width(values))] if _is_confidence(method, values) else []
+            confident = method != "predict_proba" or _are_probabilities(values, len(estimator.classes_))
+            return [Output(method, _width(values))] if confident else []
     return []
 
 
-def _is_confidence(method: str, values: NDArray[Any]) -> bool:
-    """Whether "probabilities" are from 0 to 1: XGBoost gives raw scores under this name if it was fitted to do so."""
-    return method != "predict_proba" or bool(((values >= -TOLERANCE) & (values <= 1 + TOLERANCE)).all())
+def _are_probabilities(values: NDArray[Any], classes: int) -> bool:
+    """
+    Whether "probabilities" are from 0 to 1, and one for each class.
+
+    XGBoost gives raw scores under this name if it was fitted to do so. Gradient boosting gives two for a single class.
+    """
+    return values.shape[1:] == (classes,) and bool(((values >= -TOLERANCE) & (values <= 1 + TOLERANCE)).all())
 
 
 def _of_several(estimator: Any, sample: Any, predicted: NDArray[Any], asked: Asked) -> list[Output]:
@@ -194,9 +217,9 @@ def classes_of(
         if names is not None:
             raise PackagingError("Classes can only be named for a classifier with one label for each row.")
         return None
-    found = [_plain(each) for each in np.asarray(estimator.classes_).tolist()]
+    found = np.asarray(estimator.classes_).tolist()
     if names is None:
-        return tuple(found)
+        return tuple(map(_plain, found))
     given = [_plain(each) for each in names]
     if len(given) != len(found):
         raise PackagingError(f"The model has {len(found)} classes, {found}: give as many names, not {len(given)}.")
@@ -209,5 +232,8 @@ def _plain(label: Any) -> Label:
     """A label as a type of Python that JSON has. Raises PackagingError for other types."""
     plain = label.item() if isinstance(label, np.generic) else label
     if type(plain) not in (str, int, float, bool):
-        raise PackagingError(f"The name of a class must be a string, a number, true or false; {label!r} is not.")
+        raise PackagingError(
+            f"The name of a class must be a string, a number, true or false; {label!r} is not. Give the names of all "
+            f"classes: classes=[...] for save_model, --classes for add."
+        )
     return cast("Label", plain)

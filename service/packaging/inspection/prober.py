@@ -122,7 +122,10 @@ class Prober:
         else:
             refused = self._refused_by_the_last_step(numbers)
             allowed = self._accepted(tuple(features), numbers, refused, last_step=True)
-        found = [replace(each, missing=i in allowed, missing_is_none=False) for i, each in enumerate(features)]
+        found = [
+            replace(each, missing=i in allowed, missing_is_none=i in allowed and each.missing_is_none)
+            for i, each in enumerate(features)
+        ]
         strings = {i: _none(each, known.get(i)) for i, each in enumerate(features) if not each.numeric}
         for kinds in (strings, {i: not none for i, none in strings.items()}):
             left = {i: none for i, none in kinds.items() if not found[i].missing}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from onnx import ModelProto, TensorProto, shape_inference
+from onnx import GraphProto, ModelProto, TensorProto, helper, shape_inference
+
+_VALUES = {"values_floats": TensorProto.FLOAT, "values_int64s": TensorProto.INT64, "values_strings": TensorProto.STRING}
+"""The types of a LabelEncoder's answers, by the attribute that holds them."""
 
 
 def declare_outputs(model: ModelProto) -> None:
@@ -16,6 +19,7 @@ def declare_outputs(model: ModelProto) -> None:
     blank.CopyFrom(model)
     for output in blank.graph.output:
         output.type.Clear()
+    _replace_untyped(blank.graph)
     try:
         inferred = shape_inference.infer_shapes(blank).graph.output
     except Exception:  # noqa: BLE001 (then ONNX Runtime says what is wrong)
@@ -25,3 +29,17 @@ def declare_outputs(model: ModelProto) -> None:
         kind = TensorProto.FLOAT if output.name in trees else found.type.tensor_type.elem_type
         if kind:
             output.type.tensor_type.elem_type = kind
+
+
+def _replace_untyped(graph: GraphProto) -> None:
+    """
+    Replace nodes by nodes that give the same types, because onnx cannot follow the types through the first ones.
+
+    onnx does not know what an Imputer gives, and it crashes at a LabelEncoder whose input has no known type.
+    """
+    for node in graph.node:
+        kind = next((_VALUES[each.name] for each in node.attribute if each.name in _VALUES), None)
+        if node.op_type == "Imputer":
+            node.CopyFrom(helper.make_node("Identity", node.input, node.output))
+        elif node.op_type == "LabelEncoder" and kind is not None:
+            node.CopyFrom(helper.make_node("Cast", node.input, node.output, to=kind))

@@ -120,7 +120,17 @@ class RowMaker:
         """Rows with missing values; empty if the model accepts no missing value."""
         if not any(feature.missing for feature in self._signature.features):
             return self.in_range(0)
-        columns = self.in_range(rows)
+        return self._with_gaps(self.in_range(rows))
+
+    def far_with_gaps(self, rows: int, limits: Limits) -> list[NDArray[Any]]:
+        """The same with numbers of any magnitude up to the limits, to which an imputer may find other neighbours."""
+        if not any(feature.missing for feature in self._signature.features):
+            return self.in_range(0)
+        return self._with_gaps(self.of_any_magnitude(rows, limits))
+
+    def _with_gaps(self, columns: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        """The rows without some of their values."""
+        rows = len(columns[0])
         for position, feature in enumerate(self._signature.features):
             if feature.missing:
                 gaps = self._generator.random(rows) < GAPS

@@ -18,6 +18,9 @@ from service.table import Table
 RANDOM_ROWS = 1000
 """The number of random rows of each kind: within the ranges of features, of any magnitude, and with gaps."""
 
+FAR_GAP_ROWS = 200
+"""The number of rows with gaps and with numbers of any magnitude."""
+
 SAMPLE_ROWS = 20_000
 """At most this many rows of the sample are compared."""
 
@@ -54,10 +57,10 @@ class ProofRows:
         yield "gaps", self.gaps if self._once else self._maker.with_gaps(RANDOM_ROWS)
 
     def far(self, limits: Limits) -> Columns:
-        """Rows with numbers of any magnitude up to these limits, and at these limits."""
+        """Rows with numbers of any magnitude up to these limits, also with gaps, and rows at these limits."""
         if self._farthest is None or self._farthest[0] != limits or not self._once:
-            rows = self._maker.of_any_magnitude(RANDOM_ROWS, limits), self._maker.at_magnitude(limits)
-            self._farthest = limits, concatenated(*rows)
+            far = self._maker.of_any_magnitude(RANDOM_ROWS, limits), self._maker.at_magnitude(limits)
+            self._farthest = limits, concatenated(*far, self._maker.far_with_gaps(FAR_GAP_ROWS, limits))
         return self._farthest[1]
 
     @cached_property

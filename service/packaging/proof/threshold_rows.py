@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pandas import to_numeric
+from pandas import DataFrame, to_numeric
 
 from service.packaging.boosters import library_of
 from service.packaging.conversion.neighbours import ROWS_EACH, Numbers, beside, bisected, put
@@ -102,8 +102,11 @@ class Thresholds:
 
 def _numbers(given: Any) -> NDArray[np.float64]:
     """The rows as numbers. Strings, which a booster takes as categories, become NaN: they have no thresholds."""
-    if hasattr(given, "dtypes"):
-        given = given.apply(to_numeric, errors="coerce")
+    if getattr(given, "dtype", np.dtype(object)).kind == "O" and not hasattr(given, "toarray"):  # perhaps with NA
+        numbers: NDArray[np.float64] = (
+            DataFrame(given).apply(to_numeric, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        )
+        return numbers
     return np.asarray(given.toarray() if hasattr(given, "toarray") else given, dtype=np.float64)
 
 
