@@ -23,7 +23,8 @@ class Authority:
         self.certificate = directory / "ca.pem"
         self._key = directory / "ca.key"
         self._issued = 0
-        self._make(self.certificate, self._key, "-x509", "-days", "2", "-subj", "/CN=an authority of the tests")
+        subject = ["-subj", "/CN=an authority of the tests", "-addext", "keyUsage=critical,keyCertSign"]
+        self._make(self.certificate, self._key, "-x509", "-days", "2", *subject)
 
     @property
     def context(self) -> ssl.SSLContext:

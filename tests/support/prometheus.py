@@ -75,7 +75,8 @@ class Prometheus:
         assert self.process.poll() is None, self.log.read_text()
         try:
             return listens(self.port) and bool(self.query("up == 1"))
-        except urllib.error.HTTPError:  # it is starting
+        except urllib.error.HTTPError as ex:  # it is starting
+            ex.close()
             return False
 
     def __enter__(self) -> Self:
