@@ -79,6 +79,11 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
                                                                   "self._baseline_prediction =", "self._bin_mapper ="),
         "ensemble/_iforest.py": ("self._max_features =",),
         "ensemble/_voting.py": ("def _weights_not_none(",),
+        "feature_extraction/text.py": ("class _VectorizerMixin:", "_white_spaces =", "def _count_vocab(",
+                                       "def _char_ngrams(self, text_document)",
+                                       "def _char_wb_ngrams(self, text_document)",
+                                       "def _word_ngrams(self, tokens, stop_words=None)"),
+        # which are replaced (runtimes/ngrams.py)
         "metrics/_dist_metrics.pyx.tp": ("def _validate_data(",),
         "metrics/_scorer.py": ("def _get_pos_label(",),
         "model_selection/_classification_threshold.py": ("self._curve_scorer =",),
