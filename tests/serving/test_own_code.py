@@ -55,9 +55,11 @@ def test_a_new_version_with_other_code_is_rolled_out(
     server = serve(MODELS_DIR=first, TRUST_CODE="own", MODELS_POLL_SECONDS=POLL_SECONDS)
     np.testing.assert_array_equal(answered(server, 1), made[1][0])
 
+    old = set(server.workers())
     shutil.copytree(made[0] / "own" / "2", first / "own" / ".2")
     (first / "own" / ".2").rename(first / "own" / "2")
-    wait_until(lambda: bool(ask(server, "/v1/models/own")["version"] == 2))
+    wait_until(lambda: old.isdisjoint(server.workers()))
+    assert ask(server, "/v1/models/own")["version"] == 2
     for _ in range(10):
         for version in (2, 1):
             np.testing.assert_array_equal(answered(server, version), made[1][version - 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -60,7 +61,8 @@ def kill_workers(server: Gunicorn) -> None:
     told = messages(server)
     for pid in server.workers():
         if f"Booting worker with pid: {pid}" in told:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # the rollout has ended it
+                os.kill(pid, signal.SIGKILL)
 
 
 def serves_or_fails(server: Gunicorn, version: int) -> bool:
