@@ -22,8 +22,8 @@ PICKLE = "model.pkl"
 BOOSTERS = {"xgboost": "model.ubj", "lightgbm": "model.txt", "catboost": "model.cbm"}
 """The name of a booster's file, by its library."""
 
-METHOD = 2
-"""The number of the method of proof. 1: random rows and thresholds of trees; 2: also the borders between labels."""
+METHOD = 3
+"""The method of proof. 1: random rows, thresholds of trees; 2: borders of labels, too; 3: far rows with gaps, too."""
 
 
 class Proof(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

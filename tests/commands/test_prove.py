@@ -40,7 +40,7 @@ def test_a_proof_of_an_older_method_is_named(
     assert "iris/1 was proven by an older method: prove it again with `check --prove`" in caplog.messages
 
 
-@pytest.mark.parametrize("method", [1, 2])
+@pytest.mark.parametrize("method", [1, 2, 3])
 def test_a_version_is_proven_again(method: int, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By the method of this release, without the sample; the command writes nothing."""
     edit(root / "iris" / "1", lambda manifest: manifest["proof"].update(method=method))

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,22 @@ def scrape(server: Gunicorn) -> str:
 
 
 def sizes(directory: Path) -> dict[str, int]:
-    """The sizes of the files by name. The files of gauges are left out, because they end with their worker."""
-    return {path.name: path.stat().st_size for path in directory.iterdir() if "_live" not in path.name}
+    """
+    The sizes of the files by name, once no worker is making one.
+
+    The files of gauges are left out, because they end with their worker.
+    """
+    found: dict[str, int] = {}
+
+    def complete() -> bool:
+        found.clear()
+        with suppress(FileNotFoundError):  # a worker gave a new file its name
+            found.update({path.name: path.stat().st_size for path in directory.iterdir() if "_live" not in path.name})
+            return not any(name.endswith(".new") for name in found)
+        return False
+
+    wait_until(complete)
+    return found
 
 
 def kill(server: Gunicorn) -> None:
