@@ -19,7 +19,7 @@ TIMES_THE_SIZE = 100
 
 def fault(read: Callable[[], object], size: int, *, errors: bool = True) -> str | None:
     """
-    Why a child cannot read a file: the text of an exception, a crash, the time or the memory. None if it can.
+    Read a file in a child, and return the fault: an exception's text, a crash, the time or the memory; else None.
 
     Args:
         read: the function that reads the file.
@@ -32,7 +32,7 @@ def fault(read: Callable[[], object], size: int, *, errors: bool = True) -> str 
         _limit_memory(most)
         try:
             read()
-        except Exception as ex:
+        except Exception as ex:  # the reader may be any library
             if isinstance(ex, MemoryError) or "bad_alloc" in str(ex) or "malloc" in str(ex):
                 raise MemoryError(f"it takes more than {most / 1e9:.1f} GB of memory for {size} bytes") from None
             if errors:
@@ -42,7 +42,7 @@ def fault(read: Callable[[], object], size: int, *, errors: bool = True) -> str 
 
 
 def _limit_memory(most: int) -> None:
-    """Let this process take some bytes more than it has. Without /proc there is no limit."""
+    """Limit the memory of this process to `most` bytes more than it has. Without /proc there is no limit."""
     with suppress(OSError, ValueError):
         taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]

@@ -22,7 +22,7 @@ def without_widening(
     same: Callable[[Any], bool],
 ) -> list[Feature]:
     """
-    The features; whole numbers and flags take no gap if the estimator answers otherwise once the column is floats.
+    Let whole numbers and flags take no gap if the estimator answers differently for the same rows as floats.
 
     A function such as numpy.sqrt computes small whole numbers in float16 and floats in float64. So a gap in one row
     would change the answers to others.
